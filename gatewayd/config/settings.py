@@ -1,0 +1,182 @@
+"""The configuration as typed, frozen values: what `schema` makes of a file and everything else reads.
+
+Durations are seconds (0 means none, where a key allows it), sizes are bytes. Defaults live in `schema`, with
+the key's sentence; here is only what a reader of the program needs.
+"""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Literal
+
+from gatewayd.model import Plan, Rate
+
+Network = IPv4Network | IPv6Network
+Charged = int | Literal["cost"]
+
+
+class Secret:
+    """A value that never shows itself: not in a log, an error or a repr. Equality compares the value."""
+
+    __slots__ = ("_value", "source")
+
+    def __init__(self, value: str, source: str) -> None:
+        self._value = value
+        self.source = source
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret(from {self.source})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen: `tcp` (host, port), `unix` (path) or `systemd` (the name of a passed socket)."""
+
+    kind: Literal["tcp", "unix", "systemd"]
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    def __str__(self) -> str:
+        if self.kind == "tcp":
+            return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{self.kind}:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """`workers` 0 is "auto"."""
+
+    listen: tuple[Address, ...]
+    workers: int
+    state_dir: Path
+    drain_timeout: float
+    trusted_proxies: tuple[Network, ...]
+    max_header_bytes: int
+    max_body: int
+    max_connections: int
+    header_timeout: float
+    body_timeout: float
+    tls: Tls | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminSettings:
+    listen: Address
+    token: Secret | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthSettings:
+    """`secret` verifies HS*, `public_key` (PEM) the others; `schema` refuses algorithms without their key."""
+
+    algorithms: tuple[str, ...]
+    secret: Secret | None
+    public_key: Secret | None
+    jwks_url: str | None
+    issuer: str | None
+    audience: str | None
+    leeway: float
+    user_claim: str
+    plan_claim: str
+    role_claim: str
+    require: tuple[str, ...]
+    refuse_types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountersSettings:
+    url: Secret
+    on_outage: Literal["local", "allow", "deny"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerSettings:
+    url: Secret
+    durability: Literal["process", "disk"]
+    on_outage: Literal["journal", "deny"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessLogSettings:
+    """`file` "-" is standard output; an empty one writes no log."""
+
+    file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimitSettings:
+    limits: tuple[Rate, ...]
+    unauthenticated: tuple[Rate, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a call costs: `cost` units of `unit`; with `max`, that many are held for an agent's own figure."""
+
+    unit: str
+    cost: int
+    max: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """What is charged when a call fails or its caller leaves: a number of units, or the call's "cost"."""
+
+    failed: Charged
+    client_closed: Charged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    connect: float
+    first_byte: float
+    idle: float
+    total: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteSettings:
+    """`upstream` is a list of base URLs; `max_body` None takes the server's."""
+
+    name: str
+    prefix: str
+    upstream: tuple[str, ...]
+    methods: tuple[str, ...]
+    usage: Usage
+    charge: Charge
+    timeouts: Timeouts
+    max_body: int | None
+    rate_limit: tuple[Rate, ...]
+    public: bool
+    roles: tuple[str, ...]
+    forward_authorization: bool
+    upgrades: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    server: ServerSettings
+    admin: AdminSettings
+    auth: AuthSettings
+    counters: CountersSettings
+    ledger: LedgerSettings
+    access_log: AccessLogSettings
+    rate_limit: RateLimitSettings
+    plans: dict[str, Plan]
+    routes: dict[str, RouteSettings]

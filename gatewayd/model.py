@@ -1,0 +1,180 @@
+"""The frozen nouns that every room shares. They check themselves: an invalid one cannot be made."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final
+
+PERIOD_SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`limit` requests per `period` on average, `burst` of them at once (default: the limit)."""
+
+    limit: int
+    period: str
+    burst: int = 0
+
+    def __post_init__(self) -> None:
+        if self.limit < 1:
+            raise ValueError("a limit must be at least 1")
+        if self.period not in PERIOD_SECONDS:
+            raise ValueError(f"a period is one of {', '.join(PERIOD_SECONDS)}")
+        if self.burst < 0:
+            raise ValueError("a burst must be at least 1")
+        if not self.burst:
+            object.__setattr__(self, "burst", self.limit)
+
+    @property
+    def seconds(self) -> int:
+        return PERIOD_SECONDS[self.period]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One rate of one caller: `key` is where it counts, `name` is what the caller sees of it."""
+
+    key: str
+    name: str
+    rate: Rate
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a window says after a take, in seconds from now.
+
+    `resets_in`: until it is full again. `retry_in`: until one more would be admitted; 0 when it was.
+    """
+
+    admitted: bool
+    remaining: int
+    resets_in: float
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A caller whose token was verified. `plan` is what the token claims; an account's plan wins over it."""
+
+    user: str
+    plan: str | None
+    roles: frozenset[str]
+    token_id: str | None
+    issued_at: float | None
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a user bought: units per calendar month (UTC; 0 is unlimited) and, if it says so, its own rates."""
+
+    name: str
+    default: bool = False
+    quota: dict[str, int] = field(default_factory=dict)
+    rate_limit: tuple[Rate, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BillingPeriod:
+    """A calendar month in UTC; `starts_at` and `ends_at` are seconds since the epoch."""
+
+    name: str
+    starts_at: float
+    ends_at: float
+
+    @classmethod
+    def at(cls, utc: float) -> "BillingPeriod":
+        """The month that holds this moment."""
+        start = datetime.fromtimestamp(utc, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        end = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
+        return cls(f"{start:%Y-%m}", start.timestamp(), end.timestamp())
+
+    @property
+    def resets_at(self) -> str:
+        """The first moment of the next month, RFC 3339."""
+        return f"{datetime.fromtimestamp(self.ends_at, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+class Outcome(StrEnum):
+    """How a request that reached an agent ended (contract, section 7)."""
+
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    CLIENT_CLOSED = "client_closed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Units set aside for one request, before its agent is called. `limit` 0: the unit is not limited.
+
+    `id` is the request id; `user_id` is empty for a caller of a public route who proved no name.
+    """
+
+    id: str
+    user_id: str
+    plan: str
+    agent: str
+    route: str
+    unit: str
+    units: int
+    limit: int
+    cost: int
+    started_at: float
+
+    def __post_init__(self) -> None:
+        if min(self.units, self.limit, self.cost) < 0:
+            raise ValueError("units are not negative")
+
+    @property
+    def period(self) -> str:
+        return BillingPeriod.at(self.started_at).name
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """One request that reached an agent. Times are seconds since the epoch, UTC."""
+
+    id: str
+    user_id: str
+    plan: str
+    agent: str
+    route: str
+    unit: str
+    quantity: int
+    outcome: Outcome
+    status: int
+    started_at: float
+    ended_at: float
+    bytes_in: int
+    bytes_out: int
+
+    def __post_init__(self) -> None:
+        if self.quantity < 0:
+            raise ValueError("a quantity is not negative")
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Where a user stands with a unit in a period. `limit` 0: not limited."""
+
+    user_id: str
+    unit: str
+    period: str
+    limit: int
+    held: int
+    spent: int
+
+    @property
+    def remaining(self) -> int | None:
+        """What is left to hold, never below 0; None when the unit is not limited."""
+        return max(0, self.limit - self.spent - self.held) if self.limit else None
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """The ledger's answer to a hold: whether it was granted, and the balance after it."""
+
+    granted: bool
+    balance: Balance
