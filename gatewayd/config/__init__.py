@@ -1,1 +1,1 @@
-"""From text to Settings: reader (TOML) and section (INI) make the same dict, schema makes it typed, all problems at once."""
+"""From text to Settings: TOML or INI → one plain Document → typed and checked, all problems at once."""

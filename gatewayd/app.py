@@ -1,0 +1,54 @@
+"""What happens to a request: this file is the answer.
+
+It is pinned to a generation, goes through the ring of policies, and is answered by one of the gateway's own
+endpoints or by an agent.
+"""
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from gatewayd.drain import DRAIN, Drain
+from gatewayd.edge.connection import Malformed
+from gatewayd.endpoints import Endpoint
+from gatewayd.errors import Refusal
+from gatewayd.exchange import EXCHANGE
+from gatewayd.lifecycle import Generations
+from gatewayd.policies import POLICIES
+from gatewayd.policies.access_log import REPORTERS, Reporter
+from gatewayd.problem import answer
+from gatewayd.proxy.forward import forward
+
+
+async def serve(request: web.Request) -> web.StreamResponse:
+    """The heart of the ring."""
+    if (endpoint := request[EXCHANGE].rule(Endpoint)) is not None:
+        return await endpoint.serve(request)
+    return await forward(request)
+
+
+async def _expect(_request: web.Request) -> None:
+    """100 Continue is sent when the agent is there to take the body, not before (RFC 9110 section 10.1.1)."""
+
+
+def make_app(generations: Generations, drain: Drain, reporters: Sequence[Reporter]) -> web.Application:
+    """The application of the public listener."""
+    app = web.Application(middlewares=[generations.pinning(), *(policy.middleware for policy in POLICIES)])
+    app[DRAIN] = drain
+    app[REPORTERS] = tuple(reporters)
+    app.router.add_route("*", "/{path:.*}", serve, expect_handler=_expect)
+    return app
+
+
+def malformed(generations: Generations, reporters: Sequence[Reporter]) -> Malformed:
+    """How requests are answered that are too broken to enter the ring: alike, and they are logged too."""
+
+    def refuse(request: web.BaseRequest, refusal: Refusal) -> web.StreamResponse:
+        exchange = generations.begin(request)
+        exchange.refused(refusal)
+        exchange.ended = exchange.clock.monotonic()
+        for report in reporters:
+            report(exchange)
+        return answer(exchange, refusal)
+
+    return refuse

@@ -1,0 +1,77 @@
+"""What one value alone cannot tell: keys that must agree, names that must differ, files that must be there."""
+
+from collections.abc import Callable
+from typing import Final
+
+from gatewayd.config.addresses import is_local
+from gatewayd.config.certificate import check_tls
+from gatewayd.config.document import KeyPath
+from gatewayd.config.report import Report, suggestion
+from gatewayd.config.settings import RouteSettings, Settings
+from gatewayd.config.token_keys import check_token_keys
+
+OWN_PATHS: Final = ("/health", "/ready", "/gateway")
+"""Where the gateway answers itself; a route's prefix cannot be one of them nor lie below."""
+
+
+def check(settings: Settings, report: Report) -> None:
+    """Report what does not fit together; values that already have a problem are left out."""
+    for judge in _CHECKS:
+        judge(settings, report)
+
+
+def _admin(settings: Settings, report: Report) -> None:
+    listen, token = ("admin", "listen"), ("admin", "token")
+    if report.sound(listen, token) and not settings.admin.token and not is_local(settings.admin.listen):
+        message = "is required where others can reach the admin listener"
+        report.problem(token, message, 'token = { env = "GATEWAYD_ADMIN_TOKEN" }, and set the variable')
+    taken = settings.admin.listen in settings.server.listen and settings.admin.listen.port != 0
+    if taken and report.sound(listen, ("server", "listen")):
+        report.problem(
+            listen, "is an address of server.listen as well", "callers must not reach the admin pages"
+        )
+
+
+def _plans(settings: Settings, report: Report) -> None:
+    defaults = [name for name, plan in settings.plans.items() if plan.default]
+    for name in defaults[1:]:
+        report.problem(("plans", name, "default"), f'"{defaults[0]}" is the default plan already', "keep one")
+
+
+def _routes(settings: Settings, report: Report) -> None:
+    if not settings.routes and report.sound(("routes",)):
+        report.warning(("routes",), "there are none, so every request gets 404", "gatewayd init shows some")
+    prefixes: dict[str, str] = {}
+    for name, route in settings.routes.items():
+        if report.sound(("routes", name, "prefix")):
+            _prefix(route, prefixes.setdefault(route.prefix, name), report)
+        _usage(route, settings, report)
+
+
+def _prefix(route: RouteSettings, owner: str, report: Report) -> None:
+    path: KeyPath = ("routes", route.name, "prefix")
+    if owner != route.name:
+        report.problem(path, f'is the prefix of the route "{owner}" as well')
+    if own := [own for own in OWN_PATHS if route.prefix == own or route.prefix.startswith(f"{own}/")]:
+        report.problem(path, f"collides with {own[0]}, which the gateway answers itself")
+
+
+def _usage(route: RouteSettings, settings: Settings, report: Report) -> None:
+    path: KeyPath = ("routes", route.name, "usage")
+    if not report.sound(path):
+        return
+    if route.usage.max is not None and route.usage.max < route.usage.cost:
+        report.problem((*path, "max"), f"is less than the cost, {route.usage.cost}")
+    limited = {unit for plan in settings.plans.values() for unit in plan.quota or {}}
+    if limited and route.usage.unit not in limited and report.sound(("plans",)):
+        message = f'no plan names the unit "{route.usage.unit}", so it is recorded but not limited'
+        report.warning((*path, "unit"), message, suggestion(route.usage.unit, limited))
+
+
+_CHECKS: Final[tuple[Callable[[Settings, Report], None], ...]] = (
+    check_tls,
+    _admin,
+    check_token_keys,
+    _plans,
+    _routes,
+)

@@ -1,0 +1,205 @@
+"""Every key of the configuration: name, default, kind and one sentence, a line each. Nothing else is accepted."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from gatewayd.config.addresses import (
+    address,
+    file_path,
+    network,
+    prefix,
+    store_url,
+    upstream,
+    web_url,
+)
+from gatewayd.config.settings import (
+    AccessLogSettings,
+    AdminSettings,
+    AuthSettings,
+    Charge,
+    CountersSettings,
+    LedgerSettings,
+    RateLimitSettings,
+    RouteSettings,
+    ServerSettings,
+    Settings,
+    Timeouts,
+    Tls,
+    Usage,
+)
+from gatewayd.config.shape import ABSENT, REQUIRED, Key, ListOf, MapOf, Scalar, SecretFrom, Table
+from gatewayd.config.values import (
+    MOST_UNITS,
+    boolean,
+    choice,
+    duration,
+    identifier,
+    method,
+    positive_duration,
+    rate,
+    size,
+    string,
+    text_or_empty,
+    whole,
+    whole_or,
+)
+from gatewayd.keys import ALGORITHMS
+from gatewayd.model import Plan
+
+ADDRESS: Final = Scalar("address", address)
+ALGORITHM: Final = Scalar("algorithm", choice(*ALGORITHMS))
+BOOLEAN: Final = Scalar("boolean", boolean)
+CHARGED: Final = Scalar('units or "cost"', whole_or("cost", "cost", whole(0, MOST_UNITS)))
+COUNT: Final = Scalar("number", whole(1, 10_000_000))
+COUNTERS_URL: Final = SecretFrom(
+    "URL", plain=True, check=store_url("memory:", "redis://", "rediss://", "unix:PATH")
+)
+DURATION: Final = Scalar("duration", duration)
+FILE: Final = Scalar("path", file_path)
+HEADER_SIZE: Final = Scalar("size", size(1024, 2**20))
+LEDGER_URL: Final = SecretFrom("URL", plain=True, check=store_url("sqlite:PATH", "postgresql://"))
+LOG: Final = Scalar("path", text_or_empty)
+METHOD: Final = Scalar("method", method)
+NETWORK: Final = Scalar("network", network)
+POSITIVE: Final = Scalar("duration", positive_duration)
+PREFIX: Final = Scalar("path", prefix)
+RATES: Final = ListOf(
+    Scalar("rate", rate), identity=lambda rate: rate.period, twice="is a second rate of its period"
+)
+SIZE: Final = Scalar("size", size(1))
+STRING: Final = Scalar("string", string)
+UNIT: Final = Scalar("unit", identifier)
+UNITS: Final = Scalar("units", whole(0, MOST_UNITS))
+UPGRADE: Final = Scalar("upgrade", choice("websocket"))
+UPSTREAMS: Final = ListOf(Scalar("URL", upstream), 1, or_one=True)
+WEB_URL: Final = Scalar("URL", web_url)
+WORKERS: Final = Scalar('number or "auto"', whole_or("auto", 0, whole(1, 1024)))
+
+STORE_OUTAGE: Final = Scalar("word", choice("local", "allow", "deny"))
+LEDGER_OUTAGE: Final = Scalar("word", choice("journal", "deny"))
+DURABILITY: Final = Scalar("word", choice("process", "disk"))
+
+# fmt: off
+TLS: Final = Table(Tls, (
+    Key("certificate", REQUIRED, FILE, "PEM file with the certificate and its chain."),
+    Key("key", REQUIRED, FILE, "PEM file with the private key, not encrypted."),
+))
+
+SERVER: Final = Table(ServerSettings, (
+    Key("listen", ["127.0.0.1:8080"], ListOf(ADDRESS, 1), "host:port, [v6]:port, unix:/path or systemd:NAME."),
+    Key("workers", 1, WORKERS, 'Worker processes; "auto" is one for each CPU.'),
+    Key("state_dir", "var", FILE, "Directory of the journal, the SQLite file and the control socket."),
+    Key("drain_timeout", "30s", DURATION, "How long requests in flight may take to end after SIGTERM."),
+    Key("trusted_proxies", [], ListOf(NETWORK), "Networks whose X-Forwarded-* and Forwarded are believed."),
+    Key("max_header_bytes", "32KiB", HEADER_SIZE, "Largest head of a request; above it, 431."),
+    Key("max_body", "1GiB", SIZE, "Largest body of a request, where its route names none; above it, 413."),
+    Key("max_connections", 20000, COUNT, "Client connections open at once, over all workers."),
+    Key("header_timeout", "10s", POSITIVE, "A request's head must be complete in this time."),
+    Key("body_timeout", "10s", POSITIVE, "Longest silence of a client within a request's body; then 408."),
+    Key("tls", ABSENT, TLS, "Serve TLS with this certificate; re-read at reload."),
+))
+
+ADMIN: Final = Table(AdminSettings, (
+    Key("listen", "127.0.0.1:9901", ADDRESS, "Page, JSON API and /metrics; not loopback: token required."),
+    Key("token", ABSENT, SecretFrom(optional=True), "Bearer token of the admin listener."),
+))
+
+AUTH: Final = Table(AuthSettings, (
+    Key("algorithms", ["HS256"], ListOf(ALGORITHM, 1), "Signature algorithms that tokens may use."),
+    Key("secret", ABSENT, SecretFrom(), "Verifies HS* tokens; at least as many bytes as the hash has."),
+    Key("public_key", ABSENT, SecretFrom(plain=True), "Verifies RS*, PS*, ES* and EdDSA tokens; PEM."),
+    Key("jwks_url", ABSENT, WEB_URL, "Where the identity provider publishes its keys."),
+    Key("issuer", ABSENT, STRING, "What the claim iss must be; not checked if absent."),
+    Key("audience", ABSENT, STRING, "What the claim aud must name; not checked if absent."),
+    Key("leeway", "30s", DURATION, "How far clocks may differ when exp, nbf and iat are judged."),
+    Key("user_claim", "sub", STRING, "The claim that names the user."),
+    Key("plan_claim", "plan", STRING, "The claim that names the plan; an account's plan wins over it."),
+    Key("role_claim", "role", STRING, "The claim that names the role or roles."),
+    Key("require", ["exp", "sub"], ListOf(STRING), "Claims a token must have, each of the right JSON type."),
+    Key("refuse_types", ["refresh"], ListOf(STRING), "Values of the claim type that are never accepted."),
+))
+
+COUNTERS: Final = Table(CountersSettings, (
+    Key("url", "memory:", COUNTERS_URL, "memory: (all workers of this daemon), redis://, rediss:// or unix:PATH."),
+    Key("on_outage", "local", STORE_OUTAGE, "local (this daemon's share of the limit), allow or deny."),
+))
+
+LEDGER: Final = Table(LedgerSettings, (
+    Key("url", "sqlite:var/gatewayd.db", LEDGER_URL, "sqlite:PATH or postgresql://; ${VAR} hides a password."),
+    Key("durability", "process", DURABILITY, "process survives kill -9, disk survives power loss."),
+    Key("on_outage", "journal", LEDGER_OUTAGE, "journal (serve from leases, record locally, ship later) or deny."),
+))
+
+ACCESS_LOG: Final = Table(AccessLogSettings, (
+    Key("file", "-", LOG, 'File of the access log; "-" is standard output, an empty one writes none.'),
+))
+
+RATE_LIMIT: Final = Table(RateLimitSettings, (
+    Key("limits", ["60/minute", "1000/hour"], RATES, "Per user: N/second, minute, hour or day."),
+    Key("unauthenticated", ["30/minute"], RATES, "Per client address, for callers without a valid token."),
+))
+
+PLAN: Final = Table(Plan, (
+    Key("default", False, BOOLEAN, "The plan of users that name none; without any default they get 402."),
+    Key("quota", {}, MapOf(UNITS), "Units per calendar month, UTC; 0 is unlimited."),
+    Key("rate_limit", ABSENT, RATES, "Replaces the general limits for users of this plan."),
+), named=True)
+
+USAGE: Final = Table(Usage, (
+    Key("unit", "api_calls", UNIT, "What a call is counted in; quotas of plans name it."),
+    Key("cost", 1, UNITS, "Units of a call whose agent states no quantity."),
+    Key("max", ABSENT, UNITS, "Units held for a call whose agent states a quantity; it is charged no more."),
+))
+
+CHARGE: Final = Table(Charge, (
+    Key("failed", 0, CHARGED, 'Units charged when the agent failed, or "cost".'),
+    Key("client_closed", "cost", CHARGED, 'Units charged when the caller left first, or "cost".'),
+))
+
+TIMEOUTS: Final = Table(Timeouts, (
+    Key("connect", "2s", DURATION, "To connect to the agent; 0s is no timeout, here as below."),
+    Key("first_byte", "30s", DURATION, "From the request sent to the first byte of the answer."),
+    Key("idle", "60s", DURATION, "Longest silence within the answer."),
+    Key("total", "0s", DURATION, "For the whole exchange with the agent."),
+))
+
+METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+
+ROUTE: Final = Table(RouteSettings, (
+    Key("prefix", REQUIRED, PREFIX, "Paths under which the route answers; the longest prefix wins."),
+    Key("upstream", REQUIRED, UPSTREAMS, "A URL or several; what follows the prefix is appended."),
+    Key("methods", METHODS, ListOf(METHOD, 1), "Methods that are passed on; others get 405."),
+    Key("usage", {}, USAGE, "What a call costs."),
+    Key("charge", {}, CHARGE, "What a call costs that did not end well."),
+    Key("timeouts", {}, TIMEOUTS, "How long the agent may take."),
+    Key("max_body", ABSENT, SIZE, "Largest body of a request here; the server's if absent."),
+    Key("rate_limit", [], RATES, "Limits of this route, on top of the user's."),
+    Key("public", False, BOOLEAN, "true: no token is needed."),
+    Key("roles", [], ListOf(STRING), "Any one of these must be in the role claim, else 403; empty asks for none."),
+    Key("forward_authorization", False, BOOLEAN, "true: the agent sees the caller's Authorization header."),
+    Key("upgrades", ["websocket"], ListOf(UPGRADE), "Protocols a connection may be upgraded to; [] refuses all."),
+), named=True)
+
+ROOT: Final = Table(Settings, (
+    Key("server", {}, SERVER, "The listener for callers."),
+    Key("admin", {}, ADMIN, "The listener for operators."),
+    Key("auth", {}, AUTH, "How tokens are verified."),
+    Key("counters", {}, COUNTERS, "Where rate limits count."),
+    Key("ledger", {}, LEDGER, "Where quotas and usage records are kept."),
+    Key("access_log", {}, ACCESS_LOG, "One JSON line per request."),
+    Key("rate_limit", {}, RATE_LIMIT, "Limits for everyone."),
+    Key("plans", {}, MapOf(PLAN), "What users bought, a table for each plan."),
+    Key("routes", {}, MapOf(ROUTE), "The agents, a table for each."),
+))
+# fmt: on
+
+
+def keys(table: Table = ROOT, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Key]]:
+    """Every key with its path, tables before what is in them; NAME stands for a route's or a plan's name."""
+    for key in table.keys:
+        here = (*path, key.name)
+        yield here, key
+        if isinstance(key.kind, Table):
+            yield from keys(key.kind, here)
+        elif isinstance(key.kind, MapOf) and isinstance(key.kind.item, Table):
+            yield from keys(key.kind.item, (*here, "NAME"))

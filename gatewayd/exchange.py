@@ -1,0 +1,162 @@
+"""The one mutable record of a request. Policies and the proxy write what they learn; the access log only reads.
+
+Every field has one writer, named beside it. What a room needs from another passes through here, never through
+loose keys on the request.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from aiohttp import web
+
+from gatewayd.clock import Clock
+from gatewayd.errors import Refusal, TokenMissing, Unauthenticated
+from gatewayd.framing import Head, Target
+from gatewayd.generation import Generation
+from gatewayd.identity.base import bearer_token
+from gatewayd.model import Identity, Outcome, Plan
+
+R = TypeVar("R")
+Conclusion = Callable[["Exchange"], Awaitable[None]]
+
+_NO_HEAD: Final = Head([], {})
+_NO_TARGET: Final = Target("", "", "")
+
+
+def new_request_id(utc: float) -> str:
+    """32 hex digits, unique without asking anybody, sorting by time: 48 bits of milliseconds, 80 of chance."""
+    return f"{int(utc * 1000):012x}{secrets.token_hex(10)}"
+
+
+class Exchange:
+    """What is known of one request and its answer. Times: `_at` are UTC seconds, the others monotonic."""
+
+    __slots__ = (
+        "_identity",
+        "_on_conclusion",
+        "_refused",
+        "bytes_in",  # forward: body bytes taken from the caller
+        "bytes_out",  # forward: body bytes given to the caller
+        "client",  # admission: the caller's address, behind proxies that are trusted
+        "clock",
+        "code",  # faults, forward: the refusal's code; empty for an agent's own answer
+        "correlation_id",  # admission: a trusted proxy's request id
+        "cut",  # drain: the gateway itself ends this exchange
+        "ended",  # access_log
+        "fields",  # any policy: header fields to add to whatever answer goes out
+        "first_byte",  # forward: when the agent's head came
+        "generation",
+        "head",  # admission
+        "misstated",  # forward: the agent stated a quantity that is none
+        "outcome",  # forward: set once an agent was reached
+        "quantity",  # quota: what was charged
+        "reached",  # forward: when the first byte was written to an agent; 0 before
+        "request",
+        "request_id",
+        "route",  # admission
+        "sent",  # forward: the head of an answer went out
+        "span_id",  # admission
+        "started",
+        "started_at",
+        "stated",  # forward: the quantity the agent stated
+        "status",  # faults, forward: what was answered; 0 before
+        "target",  # admission
+        "trace_flags",  # admission
+        "trace_id",  # admission
+        "unit",  # quota
+    )
+
+    def __init__(self, request: web.BaseRequest, generation: Generation, clock: Clock) -> None:
+        self.request = request
+        self.generation = generation
+        self.clock = clock
+        self.started = clock.monotonic()
+        self.started_at = clock.utc()
+        self.request_id = new_request_id(self.started_at)
+        self.trace_id = self.request_id
+        self.span_id = ""
+        self.trace_flags = "00"
+        self.correlation_id = ""
+        self.client = ""
+        self.head = _NO_HEAD
+        self.target = _NO_TARGET
+        self.route = generation.routes.unknown
+        self.fields: list[tuple[str, str]] = [("X-Request-ID", self.request_id)]
+        self.status = 0
+        self.code = ""
+        self.unit = ""
+        self.quantity = 0
+        self.stated: int | None = None
+        self.misstated = False
+        self.outcome: Outcome | None = None
+        self.reached = 0.0
+        self.first_byte = 0.0
+        self.ended = 0.0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.sent = False
+        self.cut = False
+        self._identity: Identity | None = None
+        self._refused: Unauthenticated | None = None
+        self._on_conclusion: Conclusion | None = None
+
+    def rule(self, kind: type[R]) -> R | None:
+        """The rule of this type that holds for the request's route."""
+        return self.route.rule(kind)
+
+    async def identity(self) -> Identity:
+        """Who is calling, verified once whoever asks first. Raises the same Unauthenticated at every call."""
+        if self._identity is None:
+            if self._refused is None:
+                await self._verify()
+            if self._refused is not None:
+                raise self._refused.with_traceback(None)
+        assert self._identity is not None
+        return self._identity
+
+    async def _verify(self) -> None:
+        try:
+            token = bearer_token(self.head.named.get(b"authorization", ()))
+            if token is None:
+                raise TokenMissing
+            self._identity = await self.generation.verifier.verify(token)
+        except Unauthenticated as refusal:
+            self._refused = refusal
+
+    async def caller(self) -> Identity | None:
+        """Who is calling if that was proved, else None."""
+        try:
+            return await self.identity()
+        except Unauthenticated:
+            return None
+
+    @property
+    def proved(self) -> Identity | None:
+        """The identity if somebody asked for it and it was proved; for those who only report."""
+        return self._identity
+
+    def plan(self, identity: Identity) -> Plan | None:
+        """The plan in force for this caller now."""
+        return self.generation.plan_for(identity.user, identity.plan)
+
+    def on_conclusion(self, conclusion: Conclusion) -> None:
+        """Let `conclusion` run once, before the last byte of the answer goes out or when the request dies."""
+        self._on_conclusion = conclusion
+
+    def conclude(self) -> Awaitable[None] | None:
+        """Close the books of this exchange, once: the work is submitted here, awaiting it is for durability.
+
+        Returns None when there is nothing (more) to close.
+        """
+        if (conclusion := self._on_conclusion) is None:
+            return None
+        self._on_conclusion = None
+        return conclusion(self)
+
+    def refused(self, refusal: Refusal) -> None:
+        """Note the gateway's own answer."""
+        self.status, self.code = refusal.status, refusal.code
+
+
+EXCHANGE: Final = web.RequestKey("exchange", Exchange)

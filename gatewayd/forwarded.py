@@ -1,0 +1,76 @@
+"""Who is at the far end of a chain of proxies, as far as the chain is trusted; and how to extend it. Pure."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Final
+
+from gatewayd.config.settings import Network
+from gatewayd.framing import Head
+
+_FORWARDED_FOR: Final = re.compile(r"(?:^|;)\s*for=\"?\[?([^\];\",]+)\]?", re.IGNORECASE)
+
+
+@lru_cache(maxsize=4096)
+def is_trusted(address: str, networks: tuple[Network, ...]) -> bool:
+    """Whether the address lies in one of the networks; what is no address is not trusted."""
+    try:
+        known = ip_address(address)
+    except ValueError:
+        return False
+    return any(known in network for network in networks)
+
+
+def client_of(peer: str, head: Head, trusted: tuple[Network, ...]) -> str:
+    """The nearest address that is not a trusted proxy, read from the peer outwards.
+
+    X-Forwarded-For is read before Forwarded (RFC 7239); what is no address ends the chain, for nobody vouches for it.
+    """
+    client = peer
+    for hop in reversed(_hops(head)):
+        if not is_trusted(client, trusted) or not _is_address(hop):
+            break
+        client = hop
+    return client
+
+
+def _hops(head: Head) -> list[str]:
+    if (values := head.named.get(b"x-forwarded-for")) is not None:
+        return [hop.strip().strip("[]") for hop in b",".join(values).decode("latin-1").split(",")]
+    if (values := head.named.get(b"forwarded")) is not None:
+        elements = b",".join(values).decode("latin-1").split(",")
+        return [match[1] if (match := _FORWARDED_FOR.search(element)) else "" for element in elements]
+    return []
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=65536)
+def address_group(address: str) -> str:
+    """What counts as one unverified caller: an IPv4 address, or the /64 that one IPv6 customer is given."""
+    try:
+        known = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(known, IPv6Address) and known.ipv4_mapped is None:
+        return str(ip_network((known, 64), strict=False))
+    return str(known.ipv4_mapped or known) if isinstance(known, IPv6Address) else address
+
+
+def node(address: str) -> str:
+    """The address as a Forwarded node identifier (RFC 7239 section 6)."""
+    if not address or not _is_address(address):
+        return "unknown"
+    return f'"[{address}]"' if ":" in address else address
+
+
+def extended(values: Sequence[bytes] | None, own: bytes) -> bytes:
+    """A list field with our element at its end."""
+    return b", ".join([*values, own]) if values else own

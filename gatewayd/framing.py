@@ -1,0 +1,207 @@
+"""What a request may look like on the wire: its target and its header section, judged in one place.
+
+Pure. The HTTP parser refuses broken framing; here stands what a parser lets through and a gateway must not
+(contract, section 6). Refused is whatever two servers in a row could read in two ways.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote
+
+from gatewayd.errors import BadRequest, HeadersTooLarge, VersionUnsupported
+
+RawHeaders = Iterable[tuple[bytes, bytes]]
+
+# RFC 9110 section 7.6.1, and the names that older software treats so.
+HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+    }
+)
+# What the gateway alone may say to an agent: a caller's copy would be a forged identity or a forged address.
+OWNED: Final = frozenset(
+    {
+        b"forwarded",
+        b"x-correlation-id",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-forwarded-prefix",
+        b"x-forwarded-proto",
+        b"x-real-ip",
+        b"x-request-id",
+        b"x-trace-id",
+        b"x-user-id",
+        b"x-user-plan",
+        b"traceparent",
+    }
+)
+_REPLACED: Final = frozenset({b"host", b"content-length", b"expect", b"authorization", b"via"})
+_NOT_COPIED: Final = HOP_BY_HOP | OWNED | _REPLACED
+
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]+)(?::[0-9]{0,5})?")
+_TARGET: Final = re.compile(r"[!\"$-\[\]-~]+")  # printable ASCII without space, "#" and backslash
+_PLAIN_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9._~!$&'()*+,=:@-]*)*/?")
+_BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
+_ABSOLUTE: Final = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE)
+_SEPARATORS: Final = re.compile(r"[/\\]+")
+_DECODINGS: Final = 3  # more layers than any agent peels off; a bound, because the caller writes the layers
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A request target in origin form, as it was sent: `path` and `query` (with its "?") are not decoded.
+
+    `seen` is the path as the most lenient of servers would read it; a route is safe only if both agree.
+    """
+
+    path: str
+    query: str
+    seen: str
+
+
+@dataclass(slots=True)
+class Head:
+    """What one pass over a request's header section found; written by `read_head` only.
+
+    `fields` are those that may be copied to the agent, in order, with repeats.
+    """
+
+    fields: list[tuple[bytes, bytes]]
+    named: dict[bytes, list[bytes]]
+    chunked: bool = False
+    content_length: int | None = None
+    upgrade: str | None = None
+    expects_continue: bool = False
+
+    @property
+    def has_body(self) -> bool:
+        return self.chunked or bool(self.content_length)
+
+    def only(self, name: bytes) -> bytes | None:
+        """The field's value if it was sent exactly once."""
+        values = self.named.get(name)
+        return values[0] if values is not None and len(values) == 1 else None
+
+
+def check_version(version: tuple[int, int]) -> None:
+    """Raises VersionUnsupported unless the request is HTTP/1.0 or HTTP/1.1."""
+    if version not in ((1, 1), (1, 0)):
+        raise VersionUnsupported
+
+
+def read_head(raw_headers: RawHeaders, version: tuple[int, int], limit: int) -> Head:
+    """Sort a header section into what is copied and what is judged here.
+
+    Raises BadRequest for ambiguous framing (RFC 9112 sections 3.2 and 6.3), HeadersTooLarge above `limit` bytes.
+    """
+    fields: list[tuple[bytes, bytes]] = []
+    named: dict[bytes, list[bytes]] = {}
+    size = 0
+    for name, value in raw_headers:
+        size += len(name) + len(value) + 4
+        lower = name.lower()
+        if lower in _NOT_COPIED:
+            named.setdefault(lower, []).append(value)
+        elif b"_" not in lower or lower.replace(b"_", b"-") not in _NOT_COPIED:
+            # X_User_ID is X-User-ID to any CGI-like agent: dropped with its twin.
+            fields.append((name, value))
+    if size > limit:
+        raise HeadersTooLarge
+    if _CONTROL.search(b"".join([value for _, value in fields])):
+        raise BadRequest("A header field's value has a control character.")
+    head = Head(fields, named)
+    _judge_host(named.get(b"host"), version)
+    _judge_framing(head, version)
+    _judge_connection(head)
+    return head
+
+
+def _judge_host(hosts: list[bytes] | None, version: tuple[int, int]) -> None:
+    if hosts is None:
+        if version == (1, 0):
+            return
+        raise BadRequest("The Host header is missing.")
+    if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
+        raise BadRequest("The Host header must be one valid host.")
+
+
+def _judge_framing(head: Head, version: tuple[int, int]) -> None:
+    named = head.named
+    if (codings := named.get(b"transfer-encoding")) is not None:
+        if version == (1, 0) or b"content-length" in named:
+            raise BadRequest("Transfer-Encoding is not allowed here.")
+        if len(codings) != 1 or codings[0].strip().lower() != b"chunked":
+            raise BadRequest("The only transfer coding accepted is chunked, once.")
+        head.chunked = True
+    if (lengths := named.get(b"content-length")) is not None:
+        if len(lengths) != 1 or not lengths[0].isdigit() or len(lengths[0]) > 18:
+            raise BadRequest("Content-Length must be one number.")
+        head.content_length = int(lengths[0])
+    if (expectations := named.get(b"expect")) is not None:
+        if len(expectations) != 1 or expectations[0].lower() != b"100-continue":
+            raise BadRequest("The only expectation known is 100-continue.")
+        head.expects_continue = version == (1, 1) and head.has_body
+
+
+def _judge_connection(head: Head) -> None:
+    tokens = _tokens(head.named.get(b"connection", ()))
+    if b"upgrade" in tokens and (protocols := head.named.get(b"upgrade")) is not None:
+        if len(protocols) != 1 or head.has_body:
+            raise BadRequest("An upgrade names one protocol and has no body.")
+        head.upgrade = protocols[0].strip().lower().decode("latin-1")
+    named_hops = tokens - {b"close", b"keep-alive", b"upgrade"}
+    if named_hops:
+        head.fields = [field for field in head.fields if field[0].lower() not in named_hops]
+
+
+def _tokens(values: Iterable[bytes]) -> set[bytes]:
+    return {token.strip().lower() for value in values for token in value.split(b",")} - {b""}
+
+
+def read_target(raw: str, host: bytes | None) -> Target:
+    """Split a request target (RFC 9112 section 3.2) without changing a byte of it.
+
+    Raises BadRequest for anything but origin form (absolute form is accepted for the same host), for bytes that
+    must be encoded, for broken escapes, and for dot segments however they are spelled.
+    """
+    if not _TARGET.fullmatch(raw):
+        raise BadRequest("The request target has a character that must be encoded.")
+    if not raw.startswith("/"):
+        raw = _origin_form(raw, host)
+    path, mark, query = raw.partition("?")
+    if _PLAIN_PATH.fullmatch(path):
+        return Target(path, mark + query, path)
+    return Target(path, mark + query, _seen(path))
+
+
+def _origin_form(raw: str, host: bytes | None) -> str:
+    absolute = _ABSOLUTE.fullmatch(raw)
+    if absolute is None or host is None or absolute[1].lower() != host.decode("latin-1").lower():
+        raise BadRequest("The request target must be a path.")
+    return absolute[2] if absolute[2].startswith("/") else "/" + absolute[2]
+
+
+def _seen(path: str) -> str:
+    """The path after every reading that some server makes: decoded to the end, either slash, slashes merged."""
+    if _BROKEN_ESCAPE.search(path):
+        raise BadRequest("The path has a broken percent-encoding.")
+    decoded = path
+    for _ in range(_DECODINGS):
+        decoded = unquote(decoded, "latin-1")
+    segments = _SEPARATORS.split(decoded)
+    if any(segment.partition(";")[0] in (".", "..") for segment in segments):
+        raise BadRequest("The path has dot segments.")
+    return "/".join(segments)

@@ -1,0 +1,43 @@
+"""One frozen configuration in force, with what was built from it. A reload makes a new one and swaps it in."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from gatewayd.config.settings import Settings
+from gatewayd.identity.base import Verifier
+from gatewayd.model import Plan
+from gatewayd.routing import RouteTable
+from gatewayd.stores.base import Counters, Ledger
+
+
+class AccountPlans(Protocol):
+    """The plans that operators gave to users."""
+
+    def plan_of(self, user: str) -> str | None:
+        """The plan of this user's account, from memory; None if there is no account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What outlives a generation whose store settings did not change."""
+
+    counters: Counters
+    ledger: Ledger
+    accounts: AccountPlans
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Generation:
+    """What a request is judged by, from its first byte to its last."""
+
+    number: int
+    settings: Settings
+    routes: RouteTable
+    verifier: Verifier
+    stores: Stores
+    default_plan: Plan | None
+
+    def plan_for(self, user: str, claimed: str | None) -> Plan | None:
+        """The account's plan, else the claimed one, else the default; None if there is none by that name."""
+        name = self.stores.accounts.plan_of(user) or claimed
+        return self.settings.plans.get(name) if name else self.default_plan

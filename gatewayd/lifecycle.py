@@ -1,0 +1,123 @@
+"""What is in force and what it stands on: a Pool is opened once, Generations are built on it and swapped."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiohttp import ClientSession, DummyCookieJar, TCPConnector, web
+
+from gatewayd.clock import Clock
+from gatewayd.config.settings import RouteSettings, Settings
+from gatewayd.drain import Drain
+from gatewayd.endpoints import OWN
+from gatewayd.exchange import EXCHANGE, Exchange
+from gatewayd.generation import Generation, Stores
+from gatewayd.identity.accounts import AccountPlans
+from gatewayd.identity.tokens import TokenVerifier
+from gatewayd.policies import POLICIES
+from gatewayd.policies.base import Handler, Middleware
+from gatewayd.proxy.forward import forwarding
+from gatewayd.proxy.upstream import Upstream
+from gatewayd.routing import Route, RouteTable
+from gatewayd.stores.open import open_counters, open_ledger
+
+# Agents behind common servers drop an idle connection after 5 s; a pooled one must not be older than that.
+_POOL_KEEPALIVE: Final = 4.0
+_DNS_TTL: Final = 10
+
+
+@dataclass(slots=True)
+class Pool:
+    """What outlives a generation: the session with its connections, and the stores. Mutable: addresses are added."""
+
+    session: ClientSession
+    stores: Stores
+    upstreams: dict[str, Upstream] = field(default_factory=dict)
+
+    def upstream_at(self, url: str) -> Upstream:
+        """The one Upstream of this address."""
+        if (known := self.upstreams.get(url)) is None:
+            connector = self.session.connector
+            assert connector is not None
+            known = self.upstreams[url] = Upstream(url, connector, asyncio.get_running_loop())
+        return known
+
+
+async def open_pool(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Pool:
+    """Open what a daemon holds; `stack` closes it again, in reverse. Raises StoreError."""
+    counters = open_counters(settings.counters.url.reveal(), clock)
+    stack.push_async_callback(counters.close)
+    ledger = open_ledger(settings.ledger.url.reveal(), settings.ledger.durability, clock)  # blocks; nobody waits yet
+    stack.push_async_callback(ledger.close)
+    accounts = AccountPlans(ledger)
+    await accounts.start()
+    stack.push_async_callback(accounts.close)
+    session = ClientSession(
+        connector=TCPConnector(limit=0, keepalive_timeout=_POOL_KEEPALIVE, ttl_dns_cache=_DNS_TTL),
+        cookie_jar=DummyCookieJar(),
+        auto_decompress=False,
+    )
+    stack.push_async_callback(session.close)
+    return Pool(session, Stores(counters, ledger, accounts))
+
+
+def build(number: int, settings: Settings, pool: Pool, clock: Clock) -> Generation:
+    """Everything that a request is judged by, made from the settings. Raises StartError for keys that cannot serve."""
+    return Generation(
+        number=number,
+        settings=settings,
+        routes=route_table(settings, pool),
+        verifier=TokenVerifier(settings.auth, clock),
+        stores=pool.stores,
+        default_plan=next((plan for plan in settings.plans.values() if plan.default), None),
+    )
+
+
+def route_table(settings: Settings, pool: Pool, own: Mapping[str, Route] = OWN) -> RouteTable:
+    """Each route with the rules that the policies and the proxy read from the settings."""
+
+    def rules(route: RouteSettings | None) -> list[object]:
+        return [policy.rule(settings, route) for policy in POLICIES]
+
+    routes = [
+        Route.with_rules(
+            route.name, route.prefix, [*rules(route), forwarding(settings, route, pool.upstream_at)]
+        )
+        for route in settings.routes.values()
+    ]
+    return RouteTable(routes, own, unknown=Route.with_rules("", "", rules(None)))
+
+
+class Generations:
+    """The generation in force. Mutable: a reload swaps it; a request keeps the one that it began with."""
+
+    def __init__(self, first: Generation, clock: Clock, drain: Drain) -> None:
+        self.current = first
+        self.running: Counter[int] = Counter()
+        self._clock = clock
+        self._drain = drain
+
+    def pinning(self) -> Middleware:
+        """The middleware in which a request begins: it gets its Exchange, on the generation of this moment."""
+
+        @web.middleware
+        async def pin(request: web.Request, handler: Handler) -> web.StreamResponse:
+            exchange = request[EXCHANGE] = self.begin(request)
+            self.running[exchange.generation.number] += 1
+            self._drain.enter(exchange)
+            try:
+                return await handler(request)
+            finally:
+                self._drain.leave(exchange)
+                self.running[exchange.generation.number] -= 1
+
+        return pin
+
+    def begin(self, request: web.BaseRequest) -> Exchange:
+        """A request's record, pinned to the generation in force."""
+        exchange = Exchange(request, self.current, self._clock)
+        exchange.client = request.remote or "unix"
+        return exchange

@@ -1,0 +1,78 @@
+"""The outermost policy: when a request has ended, however it did, everybody who reports is shown its exchange."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+import orjson
+from aiohttp import web
+
+from gatewayd.errors import ClientClosed
+from gatewayd.exchange import EXCHANGE, Exchange
+from gatewayd.policies.base import Handler, Policy
+
+Reporter = Callable[[Exchange], None]
+REPORTERS: Final = web.AppKey("reporters", tuple)
+
+
+@web.middleware
+async def access_log(request: web.Request, handler: Handler) -> web.StreamResponse:
+    exchange = request[EXCHANGE]
+    try:
+        response = await handler(request)
+        exchange.status = exchange.status or response.status
+        return response
+    except asyncio.CancelledError:
+        if not exchange.status:
+            exchange.refused(ClientClosed())
+        raise
+    finally:
+        exchange.ended = exchange.clock.monotonic()
+        for report in request.app[REPORTERS]:
+            report(exchange)
+
+
+def line(exchange: Exchange) -> bytes:
+    """One JSON object and a newline (contract, section 7). No token, no query, no body is in it."""
+    identity, route = exchange.proved, exchange.route
+    plan = exchange.plan(identity) if identity is not None else None
+    return orjson.dumps(
+        {
+            "time": _rfc3339(exchange.started_at),
+            "request_id": exchange.request_id,
+            "trace_id": exchange.trace_id,
+            "correlation_id": exchange.correlation_id or None,
+            "client": exchange.client,
+            "user": identity.user if identity is not None else None,
+            "plan": plan.name if plan is not None else None,
+            "method": exchange.request.method,
+            "path": exchange.target.path or None,
+            "route": route.name or None,
+            "agent": route.name or None,
+            "status": exchange.status,
+            "code": exchange.code or None,
+            "outcome": exchange.outcome,
+            "bytes_in": exchange.bytes_in,
+            "bytes_out": exchange.bytes_out,
+            "duration_ms": _milliseconds(exchange.started, exchange.ended),
+            "upstream_ms": _milliseconds(exchange.reached, exchange.ended),
+            "first_byte_ms": _milliseconds(exchange.reached, exchange.first_byte),
+            "unit": exchange.unit or None,
+            "quantity": exchange.quantity,
+            "quantity_ignored": exchange.misstated,
+            "generation": exchange.generation.number,
+        },
+        option=orjson.OPT_APPEND_NEWLINE,
+    )
+
+
+def _milliseconds(start: float, end: float) -> float | None:
+    return round((end - start) * 1000, 3) if start and end else None
+
+
+def _rfc3339(utc: float) -> str:
+    return f"{datetime.fromtimestamp(utc, UTC):%Y-%m-%dT%H:%M:%S}.{int(utc * 1000) % 1000:03d}Z"
+
+
+POLICY: Final = Policy("access_log", access_log)

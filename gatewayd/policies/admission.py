@@ -1,0 +1,48 @@
+"""What is never forwarded is refused here, and the request gets its route, its caller's address and its trace."""
+
+import re
+from typing import Final
+
+from aiohttp import web
+
+from gatewayd.drain import DRAIN
+from gatewayd.errors import Draining
+from gatewayd.exchange import EXCHANGE, Exchange
+from gatewayd.forwarded import client_of, is_trusted
+from gatewayd.framing import check_version, read_head, read_target
+from gatewayd.policies.base import Handler, Policy
+
+# https://www.w3.org/TR/trace-context/#traceparent-header, version 00 and the fields later versions must keep
+_TRACEPARENT: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?")
+_OPAQUE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+
+
+@web.middleware
+async def admission(request: web.Request, handler: Handler) -> web.StreamResponse:
+    exchange = request[EXCHANGE]
+    _admit(exchange, request)
+    if request.app[DRAIN].began and not exchange.route.own:
+        raise Draining
+    return await handler(request)
+
+
+def _admit(exchange: Exchange, request: web.Request) -> None:
+    server = exchange.generation.settings.server
+    version = request.version
+    check_version((version.major, version.minor))
+    head = exchange.head = read_head(request.raw_headers, version, server.max_header_bytes)
+    exchange.target = read_target(request.raw_path, head.only(b"host"))
+    exchange.route = exchange.generation.routes.resolve(exchange.target)
+    if server.trusted_proxies and is_trusted(exchange.client, server.trusted_proxies):
+        exchange.client = client_of(exchange.client, head, server.trusted_proxies)
+        exchange.correlation_id = _opaque(head.only(b"x-request-id"))
+    if (sent := head.only(b"traceparent")) is not None and (match := _TRACEPARENT.fullmatch(sent)):
+        exchange.trace_id = match[1].decode()
+        exchange.trace_flags = match[2].decode()
+
+
+def _opaque(value: bytes | None) -> str:
+    return value.decode() if value is not None and _OPAQUE_ID.fullmatch(value) else ""
+
+
+POLICY: Final = Policy("admission", admission)

@@ -1,0 +1,35 @@
+"""Whatever goes wrong further in becomes a problem document here, and nowhere else."""
+
+import logging
+from typing import Final
+
+from aiohttp import web
+
+from gatewayd.errors import InternalError, Refusal, RouteUnknown
+from gatewayd.exchange import EXCHANGE
+from gatewayd.policies.base import Handler, Policy
+from gatewayd.problem import answer
+from gatewayd.sent import BrokenOff
+
+logger = logging.getLogger(__name__)
+
+
+@web.middleware
+async def faults(request: web.Request, handler: Handler) -> web.StreamResponse:
+    exchange = request[EXCHANGE]
+    try:
+        return await handler(request)
+    except Refusal as refused:
+        refusal = refused
+    except web.HTTPException:  # aiohttp found no path in the target, and nobody further out refused it
+        refusal = RouteUnknown()
+    except Exception:
+        logger.exception("request %s failed inside the gateway", exchange.request_id)
+        refusal = InternalError("The gateway failed; its log has the reason under this request id.")
+    exchange.refused(refusal)
+    if exchange.sent:  # an answer that has begun cannot become another one, nor may it look complete
+        return BrokenOff(request)
+    return answer(exchange, refusal)
+
+
+POLICY: Final = Policy("faults", faults)

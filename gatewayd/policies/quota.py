@@ -1,0 +1,142 @@
+"""What a call costs: units are held before the agent is called and settled when the answer ends."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from aiohttp import web
+
+from gatewayd.config.settings import Charge, Charged, RouteSettings, Settings
+from gatewayd.errors import QuotaExhausted, Refusal
+from gatewayd.exchange import EXCHANGE, Exchange
+from gatewayd.model import BillingPeriod, Hold, Identity, Outcome, Plan, UsageRecord
+from gatewayd.policies.base import Handler, Policy
+from gatewayd.stores.base import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRule:
+    """`cost` units of `unit` a call; with `maximum`, that many are held and an agent's own figure is capped by it."""
+
+    route: str
+    unit: str
+    cost: int
+    maximum: int | None
+    charge: Charge
+    public: bool
+
+    @property
+    def to_hold(self) -> int:
+        return self.cost if self.maximum is None else self.maximum
+
+    def charged(self, outcome: Outcome, stated: int | None) -> int:
+        """Units charged for a call that reached the agent (the table of contract section 7)."""
+        quantity = self.cost if stated is None else stated
+        if self.maximum is not None:
+            quantity = min(quantity, self.maximum)
+        if outcome is Outcome.FAILED:
+            return _resolve(self.charge.failed, quantity)
+        if outcome is Outcome.CLIENT_CLOSED:
+            return _resolve(self.charge.client_closed, quantity)
+        return quantity
+
+
+def _resolve(charged: Charged, quantity: int) -> int:
+    return quantity if charged == "cost" else charged
+
+
+@web.middleware
+async def quota(request: web.Request, handler: Handler) -> web.StreamResponse:
+    exchange = request[EXCHANGE]
+    rule = exchange.rule(UsageRule)
+    if rule is None:
+        return await handler(request)
+    identity = await exchange.caller()
+    if identity is None and not rule.public:
+        return await handler(request)  # authentication refuses; nothing is held for a name that was not proved
+    await _hold(exchange, rule, identity)
+    try:
+        return await handler(request)
+    except Refusal as refusal:
+        exchange.refused(refusal)
+        if (closing := exchange.conclude()) is not None:
+            await closing
+        raise
+    finally:
+        exchange.conclude()  # the caller left, or we did: submitted all the same, awaited by nobody
+
+
+async def _hold(exchange: Exchange, rule: UsageRule, identity: Identity | None) -> None:
+    plan = exchange.plan(identity) if identity is not None else None
+    if identity is not None and plan is None:
+        raise _no_plan(exchange, rule)
+    hold = Hold(
+        id=exchange.request_id,
+        user_id=identity.user if identity is not None else "",
+        plan=plan.name if plan is not None else "",
+        agent=rule.route,
+        route=rule.route,
+        unit=rule.unit,
+        units=rule.to_hold,
+        limit=plan.quota.get(rule.unit, 0) if plan is not None else 0,
+        cost=rule.cost,
+        started_at=exchange.started_at,
+    )
+    ledger = exchange.generation.stores.ledger
+    holding = await ledger.hold(hold)
+    if not holding.granted:
+        raise _exhausted(hold, holding.balance.held + holding.balance.spent, plan)
+    exchange.unit = rule.unit
+    exchange.on_conclusion(partial(settle, ledger, hold, rule))
+
+
+def _no_plan(exchange: Exchange, rule: UsageRule) -> QuotaExhausted:
+    period = BillingPeriod.at(exchange.started_at)
+    detail = "No plan is known for this user, so nothing can be charged."
+    return QuotaExhausted(unit=rule.unit, limit=0, used=0, plan=None, resets_at=period.resets_at, detail=detail)
+
+
+def _exhausted(hold: Hold, used: int, plan: Plan | None) -> QuotaExhausted:
+    return QuotaExhausted(
+        unit=hold.unit,
+        limit=hold.limit,
+        used=used,
+        plan=plan.name if plan is not None else None,
+        resets_at=BillingPeriod.at(hold.started_at).resets_at,
+    )
+
+
+def settle(ledger: Ledger, hold: Hold, rule: UsageRule, exchange: Exchange) -> Awaitable[None]:
+    """Turn the hold into a record, or free it if no agent was reached."""
+    if not exchange.reached:
+        return ledger.release(hold.id)
+    outcome = exchange.outcome or Outcome.FAILED
+    exchange.quantity = rule.charged(outcome, exchange.stated)
+    return ledger.settle(
+        UsageRecord(
+            id=hold.id,
+            user_id=hold.user_id,
+            plan=hold.plan,
+            agent=hold.agent,
+            route=hold.route,
+            unit=hold.unit,
+            quantity=exchange.quantity,
+            outcome=outcome,
+            status=exchange.status,
+            started_at=hold.started_at,
+            ended_at=max(exchange.clock.utc(), hold.started_at),
+            bytes_in=exchange.bytes_in,
+            bytes_out=exchange.bytes_out,
+        )
+    )
+
+
+def rule(_settings: Settings, route: RouteSettings | None) -> UsageRule | None:
+    if route is None:
+        return None
+    usage = route.usage
+    return UsageRule(route.name, usage.unit, usage.cost, usage.max, route.charge, route.public)
+
+
+POLICY: Final = Policy("quota", quota, rule)

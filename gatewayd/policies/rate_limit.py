@@ -1,0 +1,81 @@
+"""How often a caller may ask: a proved one is counted by user, any other by address. All windows give, or none."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Final
+
+from aiohttp import web
+
+from gatewayd.config.settings import RouteSettings, Settings
+from gatewayd.errors import RateLimited
+from gatewayd.exchange import EXCHANGE, Exchange
+from gatewayd.forwarded import address_group
+from gatewayd.model import Identity, Rate, Tally, Window
+from gatewayd.policies.base import Handler, Policy
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitRule:
+    """Rates of users in general, of users on a plan, of unproved callers, and of anyone on one route."""
+
+    users: tuple[Rate, ...]
+    plans: Mapping[str, tuple[Rate, ...]]
+    addresses: tuple[Rate, ...]
+    route: tuple[Rate, ...] = ()
+    route_name: str = ""
+
+    def windows(self, user: str | None, plan: str | None, address: str) -> list[Window]:
+        """Every window that a call of this caller takes from."""
+        if user is None:
+            caller, kind = f"a:{address_group(address)}", "address"
+            rates = self.addresses
+        else:
+            caller, kind = f"u:{user}", "user"
+            rates = self.plans.get(plan, self.users) if plan is not None else self.users
+        windows = [Window(f"{rate.period}:{caller}", f"{kind}-{rate.period}", rate) for rate in rates]
+        for rate in self.route:
+            windows.append(Window(f"{rate.period}:{self.route_name}:{caller}", f"route-{rate.period}", rate))
+        return windows
+
+
+@web.middleware
+async def rate_limit(request: web.Request, handler: Handler) -> web.StreamResponse:
+    exchange = request[EXCHANGE]
+    if (rule := exchange.rule(RateLimitRule)) is not None:
+        windows = _windows(rule, exchange, await exchange.caller())
+        tallies = await exchange.generation.stores.counters.take(windows)
+        exchange.fields += fields(windows, tallies)
+        if not all(tally.admitted for tally in tallies):
+            raise RateLimited(retry_after=max(1, ceil(max(tally.retry_in for tally in tallies))))
+    return await handler(request)
+
+
+def _windows(rule: RateLimitRule, exchange: Exchange, identity: Identity | None) -> list[Window]:
+    if identity is None:
+        return rule.windows(None, None, exchange.client)
+    plan = exchange.plan(identity)
+    return rule.windows(identity.user, plan.name if plan is not None else None, exchange.client)
+
+
+def fields(windows: Sequence[Window], tallies: Sequence[Tally]) -> list[tuple[str, str]]:
+    """RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers); `t` is rounded up to seconds."""
+    if not windows:
+        return []
+    policies = [f'"{w.name}";q={w.rate.limit};w={w.rate.seconds}' for w in windows]
+    states = [f'"{w.name}";r={t.remaining};t={ceil(t.resets_in)}' for w, t in zip(windows, tallies, strict=True)]
+    return [("RateLimit-Policy", ", ".join(policies)), ("RateLimit", ", ".join(states))]
+
+
+def rule(settings: Settings, route: RouteSettings | None) -> RateLimitRule:
+    """Every route is limited, and so are paths that no route claims: guessing is not free."""
+    return RateLimitRule(
+        users=settings.rate_limit.limits,
+        plans={plan.name: plan.rate_limit for plan in settings.plans.values() if plan.rate_limit is not None},
+        addresses=settings.rate_limit.unauthenticated,
+        route=route.rate_limit if route is not None else (),
+        route_name=route.name if route is not None else "",
+    )
+
+
+POLICY: Final = Policy("rate_limit", rate_limit, rule)

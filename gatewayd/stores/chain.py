@@ -1,0 +1,84 @@
+"""The hash chain of the usage records, so that a row changed or taken out later shows; pure.
+
+Each row carries `chain = hex(sha256(previous chain + canonical bytes of the row))`, the first one after
+`GENESIS`. The canonical bytes are a JSON array of the row's columns in the table's order without `chain`: no
+white space, text escaped to ASCII, integers in decimal, times as stored (RFC 3339, UTC, milliseconds, `Z`).
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from gatewayd.model import UsageRecord
+
+GENESIS: Final = "0" * 64
+
+
+class RecordRow(NamedTuple):
+    """A row of `usage_records`, exactly as stored and exported."""
+
+    id: str
+    user_id: str
+    plan: str
+    agent: str
+    route: str
+    unit: str
+    quantity: int
+    outcome: str
+    status: int
+    started_at: str
+    ended_at: str
+    bytes_in: int
+    bytes_out: int
+    chain: str
+
+    @property
+    def period(self) -> str:
+        return period(self.started_at)
+
+
+def rfc3339(utc: float) -> str:
+    """Milliseconds, cut and not rounded, so that no moment slips into the next billing period."""
+    return datetime.fromtimestamp(utc, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def epoch(text: str) -> float:
+    """The moment that `rfc3339` wrote."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+def period(text: str) -> str:
+    """The name of the billing period (a month in UTC) of a stored time."""
+    return text[:7]
+
+
+def canonical(columns: Sequence[str | int]) -> bytes:
+    """The bytes that are hashed, from the columns before `chain`."""
+    return json.dumps(columns, separators=(",", ":")).encode("ascii")
+
+
+def link(previous: str, columns: Sequence[str | int]) -> str:
+    """The chain value of the row with these columns after the row whose chain value is `previous`."""
+    return hashlib.sha256(previous.encode("ascii") + canonical(columns)).hexdigest()
+
+
+def sealed(previous: str, record: UsageRecord) -> RecordRow:
+    """The record as the row that follows `previous`."""
+    columns = (
+        record.id,
+        record.user_id,
+        record.plan,
+        record.agent,
+        record.route,
+        record.unit,
+        record.quantity,
+        record.outcome.value,
+        record.status,
+        rfc3339(record.started_at),
+        rfc3339(record.ended_at),
+        record.bytes_in,
+        record.bytes_out,
+    )
+    return RecordRow(*columns, link(previous, columns))

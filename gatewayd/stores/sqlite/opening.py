@@ -1,0 +1,89 @@
+"""From a path to a connection that may write: directory, lock, checks, tables, durability."""
+
+import fcntl
+import os
+import sqlite3
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from gatewayd.errors import StoreError
+from gatewayd.stores.sqlite import schema
+
+Durability = Literal["process", "disk"]
+
+# In WAL mode a commit reaches the kernel either way, which survives `kill -9`; FULL also waits for the disk.
+SYNCHRONOUS: Final = {"process": "NORMAL", "disk": "FULL"}
+BUSY_SECONDS: Final = 0.5
+WAL_BYTES: Final = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A ledger file in this process's hands: nobody else writes to it until `close`."""
+
+    file: Path
+    connection: sqlite3.Connection
+    lock: int
+
+    def close(self) -> None:
+        # A file at rest is one plain file, which a reader can open without making a `-wal` beside it.
+        with suppress(sqlite3.Error):
+            self.connection.execute("PRAGMA journal_mode = DELETE")
+        self.connection.close()
+        os.close(self.lock)
+
+
+def located(path: str) -> Path:
+    """The file that an address names. `//host/...` is refused: whoever wrote it meant something else."""
+    if not path or (path.startswith("//") and not path.startswith("///")):
+        raise StoreError("ledger.url: write sqlite:PATH, for instance sqlite:var/gatewayd.db")
+    return Path(path).resolve()
+
+
+def open_file(path: str, durability: Durability) -> Opened:
+    """Take the ledger at `path` for writing, made if it is missing. Raises StoreError; overwrites nothing."""
+    file = located(path)
+    lock = _lock(file)
+    try:
+        with schema.named(file):
+            return Opened(file, _connect(file, durability), lock)
+    except BaseException:
+        os.close(lock)
+        raise
+
+
+def _connect(file: Path, durability: Durability) -> sqlite3.Connection:
+    connection = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        empty = schema.examine(connection, file)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+        connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS[durability]}")
+        if empty:
+            schema.create(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _lock(file: Path) -> int:
+    """The kernel frees it when its holder dies, however it dies."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(f"{file}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        hint = "its directory must be open to the daemon's user"
+        raise StoreError(f"ledger {file} cannot be opened ({error.strerror}): {hint}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.read(lock, 20).decode("ascii", "replace").strip()
+        os.close(lock)
+        hint = "stop that one, or name another file in ledger.url"
+        raise StoreError(f"ledger {file} is in use by another gatewayd (process {owner}): {hint}") from None
+    os.ftruncate(lock, 0)
+    os.write(lock, f"{os.getpid()}\n".encode("ascii"))
+    return lock

@@ -1,0 +1,108 @@
+"""A token's text is taken apart only if it is written as the standard says."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewayd.errors import TokenInvalid
+from gatewayd.identity.jws import json_object, parse_jws
+from tests.identity.forging import CLAIMS, b64, forge, sign, with_header
+
+ALGORITHMS = frozenset({"HS256"})
+
+
+def test_a_token_comes_apart_into_what_was_signed_and_the_signature() -> None:
+    token = with_header(kid="key 1")
+    jws = parse_jws(token, ALGORITHMS)
+    assert (jws.algorithm, jws.key_id) == ("HS256", "key 1")
+    assert jws.signing_input == token.rpartition(".")[0].encode()
+    assert json.loads(jws.payload) == CLAIMS
+    assert len(jws.signature) == 32
+
+
+@pytest.mark.parametrize("kind", ["JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt"])
+def test_the_types_of_access_tokens_are_known_in_any_case(kind: str) -> None:
+    assert parse_jws(with_header(typ=kind), ALGORITHMS).algorithm == "HS256"
+
+
+def test_keys_that_a_header_offers_are_not_even_looked_at() -> None:
+    offered = {"jwk": {"kty": "oct"}, "jku": "http://evil/", "x5u": "http://evil/", "x5c": ["MIIB"]}
+    jws = parse_jws(with_header(**offered), ALGORITHMS)
+    assert (jws.algorithm, jws.key_id) == ("HS256", None)
+
+
+def test_one_token_has_one_text() -> None:
+    token = sign(b64('{"alg":"HS256"}'), b64("{}"))
+    twin = token[:-1] + chr(ord(token[-1]) + 1)  # differs in bits that decoding drops
+    assert parse_jws(token, ALGORITHMS)
+    with pytest.raises(TokenInvalid):
+        parse_jws(twin, ALGORITHMS)
+
+
+@pytest.mark.parametrize(
+    ("text", "members"),
+    [
+        (b'{"a":1}', {"a": 1}),
+        (b' {"a": {"b": [null, true]}}\n', {"a": {"b": [None, True]}}),
+        ('{"ä":"€"}'.encode(), {"ä": "€"}),
+        (b"{}", {}),
+    ],
+)
+def test_a_json_object_is_read(text: bytes, members: dict[str, object]) -> None:
+    assert json_object(text) == members
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"[]", id="array"),
+        pytest.param(b'"text"', id="string"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b'{"a":1}x', id="something behind"),
+        pytest.param(b'{"a":1}{"a":1}', id="two objects"),
+        pytest.param(b'{"a":1,"a":1}', id="repeated member"),
+        pytest.param(b'{"a":{"b":1,"b":2}}', id="repeated member further down"),
+        pytest.param(b'{"a":1,"\\u0061":2}', id="repeated member in disguise"),
+        pytest.param(b'{"a":NaN}', id="NaN"),
+        pytest.param(b'{"a":-Infinity}', id="Infinity"),
+        pytest.param(b'{"a":' + b"9" * 5000 + b"}", id="5,000 digits"),
+        pytest.param(b"[" * 5000, id="deep arrays"),
+        pytest.param(b'{"a":' * 257 + b"1" + b"}" * 257, id="deep objects"),
+        pytest.param(b'\xef\xbb\xbf{"a":1}', id="byte order mark"),
+        pytest.param('{"a":1}'.encode("utf-16"), id="UTF-16"),
+        pytest.param('{"a":1}'.encode("utf-32-be"), id="UTF-32"),
+        pytest.param(b'{"a":"\xff"}', id="not UTF-8"),
+        pytest.param(b'{"a":"\xed\xa0\x80"}', id="surrogate in UTF-8"),
+        pytest.param(b'{"a":"\n"}', id="control character in a string"),
+        pytest.param(b"{'a':1}", id="single quotes"),
+    ],
+)
+def test_whatever_is_not_one_json_object_is_nothing(text: bytes) -> None:
+    assert json_object(text) is None
+
+
+@given(text=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_no_bytes_raise_anything_when_read_as_json(text: bytes) -> None:
+    members = json_object(text)
+    assert members is None or isinstance(members, dict)
+
+
+@given(token=st.text() | st.from_regex(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", fullmatch=True))
+def test_no_text_raises_anything_but_a_refusal(token: str) -> None:
+    with pytest.raises(TokenInvalid):
+        parse_jws(token, ALGORITHMS)
+
+
+@given(
+    header=st.dictionaries(st.sampled_from(["alg", "typ", "kid", "crit", "b64", "x"]), st.text() | st.none())
+)
+def test_whatever_header_passes_names_an_allowed_algorithm(header: dict[str, str | None]) -> None:
+    try:
+        jws = parse_jws(forge(header=json.dumps(header)), ALGORITHMS)
+    except TokenInvalid:
+        return
+    assert jws.algorithm == "HS256"
+    assert not {"crit", "b64"} & header.keys()

@@ -1,0 +1,224 @@
+"""A token names somebody only if everything about it is right, and every refusal keeps it to itself."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewayd.config.settings import Secret
+from gatewayd.errors import StartError, TokenExpired, TokenInvalid, Unauthenticated
+from gatewayd.identity.base import MAX_TOKEN
+from gatewayd.identity.signatures import VerificationKey
+from gatewayd.identity.tokens import TokenVerifier
+from gatewayd.model import Identity
+from tests.clocks import ManualClock
+from tests.identity.forging import (
+    CLAIMS,
+    NOW,
+    PUBLIC_KEY_ALGORITHMS,
+    SECRET,
+    auth_settings,
+    b64,
+    forge,
+    public_key_settings,
+    public_pem,
+    sign,
+    sign_with_key,
+    words_of,
+)
+from tests.identity.hostile import HOSTILE
+
+Forge = Callable[[], str]
+
+
+@pytest.fixture
+def verifier(clock: ManualClock) -> TokenVerifier:
+    return TokenVerifier(auth_settings(), clock)
+
+
+def assert_silent(error: BaseException, token: str) -> None:
+    """Neither the token nor one of its parts is in anything that the error could print."""
+    words = words_of(error)
+    for part in (token, *token.split(".")):
+        assert len(part) < 8 or part not in words
+    assert not {"alice", "root", SECRET} & set(words.split())
+
+
+@pytest.mark.parametrize("make", HOSTILE)
+async def test_a_hostile_token_is_refused_in_silence(verifier: TokenVerifier, make: Forge) -> None:
+    token = make()
+    with pytest.raises((TokenInvalid, TokenExpired)) as caught:
+        await verifier.verify(token)
+    assert_silent(caught.value, token)
+    assert caught.value.__cause__ is caught.value.__context__ is None
+    assert len(verifier._verified) == 0
+
+
+def test_the_table_of_hostile_tokens_stays_long_and_its_names_unique() -> None:
+    names = [case.id for case in HOSTILE]
+    assert len(names) == len(set(names)) > 150
+
+
+def test_only_one_hostile_token_is_refused_for_its_length() -> None:
+    assert [case.id for case in HOSTILE if len(case.values[0]()) > MAX_TOKEN] == ["longer than allowed"]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+async def test_a_good_token_of_every_hmac_algorithm_is_taken(clock: ManualClock, algorithm: str) -> None:
+    verifier = TokenVerifier(auth_settings(algorithms=(algorithm,)), clock)
+    token = sign(b64(json.dumps({"alg": algorithm})), b64(json.dumps(CLAIMS)), algorithm=algorithm)
+    assert (await verifier.verify(token)).user == "alice"
+
+
+@pytest.mark.parametrize("algorithm", PUBLIC_KEY_ALGORITHMS)
+async def test_a_good_token_of_every_public_key_algorithm_is_taken(
+    clock: ManualClock, algorithm: str
+) -> None:
+    verifier = TokenVerifier(public_key_settings(algorithm), clock)
+    token = sign_with_key(algorithm)
+    assert (await verifier.verify(token)).user == "alice"
+    head, payload, signature = token.split(".")
+    for forged in (signature[:-4], f"{signature}AAAA", b64(bytes(64)), f"{signature[4:]}{signature[:4]}"):
+        with pytest.raises(TokenInvalid) as caught:
+            await verifier.verify(f"{head}.{payload}.{forged}")
+        assert_silent(caught.value, token)
+
+
+async def test_each_algorithm_has_its_own_key_when_both_kinds_are_configured(clock: ManualClock) -> None:
+    pem = public_pem("RSA")
+    both = auth_settings(algorithms=("HS256", "RS256"), public_key=Secret(pem, "a test"))
+    verifier = TokenVerifier(both, clock)
+    assert (await verifier.verify(forge())).user == "alice"
+    assert (await verifier.verify(sign_with_key("RS256"))).user == "alice"
+    with pytest.raises(TokenInvalid):
+        await verifier.verify(forge(secret=pem))
+
+
+async def test_hmac_with_the_public_key_does_not_pass_for_its_algorithm(clock: ManualClock) -> None:
+    verifier = TokenVerifier(public_key_settings("RS256"), clock)
+    for alg in ("HS256", "RS256"):
+        with pytest.raises(TokenInvalid):
+            await verifier.verify(forge(header=json.dumps({"alg": alg}), secret=public_pem("RSA")))
+
+
+async def test_a_key_of_another_owner_does_not_verify(clock: ManualClock) -> None:
+    verifier = TokenVerifier(public_key_settings("EdDSA"), clock)
+    with pytest.raises(TokenInvalid):
+        await verifier.verify(sign_with_key("EdDSA", kind="Ed448"))
+
+
+def test_a_key_that_cannot_serve_stops_the_start(clock: ManualClock) -> None:
+    with pytest.raises(StartError, match=r"auth\.secret: HS256 needs a secret of at least 32 bytes"):
+        TokenVerifier(auth_settings(secret=Secret("short", "a test")), clock)
+
+
+async def test_keys_may_come_from_elsewhere_by_their_id(clock: ManualClock) -> None:
+    class OneKey:
+        async def find(self, algorithm: str, key_id: str | None) -> VerificationKey | None:
+            return VerificationKey.of_secret(algorithm, SECRET.encode()) if key_id == "k1" else None
+
+    verifier = TokenVerifier(auth_settings(secret=None), clock, keys=OneKey())
+    assert (await verifier.verify(forge(header='{"alg":"HS256","kid":"k1"}'))).user == "alice"
+    for header in ('{"alg":"HS256","kid":"k2"}', '{"alg":"HS256"}'):
+        with pytest.raises(TokenInvalid):
+            await verifier.verify(forge(header=header))
+
+
+async def test_a_token_expires_after_its_leeway_and_says_so(
+    clock: ManualClock, verifier: TokenVerifier
+) -> None:
+    token = forge()
+    clock.advance(3600 + 29.9)
+    assert (await verifier.verify(token)).user == "alice"
+    clock.advance(0.1)
+    with pytest.raises(TokenExpired) as caught:
+        await verifier.verify(token)
+    assert_silent(caught.value, token)
+
+
+async def test_a_verified_token_is_verified_once(clock: ManualClock, verifier: TokenVerifier) -> None:
+    token = forge()
+    first = await verifier.verify(token)
+    clock.advance(3599)
+    assert await verifier.verify(token) is first
+
+
+async def test_past_its_end_a_token_on_leeway_is_verified_each_time(
+    clock: ManualClock, verifier: TokenVerifier
+) -> None:
+    token = forge()
+    first = await verifier.verify(token)
+    clock.advance(3600)
+    second = await verifier.verify(token)
+    assert second == first
+    assert second is not first
+    assert await verifier.verify(token) is not second
+    assert len(verifier._verified) == 0
+
+
+async def test_a_flood_of_bad_tokens_pushes_no_good_one_out(clock: ManualClock) -> None:
+    verifier = TokenVerifier(auth_settings(), clock, capacity=2)
+    good = await verifier.verify(forge())
+    for number in range(5):
+        with pytest.raises(TokenInvalid):
+            await verifier.verify(forge(sub=f"user {number}", secret="guessed"))
+    assert await verifier.verify(forge()) is good
+
+
+async def test_no_more_tokens_are_remembered_than_there_is_room_for(clock: ManualClock) -> None:
+    verifier = TokenVerifier(auth_settings(), clock, capacity=3)
+    for number in range(10):
+        await verifier.verify(forge(sub=f"user {number}"))
+    assert len(verifier._verified) == 3
+
+
+async def test_a_new_configuration_remembers_nothing_of_the_old(clock: ManualClock) -> None:
+    token = forge(aud="gatewayd")
+    await TokenVerifier(auth_settings(), clock).verify(token)
+    with pytest.raises(TokenInvalid):
+        await TokenVerifier(auth_settings(audience="another"), clock).verify(token)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+USED = st.sampled_from(["sub", "exp", "nbf", "iat", "iss", "aud", "jti", "plan", "role", "type"])
+PRINTABLE_PARTS = st.from_regex(r"[A-Za-z0-9_-]{0,20}", fullmatch=True)
+
+
+@given(token=st.text() | st.lists(PRINTABLE_PARTS, min_size=1, max_size=5).map(".".join))
+async def test_no_text_raises_anything_but_a_refusal(token: str) -> None:
+    with pytest.raises(Unauthenticated):
+        await TokenVerifier(auth_settings(), ManualClock()).verify(token)
+
+
+@given(position=st.integers(0, len(forge()) - 1), character=st.characters())
+async def test_no_changed_character_goes_unnoticed(position: int, character: str) -> None:
+    token = forge()
+    changed = token[:position] + character + token[position + 1 :]
+    verifier = TokenVerifier(auth_settings(), ManualClock())
+    if changed != token:
+        with pytest.raises(TokenInvalid):
+            await verifier.verify(changed)
+
+
+@given(claims=st.dictionaries(USED, JSON_VALUES, max_size=4))
+async def test_whatever_is_signed_makes_a_sound_identity_or_a_refusal(claims: dict[str, object]) -> None:
+    token = forge(json.dumps({"sub": "alice", "exp": NOW + 3600, **claims}))
+    try:
+        identity = await TokenVerifier(auth_settings(), ManualClock()).verify(token)
+    except Unauthenticated:
+        return
+    assert_sound(identity)
+
+
+def assert_sound(identity: Identity) -> None:
+    for name in (identity.user, identity.plan or "free", identity.token_id or "id", *identity.roles):
+        assert 0 < len(name) <= 256
+        assert name.isprintable()
+        name.encode()
+    assert NOW - 30 < identity.expires_at < 253_402_300_800

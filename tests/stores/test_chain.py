@@ -1,0 +1,50 @@
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewayd.model import BillingPeriod
+from gatewayd.stores import chain
+from tests.stores.ledgers import hold, record
+
+moments = st.floats(0, 4_000_000_000)
+
+
+def test_the_canonical_form_is_pinned_because_stored_chains_depend_on_it() -> None:
+    row = chain.sealed(chain.GENESIS, record(hold("id-1", user="zo\u00eb")))
+    expected = (
+        b'["id-1","zo\\u00eb","free","email","email","api_calls",1,"delivered",200,'
+        b'"2025-11-24T16:00:00.000Z","2025-11-24T16:00:00.250Z",160,913]'
+    )
+    assert chain.canonical(row[:-1]) == expected
+    assert row.chain == hashlib.sha256(b"0" * 64 + expected).hexdigest()
+
+
+@pytest.mark.parametrize("column", range(13))
+def test_a_change_in_any_column_changes_the_link(column: int) -> None:
+    columns = list(chain.sealed(chain.GENESIS, record(hold()))[:-1])
+    before = chain.link(chain.GENESIS, columns)
+    columns[column] = 7 if isinstance(columns[column], int) else "other"
+    assert chain.link(chain.GENESIS, columns) != before
+
+
+def test_a_link_depends_on_what_came_before() -> None:
+    columns = chain.sealed(chain.GENESIS, record(hold()))[:-1]
+    assert chain.link("1" * 64, columns) != chain.link(chain.GENESIS, columns)
+
+
+@given(moments)
+def test_a_stored_moment_stays_in_its_billing_period(utc: float) -> None:
+    assert chain.period(chain.rfc3339(utc)) == BillingPeriod.at(utc).name
+
+
+@given(moments)
+def test_a_stored_moment_reads_back_as_it_was_written(utc: float) -> None:
+    text = chain.rfc3339(utc)
+    assert chain.rfc3339(chain.epoch(text)) == text
+    assert -1e-6 <= utc - chain.epoch(text) < 0.001001
+
+
+def test_the_last_moment_of_a_month_is_not_rounded_into_the_next() -> None:
+    assert chain.rfc3339(1_764_547_199.9999) == "2025-11-30T23:59:59.999Z"

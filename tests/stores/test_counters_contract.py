@@ -1,0 +1,90 @@
+"""What every Counters promises, whatever it is made of."""
+
+import math
+from collections.abc import AsyncIterator
+from typing import cast
+
+import pytest
+
+from gatewayd.errors import StoreUnavailable
+from gatewayd.model import Rate, Tally, Window
+from gatewayd.stores.base import Counters
+from gatewayd.stores.open import open_counters
+from tests.clocks import ManualClock
+
+URLS = {"memory": "memory:"}
+
+MINUTE = Window("alice/minute", "user-minute", Rate(60, "minute", burst=3))
+HOUR = Window("alice/hour", "user-hour", Rate(1000, "hour"))
+OTHER = Window("bob/minute", "user-minute", Rate(60, "minute", burst=3))
+
+
+@pytest.fixture(params=URLS)
+async def counters(request: pytest.FixtureRequest, clock: ManualClock) -> AsyncIterator[Counters]:
+    counters = open_counters(URLS[cast("str", request.param)], clock)
+    yield counters
+    await counters.close()
+
+
+async def drain(counters: Counters, window: Window) -> None:
+    while (await counters.take([window]))[0].admitted:
+        pass
+
+
+async def test_a_take_is_told_of_every_window_in_order(counters: Counters) -> None:
+    assert await counters.take([MINUTE, HOUR]) == [Tally(True, 2, 1.0, 0.0), Tally(True, 999, 3.6, 0.0)]
+
+
+async def test_a_full_burst_is_admitted_and_no_more(counters: Counters) -> None:
+    assert [(await counters.take([MINUTE]))[0].admitted for _ in range(5)] == [True] * 3 + [False] * 2
+
+
+async def test_a_refused_window_takes_nothing_from_the_others(counters: Counters) -> None:
+    await drain(counters, MINUTE)
+    hour, minute = await counters.take([HOUR, MINUTE])
+    assert hour == Tally(True, 1000, 0.0, 0.0)
+    assert minute == Tally(False, 0, 3.0, 1.0)
+    assert (await counters.take([HOUR]))[0].remaining == 999
+
+
+async def test_every_refusing_window_says_when_to_come_back(counters: Counters) -> None:
+    await drain(counters, MINUTE)
+    await drain(counters, OTHER)
+    assert [tally.retry_in for tally in await counters.take([MINUTE, HOUR, OTHER])] == [1.0, 0.0, 1.0]
+
+
+async def test_who_waits_as_told_is_admitted(counters: Counters, clock: ManualClock) -> None:
+    await drain(counters, MINUTE)
+    clock.advance(0.3)
+    (refused,) = await counters.take([MINUTE])
+    clock.advance(math.ceil(refused.retry_in))
+    assert (await counters.take([MINUTE]))[0].admitted
+
+
+async def test_refusals_do_not_put_off_the_next_admission(counters: Counters, clock: ManualClock) -> None:
+    await drain(counters, MINUTE)
+    for _ in range(10):
+        clock.advance(0.1)
+        (tally,) = await counters.take([MINUTE])
+    assert tally.admitted
+
+
+async def test_keys_do_not_share(counters: Counters) -> None:
+    await drain(counters, MINUTE)
+    assert (await counters.take([OTHER]))[0].remaining == 2
+
+
+async def test_a_changed_rate_goes_on_from_where_the_key_stood(counters: Counters) -> None:
+    await drain(counters, MINUTE)
+    (tally,) = await counters.take([Window(MINUTE.key, MINUTE.name, Rate(120, "minute", burst=8))])
+    assert tally == Tally(True, 1, 3.5, 0.0)
+
+
+async def test_no_window_at_all_is_admitted(counters: Counters) -> None:
+    assert list(await counters.take([])) == []
+
+
+async def test_closed_counters_count_no_more(counters: Counters) -> None:
+    await counters.close()
+    with pytest.raises(StoreUnavailable):
+        await counters.take([MINUTE])

@@ -1,0 +1,53 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gatewayd.errors import StoreError
+from gatewayd.stores.memory import MemoryCounters
+from gatewayd.stores.open import open_counters, open_ledger, open_reader
+from tests.clocks import ManualClock
+from tests.stores.ledgers import hold
+
+OPENERS: dict[str, Callable[[str], object]] = {
+    "counters.url": lambda url: open_counters(url, ManualClock()),
+    "ledger.url": lambda url: open_ledger(url, "process", ManualClock()),
+}
+
+
+def test_counters_are_chosen_by_their_scheme(clock: ManualClock) -> None:
+    assert isinstance(open_counters("memory:", clock), MemoryCounters)
+
+
+async def test_a_ledger_is_chosen_by_its_scheme(tmp_path: Path, clock: ManualClock) -> None:
+    ledger = open_ledger(f"sqlite:{tmp_path}/var/ledger.db", "disk", clock)
+    assert (await ledger.hold(hold())).granted
+    await ledger.release("request-1")
+    await ledger.close()
+    with open_reader(f"sqlite:{tmp_path}/var/ledger.db") as reader:
+        assert [balance.held for balance in reader.balances()] == [0]
+
+
+@pytest.mark.parametrize(
+    ("key", "url", "message"),
+    [
+        pytest.param("counters.url", "memory:x", "takes nothing after the colon", id="memory with a rest"),
+        pytest.param("counters.url", "redis://:s3cret@h/0", "redis: is not built into this version yet: use memory:", id="redis"),
+        pytest.param("counters.url", "unix:/s3cret", "unix: is not built into this version yet", id="unix"),
+        pytest.param("counters.url", "memcached://s3cret", "memcached: is not a kind of store", id="unknown"),
+        pytest.param("ledger.url", "postgresql://u:s3cret@h/d", "postgresql: is not built into this version yet: use sqlite:", id="postgresql"),
+        pytest.param("ledger.url", "s3cret", "an address begins with sqlite:", id="no scheme"),
+        pytest.param("ledger.url", "user:s3cret@host", "an address begins with sqlite:", id="no scheme but a colon"),
+        pytest.param("ledger.url", "", "an address begins with sqlite:", id="empty"),
+        pytest.param("ledger.url", "sqlite:", "write sqlite:PATH", id="no path"),
+        pytest.param("ledger.url", "sqlite://var/ledger.db", "write sqlite:PATH", id="two slashes"),
+    ],
+)  # fmt: skip
+def test_an_address_that_cannot_be_used_is_refused_by_key_and_without_its_secrets(
+    key: str, url: str, message: str
+) -> None:
+    with pytest.raises(StoreError) as refused:
+        OPENERS[key](url)
+    assert str(refused.value).startswith(f"{key}: ") or message.startswith("write")
+    assert message in str(refused.value)
+    assert "s3cret" not in str(refused.value)
