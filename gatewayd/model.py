@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 PERIOD_SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
@@ -86,9 +87,15 @@ class BillingPeriod:
     @classmethod
     def at(cls, utc: float) -> "BillingPeriod":
         """The month that holds this moment."""
-        start = datetime.fromtimestamp(utc, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        return cls.named(f"{datetime.fromtimestamp(utc, UTC):%Y-%m}")
+
+    @classmethod
+    @lru_cache(maxsize=64)
+    def named(cls, name: str) -> "BillingPeriod":
+        """The month written as 2026-11. Raises ValueError for anything else."""
+        start = datetime.strptime(name, "%Y-%m").replace(tzinfo=UTC)
         end = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
-        return cls(f"{start:%Y-%m}", start.timestamp(), end.timestamp())
+        return cls(name, start.timestamp(), end.timestamp())
 
     @property
     def resets_at(self) -> str:

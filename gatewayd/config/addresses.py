@@ -161,7 +161,7 @@ def store_url(*forms: str) -> Callable[[str], None]:
         form = starts.get(scheme)
         if not colon or form is None:
             known = ", ".join(forms)
-            close = suggestion(scheme, starts) if len(scheme) < 16 and scheme.isalnum() else ""
+            close = suggestion(f"{scheme}:", (f"{name}:" for name in starts))
             raise Invalid(f"is not the URL of a known store ({known})", close if "mean" in close else "")
         if form.endswith(":") != (not rest) or ("//" in form and not rest.startswith("//")):
             raise Invalid(f"is not of the form {form}")

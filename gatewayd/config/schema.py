@@ -135,7 +135,7 @@ ACCESS_LOG: Final = Table(AccessLogSettings, (
 ))
 
 RATE_LIMIT: Final = Table(RateLimitSettings, (
-    Key("limits", ["60/minute", "1000/hour"], RATES, "Per user: N/second, minute, hour or day."),
+    Key("limits", ["60/minute", "1000/hour"], RATES, "Per user, as in 60/minute or 60/minute burst 20."),
     Key("unauthenticated", ["30/minute"], RATES, "Per client address, for callers without a valid token."),
 ))
 

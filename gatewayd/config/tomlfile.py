@@ -80,10 +80,8 @@ class _Walk:
                 yield from self._span(inner, child, (*path, index))
 
     def _span(self, value: object, node: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Span]]:
-        if "value_raw" in node and isinstance(node["value_raw"], str):
-            at = self._place(node["value_line"], node["value_col"])
-            key = self._place(node["key_line"], node["key_col"]) if "key_line" in node else at
-            yield path, Span(key, at)
+        if places := [self._place(node[f"{kind}_line"], node[f"{kind}_col"]) for kind in _kinds(node)]:
+            yield path, Span(places[0], places[-1])
             yield from self.spans(value, node["value"], path)
         else:
             inner = list(self.spans(value, node, path))
@@ -105,6 +103,14 @@ class _Walk:
             if line.lstrip().startswith("[") and number not in self._continued:
                 place = Place(self._file, number, len(line) - len(line.lstrip(" \t[")) + 1)
                 yield from ((path, Span(place, place)) for path in _header_paths(line))
+
+
+def _kinds(node: Any) -> list[str]:
+    """Of what toml_rs has told the place: a list's items have no key, an array of tables has no value.
+
+    A table's node has only the nodes of its keys, whose names may be these very words.
+    """
+    return [kind for kind in ("key", "value") if isinstance(node.get(f"{kind}_col"), int | tuple)]
 
 
 def _header_paths(line: str) -> Iterator[KeyPath]:

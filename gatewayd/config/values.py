@@ -117,7 +117,8 @@ def method(value: object) -> str:
 def duration(value: object) -> float:
     """Seconds of "250ms", "2s", "5m", "1h" or "1d"."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        raise Invalid("is a duration without a unit", f'write "{value}s" for seconds')
+        example = f"{value}s" if isinstance(value, int) else "250ms"
+        raise Invalid("is a duration without a unit", f'write "{example}"')
     if not isinstance(value, str) or not (found := _DURATION.fullmatch(value)):
         raise Invalid("is not a duration", 'write "250ms", "2s", "5m" or "1h"')
     seconds = int(found[1]) / 1000 if found[2] == "ms" else float(int(found[1]) * _SECONDS[found[2]])

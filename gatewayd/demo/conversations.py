@@ -1,7 +1,7 @@
 """A talk with one customer: what was understood, what was answered, and when a human should take over."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from gatewayd.demo.intents import ESCALATED_REPLY, INTENTS, LEXICON, UNKNOWN, UNKNOWN_REPLY
 from gatewayd.demo.lexicon import Verdict
@@ -29,7 +29,7 @@ class Turn:
             "turn": self.turn,
             "intent": self.verdict.label,
             "confidence": self.verdict.confidence,
-            "reasons": [asdict(reason) for reason in self.verdict.reasons],
+            "reasons": self.verdict.evidence,
             "reply": self.reply,
             "suggested_action": self.action,
             "ticket": self.ticket.document if self.ticket else None,

@@ -10,7 +10,7 @@ _MONTHS: Final = (
     "january", "february", "march", "april", "may", "june",
     "july", "august", "september", "october", "november", "december",
 )  # fmt: skip
-_MONTH: Final = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
+_MONTH: Final = "(" + "|".join(f"{name[:3]}(?:{name[3:]})?" for name in _MONTHS) + r"|sept)\b\.?"
 _CURRENCIES: Final = {"$": "USD", "€": "EUR", "£": "GBP"}
 _NUMBER: Final = r"\d{1,9}(?:[.,]\d{3}){0,3}(?:[.,]\d{2})?(?!\d)"
 
@@ -75,7 +75,7 @@ def _dates(text: str) -> tuple[str, ...]:
 
 
 def _month(name: str) -> str:
-    return str(next(n for n, month in enumerate(_MONTHS, 1) if month.startswith(name.lower())))
+    return str(next(n for n, month in enumerate(_MONTHS, 1) if month.startswith(name[:3].lower())))
 
 
 def _iso(year: str, month: str, day: str) -> str:

@@ -18,7 +18,7 @@ _MOST_PARTS: Final = 200
 _MOST_IDS: Final = 20
 _MESSAGE_ID: Final = re.compile(r"<[^<>\s@]{1,200}@[^<>\s@]{1,200}>")
 _CHARSETS: Final = re.compile(
-    r"(utf-?8|us-ascii|iso-8859-\d{1,2}|windows-125\d|koi8-[ru]|gb2312|gbk|big5|shift_jis|euc-[jk][pr])"
+    r"utf-?8|us-ascii|iso-8859-(?:[1-9]|1[013-6])|windows-125[0-8]|koi8-[ru]|gb2312|gbk|big5|shift_jis|euc-(?:jp|kr)"
 )
 
 
@@ -110,36 +110,47 @@ def _ids(message: Message, name: str) -> tuple[str, ...]:
 
 
 def _contents(message: Message) -> tuple[str, tuple[Attachment, ...]]:
+    """The plain text, or else what the HTML shows; everything else is an attachment."""
     texts: dict[str, str] = {}
     attachments = []
-    for part in _leaves(message):
-        kind = part.get_content_type()
-        name = _attempt(lambda part=part: part.get_filename() or "", "")
-        data = _payload(part)
-        disposition = _attempt(part.get_content_disposition, None)
-        if (
-            kind in ("text/plain", "text/html")
-            and not name
-            and disposition != "attachment"
-            and kind not in texts
-        ):
-            texts[kind] = _decode(data, part)
+    for part in _parts(message):
+        if part.is_text and part.kind not in texts:
+            texts[part.kind] = part.text
         else:
-            attachments.append(Attachment(plain(_clean(name)), kind, len(data)))
+            attachments.append(Attachment(part.name, part.kind, len(part.data)))
     body = texts["text/plain"] if "text/plain" in texts else read_html(texts.get("text/html", "")).text
     return body.strip(), tuple(attachments)
 
 
-def _leaves(message: Message) -> Iterator[Message]:
-    return (part for part in islice(message.walk(), _MOST_PARTS) if not part.is_multipart())
+@dataclass(frozen=True, slots=True)
+class _Part:
+    kind: str
+    name: str
+    attached: bool
+    charset: str
+    data: bytes
+
+    @property
+    def is_text(self) -> bool:
+        return self.kind in ("text/plain", "text/html") and not self.name and not self.attached
+
+    @property
+    def text(self) -> str:
+        # Only charsets of letters: Python's other codecs are slow (punycode) or are none of text.
+        charset = self.charset if _CHARSETS.fullmatch(self.charset) else "utf-8"
+        return self.data.decode(charset, "replace").replace("\r\n", "\n")
 
 
-def _payload(part: Message) -> bytes:
-    data = _attempt(lambda: part.get_payload(decode=True), b"")
-    return data if isinstance(data, bytes) else b""
+def _parts(message: Message) -> Iterator[_Part]:
+    return (_part(part) for part in islice(message.walk(), _MOST_PARTS) if not part.is_multipart())
 
 
-def _decode(data: bytes, part: Message) -> str:
-    # Only charsets of letters: Python's other codecs are slow (punycode) or are none of text.
-    charset = str(_attempt(part.get_content_charset, None) or "utf-8").lower()
-    return data.decode(charset if _CHARSETS.fullmatch(charset) else "utf-8", "replace").replace("\r\n", "\n")
+def _part(part: Message) -> _Part:
+    data = _attempt(lambda: part.get_payload(decode=True), None)
+    return _Part(
+        kind=_attempt(part.get_content_type, "application/octet-stream"),
+        name=plain(_clean(_attempt(lambda: part.get_filename() or "", ""))),
+        attached=_attempt(part.get_content_disposition, None) == "attachment",
+        charset=(_attempt(part.get_content_charset, None) or "utf-8").lower(),
+        data=data if isinstance(data, bytes) else b"",
+    )

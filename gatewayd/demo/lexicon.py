@@ -27,8 +27,8 @@ class Verdict:
     reasons: tuple[Evidence, ...]
 
     @property
-    def document(self) -> dict[str, object]:
-        return {**asdict(self), "reasons": [asdict(reason) for reason in self.reasons]}
+    def evidence(self) -> list[dict[str, object]]:
+        return [asdict(reason) for reason in self.reasons]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """One user's documents, bounded: the oldest make room for a new one. And the answer that is in them."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,6 +11,8 @@ from gatewayd.demo.bm25 import Counted, Hit, Index, Passage, terms
 from gatewayd.demo.passages import sentences, split
 
 _MOST_SENTENCES: Final = 3
+_SHORT_SENTENCE: Final = 8
+_RELEVANT: Final = 0.4
 _SNIPPET: Final = 240
 NOTHING_FOUND: Final = "Nothing in the documents answers this question."
 
@@ -105,10 +108,12 @@ class Library:
             for number, hit in enumerate(hits, 1)
             for order, sentence in enumerate(sentences(hit.passage.text))
         ]
-        best = [each for each in sorted(rated, reverse=True)[:_MOST_SENTENCES] if each[0] > 0]
+        best = sorted(rated, reverse=True)[:_MOST_SENTENCES]
+        best = [each for each in best if each[0] > 0 and each[0] >= best[0][0] * _RELEVANT]
         return " ".join(f"{sentence} [{-number}]" for _, number, _, sentence in best)
 
     def _rating(self, wanted: set[str], sentence: str) -> float:
         """How much the sentence says of what is asked, less for each word that it spends."""
         words = terms(sentence)
-        return sum(self._index.rarity(term) for term in wanted.intersection(words)) / (8 + len(words)) ** 0.5
+        told = sum(self._index.rarity(term) for term in wanted.intersection(words))
+        return told / math.sqrt(_SHORT_SENTENCE + len(words))

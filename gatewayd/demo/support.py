@@ -139,7 +139,10 @@ def _reply(frame: WSMessage, conversation: Conversation, desk: Desk) -> dict[str
         fields = _fields(frame)
         kind = fields.choice("type", ("message", "ping", "bye"), "message")
         if kind == "message":
-            return {"type": kind, **conversation.answer(fields.text("message", most=_MOST_MESSAGE), desk).document}
+            return {
+                "type": kind,
+                **conversation.answer(fields.text("message", most=_MOST_MESSAGE), desk).document,
+            }
         return {"type": "pong" if kind == "ping" else kind}
     except Fault as fault:
         return {"type": "error", "error": fault.document}

@@ -66,9 +66,13 @@ class Triage:
         return {
             "category": self.category.label,
             "confidence": self.category.confidence,
-            "reasons": self.category.document["reasons"],
-            "urgency": self.urgency.document,
-            "sentiment": self.sentiment.document,
+            "urgency": self.urgency.label,
+            "sentiment": self.sentiment.label,
+            "reasons": {
+                "category": self.category.evidence,
+                "urgency": self.urgency.evidence,
+                "sentiment": self.sentiment.evidence,
+            },
             "entities": asdict(self.entities),
         }
 

@@ -11,7 +11,7 @@ MAX_TOKEN: Final = 8 * 1024
 """The longest token that is looked at, in characters."""
 
 # RFC 6750 section 2.1 and RFC 9110 section 11.4: the scheme in any case, spaces, one b64token.
-_BEARER: Final = re.compile(r"bearer +([A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE | re.ASCII)
+_BEARER: Final = re.compile(r"(?ai:bearer) +([A-Za-z0-9\-._~+/]+=*)")
 
 
 class Verifier(Protocol):

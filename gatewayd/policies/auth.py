@@ -6,9 +6,9 @@ from typing import Final
 from aiohttp import web
 
 from gatewayd.config.settings import RouteSettings, Settings
-from gatewayd.errors import RoleDenied
+from gatewayd.errors import RoleDenied, TokenMissing
 from gatewayd.exchange import EXCHANGE
-from gatewayd.policies.base import Handler, Policy
+from gatewayd.policies.base import Case, Finding, Handler, Policy, refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,4 +36,16 @@ def rule(_settings: Settings, route: RouteSettings | None) -> AuthRule:
     return AuthRule(route.public, frozenset(route.roles)) if route is not None else AuthRule()
 
 
-POLICY: Final = Policy("auth", auth, rule)
+def explain(case: Case) -> Finding | None:
+    """Whether the caller may come in."""
+    found = case.route.rule(AuthRule) or _STRICT
+    if found.public:
+        return Finding("pass", "the route is public")
+    if case.identity is None:
+        return refused(case.refusal or TokenMissing())
+    if found.roles and not found.roles & case.identity.roles:
+        return refused(RoleDenied(), f"one of these roles is needed: {', '.join(sorted(found.roles))}")
+    return Finding("pass", f"the token proves {case.identity.user}")
+
+
+POLICY: Final = Policy("auth", auth, rule, explain)

@@ -1,20 +1,57 @@
-"""What a policy is: a middleware, and how its rule is read from the settings.
+"""What a policy is: a middleware, how its rule is read from the settings, and how it explains itself.
 
 A policy calls the handler once, never reads the body, and writes only its own fields of the Exchange.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from aiohttp.typedefs import Handler, Middleware
 
 from gatewayd.config.settings import RouteSettings, Settings
+from gatewayd.errors import Refusal
+from gatewayd.model import Balance, Identity, Plan
+from gatewayd.routing import Route
 
-__all__ = ["Handler", "Middleware", "Policy", "no_rule"]
+__all__ = ["Case", "Finding", "Handler", "Middleware", "Policy", "no_rule", "nothing_to_say"]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A call that nobody makes, for policies to explain: who would make it, to what, and how they stand."""
+
+    method: str
+    route: Route
+    identity: Identity | None
+    refusal: Refusal | None
+    plan: Plan | None
+    balances: Mapping[str, Balance] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a policy would do: "pass" or the refusal's status and code, and why."""
+
+    decision: str
+    reason: str
+
+    @property
+    def passes(self) -> bool:
+        return self.decision == "pass"
+
+
+def refused(refusal: Refusal, reason: str = "") -> Finding:
+    """The finding that says a refusal."""
+    return Finding(f"{refusal.status} {refusal.code}", reason or refusal.detail)
 
 
 def no_rule(_settings: Settings, _route: RouteSettings | None) -> object | None:
     """For a policy that holds for every route alike."""
+    return None
+
+
+def nothing_to_say(_case: Case) -> Finding | None:
+    """For a policy that decides nothing."""
     return None
 
 
@@ -25,3 +62,4 @@ class Policy:
     name: str
     middleware: Middleware
     rule: Callable[[Settings, RouteSettings | None], object | None] = no_rule
+    explain: Callable[[Case], Finding | None] = nothing_to_say

@@ -10,8 +10,8 @@ from aiohttp import web
 from gatewayd.config.settings import Charge, Charged, RouteSettings, Settings
 from gatewayd.errors import QuotaExhausted, Refusal
 from gatewayd.exchange import EXCHANGE, Exchange
-from gatewayd.model import BillingPeriod, Hold, Identity, Outcome, Plan, UsageRecord
-from gatewayd.policies.base import Handler, Policy
+from gatewayd.model import BillingPeriod, Hold, Identity, Outcome, UsageRecord
+from gatewayd.policies.base import Case, Finding, Handler, Policy, refused
 from gatewayd.stores.base import Ledger
 
 
@@ -70,7 +70,7 @@ async def quota(request: web.Request, handler: Handler) -> web.StreamResponse:
 async def _hold(exchange: Exchange, rule: UsageRule, identity: Identity | None) -> None:
     plan = exchange.plan(identity) if identity is not None else None
     if identity is not None and plan is None:
-        raise _no_plan(exchange, rule)
+        raise no_plan(rule, exchange.started_at)
     hold = Hold(
         id=exchange.request_id,
         user_id=identity.user if identity is not None else "",
@@ -86,23 +86,24 @@ async def _hold(exchange: Exchange, rule: UsageRule, identity: Identity | None) 
     ledger = exchange.generation.stores.ledger
     holding = await ledger.hold(hold)
     if not holding.granted:
-        raise _exhausted(hold, holding.balance.held + holding.balance.spent, plan)
+        raise _exhausted(hold, holding.balance.held + holding.balance.spent)
     exchange.unit = rule.unit
     exchange.on_conclusion(partial(settle, ledger, hold, rule))
 
 
-def _no_plan(exchange: Exchange, rule: UsageRule) -> QuotaExhausted:
-    period = BillingPeriod.at(exchange.started_at)
+def no_plan(rule: UsageRule, utc: float) -> QuotaExhausted:
+    """A user without any plan bought nothing, so nothing can be charged."""
+    period = BillingPeriod.at(utc)
     detail = "No plan is known for this user, so nothing can be charged."
     return QuotaExhausted(unit=rule.unit, limit=0, used=0, plan=None, resets_at=period.resets_at, detail=detail)
 
 
-def _exhausted(hold: Hold, used: int, plan: Plan | None) -> QuotaExhausted:
+def _exhausted(hold: Hold, used: int) -> QuotaExhausted:
     return QuotaExhausted(
         unit=hold.unit,
         limit=hold.limit,
         used=used,
-        plan=plan.name if plan is not None else None,
+        plan=hold.plan,
         resets_at=BillingPeriod.at(hold.started_at).resets_at,
     )
 
@@ -139,4 +140,24 @@ def rule(_settings: Settings, route: RouteSettings | None) -> UsageRule | None:
     return UsageRule(route.name, usage.unit, usage.cost, usage.max, route.charge, route.public)
 
 
-POLICY: Final = Policy("quota", quota, rule)
+def explain(case: Case) -> Finding | None:
+    """What the call would hold, and whether the balance covers it."""
+    found = case.route.rule(UsageRule)
+    if found is None:
+        return Finding("pass", "nothing is charged here")
+    if case.identity is None:
+        return Finding("pass", "nothing is held for a caller who is not proved")
+    if case.plan is None:
+        return refused(no_plan(found, 0.0))
+    limit = case.plan.quota.get(found.unit, 0)
+    balance = case.balances.get(found.unit)
+    used = balance.held + balance.spent if balance is not None else 0
+    say = f"holds {found.to_hold} {found.unit} on plan {case.plan.name}: "
+    if not limit:
+        return Finding("pass", say + "not limited, recorded")
+    if used + found.to_hold > limit:
+        return Finding("402 quota_exhausted", f"{say}{used} of {limit} are used")
+    return Finding("pass", f"{say}{used} of {limit} are used")
+
+
+POLICY: Final = Policy("quota", quota, rule, explain)

@@ -12,7 +12,7 @@ from gatewayd.errors import RateLimited
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.forwarded import address_group
 from gatewayd.model import Identity, Rate, Tally, Window
-from gatewayd.policies.base import Handler, Policy
+from gatewayd.policies.base import Case, Finding, Handler, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,9 @@ class RateLimitRule:
         else:
             caller, kind = f"u:{user}", "user"
             rates = self.plans.get(plan, self.users) if plan is not None else self.users
-        windows = [Window(f"{rate.period}:{caller}", f"{kind}-{rate.period}", rate) for rate in rates]
-        for rate in self.route:
-            windows.append(Window(f"{rate.period}:{self.route_name}:{caller}", f"route-{rate.period}", rate))
-        return windows
+        general = [Window(f"{rate.period}:{caller}", f"{kind}-{rate.period}", rate) for rate in rates]
+        here = f"{self.route_name}:{caller}"
+        return general + [Window(f"{rate.period}:{here}", f"route-{rate.period}", rate) for rate in self.route]
 
 
 @web.middleware
@@ -78,4 +77,15 @@ def rule(settings: Settings, route: RouteSettings | None) -> RateLimitRule:
     )
 
 
-POLICY: Final = Policy("rate_limit", rate_limit, rule)
+def explain(case: Case) -> Finding | None:
+    """Which windows the call takes from; how full they are, only the running daemon knows."""
+    if (found := case.route.rule(RateLimitRule)) is None:
+        return Finding("pass", "the gateway's own endpoints do not count")
+    user = case.identity.user if case.identity is not None else None
+    windows = found.windows(user, case.plan.name if case.plan is not None else None, "client")
+    counted = "by user" if user is not None else "by client address"
+    rates = ", ".join(f"{w.name} {w.rate.limit}/{w.rate.period} burst {w.rate.burst}" for w in windows)
+    return Finding("pass", f"counted {counted}: {rates or 'no limit'}")
+
+
+POLICY: Final = Policy("rate_limit", rate_limit, rule, explain)

@@ -57,6 +57,11 @@ class Daemon:
             notify(self._environ, "STOPPING=1", "STATUS=draining")
             await self._drain_all()
 
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Where it serves, once it does."""
+        return self._listening
+
     def stop(self) -> None:
         """Drain, then end; called again, end at once."""
         if self._stop.is_set():

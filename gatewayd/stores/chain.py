@@ -54,12 +54,12 @@ def period(text: str) -> str:
     return text[:7]
 
 
-def canonical(columns: Sequence[str | int]) -> bytes:
+def canonical(columns: Sequence[object]) -> bytes:
     """The bytes that are hashed, from the columns before `chain`."""
     return json.dumps(columns, separators=(",", ":")).encode("ascii")
 
 
-def link(previous: str, columns: Sequence[str | int]) -> str:
+def link(previous: str, columns: Sequence[object]) -> str:
     """The chain value of the row with these columns after the row whose chain value is `previous`."""
     return hashlib.sha256(previous.encode("ascii") + canonical(columns)).hexdigest()
 

@@ -87,6 +87,7 @@ async def test_concurrent_readers_share_one_read() -> None:
     book.open.clear()
     plans = AccountPlans(book, interval=LATER)
     readers = [asyncio.create_task(plans.snapshot()) for _ in range(5)]
+    await book.asked.wait()
     book.open.set()
     assert await asyncio.gather(*readers) == [{"alice": "gold"}] * 5
     assert book.reads == 1
@@ -162,7 +163,7 @@ async def test_a_reader_that_leaves_spoils_nothing_for_the_others() -> None:
     book.open.clear()
     plans = AccountPlans(book, interval=LATER)
     leaving, staying = (asyncio.create_task(plans.snapshot()) for _ in range(2))
-    await asyncio.sleep(0)
+    await book.asked.wait()
     leaving.cancel()
     book.open.set()
     assert await staying == {"alice": "gold"}

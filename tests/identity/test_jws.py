@@ -1,6 +1,8 @@
 """A token's text is taken apart only if it is written as the standard says."""
 
+import inspect
 import json
+import sys
 
 import pytest
 from hypothesis import given
@@ -82,6 +84,16 @@ def test_a_json_object_is_read(text: bytes, members: dict[str, object]) -> None:
 )
 def test_whatever_is_not_one_json_object_is_nothing(text: bytes) -> None:
     assert json_object(text) is None
+
+
+def test_json_is_read_or_refused_even_where_the_stack_is_nearly_full() -> None:
+    text = b'{"a":' * 200 + b"1" + b"}" * 200
+
+    def at_depth(frames: int) -> object:
+        return at_depth(frames - 1) if frames else json_object(text)
+
+    room = sys.getrecursionlimit() - len(inspect.stack())
+    assert at_depth(room - 100) is None or sys.version_info >= (3, 12)  # which counts C calls apart
 
 
 @given(text=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))

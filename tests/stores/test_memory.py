@@ -18,7 +18,10 @@ WINDOWS = (
 )
 
 
-def window(key: str, rate: Rate = Rate(60, "minute")) -> Window:
+ONCE_A_SECOND = Rate(60, "minute")
+
+
+def window(key: str, rate: Rate = ONCE_A_SECOND) -> Window:
     return Window(key, "user-minute", rate)
 
 

@@ -1,0 +1,74 @@
+"""check and init: configurations, without a daemon."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+import orjson
+
+from gatewayd.commands.common import config_option, fail, report
+from gatewayd.config.loading import load
+from gatewayd.config.report import problems_as_json
+from gatewayd.config.starter import from_environment, starter
+from gatewayd.errors import ConfigError, Problem
+
+
+@click.command(epilog="Example: gatewayd check -c conf/gatewayd.toml --format json")
+@config_option
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def check(config: Path, form: str) -> None:
+    """Say everything that is wrong with a configuration; exit 0 fine, 1 problems."""
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    try:
+        warnings = load(config, os.environ).warnings
+    except ConfigError as error:
+        problems = error.problems
+    if form == "json":
+        _as_json(config, problems, warnings)
+    else:
+        _as_text(config, problems, warnings)
+    sys.exit(1 if problems else 0)
+
+
+def _as_json(config: Path, problems: tuple[Problem, ...], warnings: tuple[Problem, ...]) -> None:
+    document = {
+        "file": str(config),
+        "ok": not problems,
+        "problems": problems_as_json(problems),
+        "warnings": problems_as_json(warnings),
+    }
+    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+
+
+def _as_text(config: Path, problems: tuple[Problem, ...], warnings: tuple[Problem, ...]) -> None:
+    for problem in problems:
+        click.echo(str(problem))
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if problems:
+        click.echo(f"{len(problems)} problem{'s' if len(problems) != 1 else ''}", err=True)
+    else:
+        click.echo(f"{config} is fine")
+
+
+@click.command(epilog="Example: gatewayd init gatewayd.toml && gatewayd check -c gatewayd.toml")
+@click.argument("file", type=click.Path(path_type=Path), default="gatewayd.toml")
+@click.option("--from-env", is_flag=True, help="Take over an older deployment's variables (EMAIL_AGENT_URL, ...).")
+def init(file: Path, from_env: bool) -> None:
+    """Write a starter configuration to FILE, which must not exist yet."""
+    try:
+        text = from_environment(os.environ) if from_env else starter()
+    except ConfigError as error:
+        report(error.problems, "problem")
+        sys.exit(1)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("x", encoding="utf-8") as target:
+            target.write(text)
+    except FileExistsError:
+        fail(f"{file} exists already; it was left as it is")
+    except OSError as error:
+        fail(f"cannot write {file}: {error.strerror}")
+    click.echo(f"wrote {file}; next: gatewayd check -c {file}")

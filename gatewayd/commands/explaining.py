@@ -1,0 +1,120 @@
+"""explain: what would become of a request, policy by policy. Nothing is sent, counted or held."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import click
+
+from gatewayd.clock import Clock, SystemClock
+from gatewayd.commands.common import config_option, fail, load_settings, run
+from gatewayd.config.settings import RouteSettings, Settings
+from gatewayd.endpoints import OWN
+from gatewayd.errors import MethodNotAllowed, Refusal, RouteUnknown, StartError, StoreError, TokenMissing, Unauthenticated
+from gatewayd.framing import Target, read_target
+from gatewayd.identity.tokens import TokenVerifier
+from gatewayd.model import Balance, BillingPeriod, Identity, Plan
+from gatewayd.policies import POLICIES
+from gatewayd.policies.base import Case, Finding, refused
+from gatewayd.routing import Route, RouteTable
+from gatewayd.stores.open import open_reader
+
+
+@click.command(epilog="Example: gatewayd explain POST /api/email/process --token $TOKEN")
+@config_option
+@click.argument("method")
+@click.argument("path")
+@click.option("--token", help="The caller's token; without it, the caller is nobody.")
+def explain(config: Path, method: str, path: str, token: str | None) -> None:
+    """Show the route, each policy's decision and why, and the upstream URL; exit 1 if the request would be refused."""
+    settings = load_settings(config)
+    try:
+        target = read_target(path, None)
+        route = offline_routes(settings).resolve(target)
+    except Refusal as refusal:
+        fail(f"refused before any policy: {refusal.status} {refusal.code}: {refusal.detail}")
+    try:
+        case = run(_case(settings, SystemClock(), method.upper(), route, token))
+    except (StartError, StoreError) as error:
+        fail(error)
+    passed = True
+    click.echo(f"route: {_place(route)}")
+    for name, finding in _findings(case, settings):
+        click.echo(f"{name}: {finding.decision}: {finding.reason}")
+        passed = passed and finding.passes
+    if route.name:
+        click.echo(f"upstream: {', '.join(_upstreams(settings.routes[route.name], target))}")
+    raise SystemExit(0 if passed else 1)
+
+
+def offline_routes(settings: Settings) -> RouteTable:
+    """The route table with the policies' rules and no way to an agent."""
+
+    def route(of: RouteSettings | None) -> Route:
+        rules = (policy.rule(settings, of) for policy in POLICIES)
+        return Route.with_rules(of.name if of is not None else "", of.prefix if of is not None else "", rules)
+
+    return RouteTable([route(each) for each in settings.routes.values()], OWN, unknown=route(None))
+
+
+async def _case(settings: Settings, clock: Clock, method: str, route: Route, token: str | None) -> Case:
+    identity, refusal = await _verify(settings, clock, token)
+    if identity is None:
+        return Case(method, route, None, refusal, None)
+    accounts, balances = _standing(settings, identity.user, clock)
+    plan = _plan(settings, accounts.get(identity.user) or identity.plan)
+    return Case(method, route, identity, None, plan, balances)
+
+
+async def _verify(settings: Settings, clock: Clock, token: str | None) -> tuple[Identity | None, Refusal | None]:
+    if token is None:
+        return None, TokenMissing()
+    try:
+        return await TokenVerifier(settings.auth, clock).verify(token), None
+    except Unauthenticated as refusal:
+        return None, refusal
+
+
+def _standing(settings: Settings, user: str, clock: Clock) -> tuple[Mapping[str, str], dict[str, Balance]]:
+    """The accounts and the user's balances; both empty before a daemon first made the ledger."""
+    period = BillingPeriod.at(clock.utc()).name
+    try:
+        with open_reader(settings.ledger.url.reveal()) as ledger:
+            return ledger.plans(), {each.unit: each for each in ledger.balances(user_id=user, period=period)}
+    except StoreError:
+        return {}, {}
+
+
+def _plan(settings: Settings, name: str | None) -> Plan | None:
+    if name:
+        return settings.plans.get(name)
+    return next((plan for plan in settings.plans.values() if plan.default), None)
+
+
+def _findings(case: Case, settings: Settings) -> Iterator[tuple[str, Finding]]:
+    for policy in POLICIES:
+        if (finding := policy.explain(case)) is not None:
+            yield policy.name, finding
+    yield "router", _router(case, settings)
+
+
+def _router(case: Case, settings: Settings) -> Finding:
+    if case.route.own:
+        return Finding("pass", "the gateway answers this itself")
+    if not case.route.name:
+        return refused(RouteUnknown())
+    methods = settings.routes[case.route.name].methods
+    if case.method not in methods:
+        return refused(MethodNotAllowed(methods), f"allowed are {', '.join(methods)}")
+    return Finding("pass", f"{case.method} is allowed")
+
+
+def _place(route: Route) -> str:
+    if route.own:
+        return f"{route.prefix} (the gateway's own)"
+    return f"{route.name} ({route.prefix})" if route.name else "none"
+
+
+def _upstreams(route: RouteSettings, target: Target) -> Iterator[str]:
+    suffix = target.path[len(route.prefix.rstrip("/")) :]
+    for base in route.upstream:
+        yield base.rstrip("/") + suffix + target.query

@@ -1,0 +1,72 @@
+"""start, status, stop: the daemon and those who ask it."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from gatewayd.clock import SystemClock
+from gatewayd.commands.common import config_option, fail, load_settings, run
+from gatewayd.config.settings import Settings
+from gatewayd.errors import StartError, StoreError
+from gatewayd.process.control import NotRunning, ask
+from gatewayd.process.daemon import Daemon
+
+_STOP_MARGIN = 10.0  # seconds beyond the drain's deadline that a stop may take
+
+
+@click.command(epilog="Example: gatewayd start -c conf/gatewayd.toml")
+@config_option
+def start(config: Path) -> None:
+    """Serve in the foreground until SIGTERM (drains) or a second SIGTERM (ends at once)."""
+    settings = load_settings(config)
+    log_to_stderr()
+    try:
+        run(_serve(settings))
+    except (StartError, StoreError) as error:
+        fail(error)
+
+
+async def _serve(settings: Settings) -> None:
+    await Daemon(settings, SystemClock(), os.environ).run(click.echo)
+
+
+def log_to_stderr() -> None:
+    """The daemon's own log; requests have another."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+@click.command(epilog="Example: gatewayd status --json")
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Print the daemon's whole answer.")
+def status(config: Path, as_json: bool) -> None:
+    """Ask the running daemon how it is."""
+    answer = _ask(load_settings(config), "status")
+    if as_json:
+        click.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2))
+        return
+    click.echo(f"{answer['state']}: pid {answer['pid']}, version {answer['version']}, up {answer['uptime_seconds']:.0f} s")
+    click.echo(f"listening on {', '.join(answer['listening'])}")
+    click.echo(f"{answer['in_flight']} in flight, generation {answer['generation']}, {len(answer['routes'])} routes")
+
+
+@click.command(epilog="Example: gatewayd stop -c conf/gatewayd.toml")
+@config_option
+def stop(config: Path) -> None:
+    """Ask the running daemon to drain, and wait until it has ended."""
+    settings = load_settings(config)
+    patience = settings.server.drain_timeout + _STOP_MARGIN
+    answer = _ask(settings, "stop", until_gone=True, patience=patience)
+    click.echo(f"stopped pid {answer['pid']} after {answer['in_flight']} requests in flight had ended")
+
+
+def _ask(settings: Settings, command: str, **options: Any) -> dict[str, Any]:
+    try:
+        return ask(settings.server.state_dir, command, **options)
+    except (NotRunning, StartError) as error:
+        fail(error)
+    except TimeoutError:
+        fail("the daemon did not answer in time; its log may say why")

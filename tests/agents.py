@@ -1,0 +1,112 @@
+"""Agents that tests command: raw sockets that say exactly what they are told, and keep what they were sent."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class RawAgent:
+    """Keeps every byte that came in, one `bytearray` a connection, and plays a script on each connection."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self.received: list[bytearray] = []
+        self.closed = asyncio.Event()
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/api/email"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        kept = bytearray()
+        self.received.append(kept)
+        recorded = Recording(reader, kept)
+        try:
+            await self._script(recorded, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self.closed.set()
+            writer.close()
+
+
+class Recording(asyncio.StreamReader):
+    """A reader that keeps what was read through it."""
+
+    def __init__(self, reader: asyncio.StreamReader, kept: bytearray) -> None:
+        super().__init__()
+        self._reader = reader
+        self._kept = kept
+
+    async def read(self, n: int = -1) -> bytes:
+        data = await self._reader.read(n)
+        self._kept += data
+        return data
+
+    async def readuntil(self, separator: bytes = b"\n") -> bytes:  # type: ignore[override]
+        data = await self._reader.readuntil(separator)
+        self._kept += data
+        return data
+
+    async def readexactly(self, n: int) -> bytes:
+        data = await self._reader.readexactly(n)
+        self._kept += data
+        return data
+
+
+def answering(answer: bytes) -> Script:
+    """Reads a head (and a body of the length that it states), gives this answer, and so on until the other closes."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            await read_body(head, reader)
+            writer.write(answer)
+            await writer.drain()
+
+    return script
+
+
+async def read_body(head: bytes, reader: asyncio.StreamReader) -> bytes:
+    """The body that a head announces, its framing left as it is."""
+    lower = head.lower()
+    if b"transfer-encoding: chunked" in lower:
+        return await reader.readuntil(b"0\r\n\r\n")
+    for line in lower.split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return await reader.readexactly(int(line.partition(b":")[2]))
+    return b""
+
+
+@asynccontextmanager
+async def raw_agent(script: Script) -> AsyncIterator[RawAgent]:
+    agent = RawAgent(script)
+    server = await asyncio.start_server(agent.serve, "127.0.0.1", 0, limit=1 << 20)
+    agent.port = server.sockets[0].getsockname()[1]
+    try:
+        yield agent
+    finally:
+        server.close()
+
+
+async def talk(port: int, data: bytes, *, until: bytes | None = None, patience: float = 10.0) -> bytes:
+    """Send raw bytes and read until the other side closes, or until `until` has come."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    answer = b""
+    try:
+        writer.write(data)
+        async with asyncio.timeout(patience):
+            while until is None or until not in answer:
+                try:
+                    chunk = await reader.read(65536)
+                except ConnectionError:
+                    break
+                if not chunk:
+                    break
+                answer += chunk
+    finally:
+        writer.close()
+    return answer

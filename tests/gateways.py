@@ -1,0 +1,156 @@
+"""A whole gateway in this process, on port 0, with a ledger of its own; and what a test asks of it."""
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from gatewayd.clock import Clock, SystemClock
+from gatewayd.config.loading import parse
+from gatewayd.config.settings import Settings
+from gatewayd.identity.signing import sign_token
+from gatewayd.process.daemon import Daemon
+
+SECRET = "a secret that only these tests know and nobody else"
+
+CONFIG = """
+[server]
+listen = ["127.0.0.1:0"]
+state_dir = "{state}"
+drain_timeout = "5s"
+{server}
+[admin]
+listen = "127.0.0.1:0"
+[auth]
+secret = {{ env = "SECRET" }}
+[ledger]
+url = "sqlite:{state}/ledger.db"
+[access_log]
+file = "{state}/access.log"
+{general}
+"""
+
+ROUTE = """
+[routes.email]
+prefix = "/api/email"
+upstream = "{upstream}"
+"""
+
+PLANS = """
+[rate_limit]
+limits = ["100000/minute"]
+unauthenticated = ["100000/minute"]
+[plans.free]
+default = true
+quota = { api_calls = 100000 }
+"""
+
+
+class RunningGateway:
+    """What a test may ask of a running gateway."""
+
+    def __init__(self, daemon: Daemon, settings: Settings, task: asyncio.Task[None]) -> None:
+        self.daemon = daemon
+        self.settings = settings
+        self.task = task
+
+    @property
+    def url(self) -> str:
+        return self.daemon.urls[0]
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
+
+    def token(self, user: str = "ann", **claims: Any) -> str:
+        return sign_token(self.settings.auth, SystemClock(), user, **claims)
+
+    def bearer(self, user: str = "ann", **claims: Any) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token(user, **claims)}"}
+
+    async def stop(self) -> None:
+        self.daemon.stop()
+        await self.task
+
+    def _ledger(self) -> sqlite3.Connection:
+        path = self.settings.ledger.url.reveal().partition(":")[2]
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        connection.row_factory = sqlite3.Row
+        return connection
+
+    def records(self) -> list[dict[str, Any]]:
+        """The rows of the ledger, oldest first."""
+        connection = self._ledger()
+        try:
+            return [dict(row) for row in connection.execute("SELECT * FROM usage_records ORDER BY rowid")]
+        finally:
+            connection.close()
+
+    def balances(self) -> list[dict[str, Any]]:
+        connection = self._ledger()
+        try:
+            return [dict(row) for row in connection.execute("SELECT * FROM usage_balances")]
+        finally:
+            connection.close()
+
+    async def record_of(self, request_id: str) -> dict[str, Any]:
+        """The record of one request, waiting up to two seconds as the contract allows."""
+        for _ in range(200):
+            for record in self.records():
+                if record["id"] == request_id:
+                    return record
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"no record of {request_id}")
+
+    async def records_when(self, count: int) -> list[dict[str, Any]]:
+        """All records, once there are so many."""
+        for _ in range(200):
+            if len(records := self.records()) >= count:
+                return records
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"{len(self.records())} records, not {count}")
+
+    async def log_lines(self, count: int) -> list[dict[str, Any]]:
+        """The access log, once it has so many lines."""
+        path = Path(self.settings.access_log.file)
+        for _ in range(300):
+            lines = path.read_text().splitlines()
+            if len(lines) >= count:
+                return [json.loads(each) for each in lines]
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"{len(lines)} lines in the access log, not {count}")
+
+
+@asynccontextmanager
+async def running_gateway(
+    tmp_path: Path,
+    upstream: str = "",
+    *,
+    routes: str | None = None,
+    general: str = PLANS,
+    server: str = "",
+    clock: Clock | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> AsyncIterator[RunningGateway]:
+    """A gateway before `upstream` at /api/email, or before `routes` (TOML); `general` and `server` are TOML too."""
+    text = CONFIG.format(state=tmp_path, server=server, general=general)
+    text += ROUTE.format(upstream=upstream) if routes is None else routes
+    environ = {"SECRET": SECRET, **(environ or {})}
+    settings = parse(text, "test.toml", environ).settings
+    daemon = Daemon(settings, clock or SystemClock(), environ)
+    ready = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(daemon.run(ready.set_result))
+    await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        task.result()
+    gateway = RunningGateway(daemon, settings, task)
+    try:
+        yield gateway
+    finally:
+        if not task.done():
+            daemon.stop()
+            daemon.stop()
+        await task
