@@ -22,8 +22,8 @@ class Converter:
         self._from_environment = from_environment
 
     def table(self, kind: Table, raw: object, path: KeyPath) -> Any:
-        """What the table makes; unknown keys in it are problems."""
-        given = self._mapping(raw, path)
+        """What the table makes; unknown keys in it are problems. Raises Invalid if it is no table."""
+        given = _mapping(raw, path)
         known = [key.name for key in kind.keys]
         for name in given:
             if name not in known:
@@ -69,7 +69,7 @@ class Converter:
         elif isinstance(raw, str) and kind.or_one:
             raw = [raw]
         if not isinstance(raw, list):
-            raise Invalid(f"must be a {kind.name}", "write [ … ]")
+            raise Invalid("must be a list", "write [ … ]")
         if len(raw) < kind.at_least:
             raise Invalid(f"must name at least one {kind.item.name}")
         items = self._items(kind.item, enumerate(raw), path)
@@ -81,7 +81,7 @@ class Converter:
         return tuple(items.values())
 
     def _map(self, kind: MapOf, raw: object, path: KeyPath) -> dict[Any, Any]:
-        given = self._mapping(raw, path)
+        given = _mapping(raw, path)
         for name in given:
             try:
                 identifier(name)
@@ -116,9 +116,9 @@ class Converter:
             )
         return secret
 
-    def _mapping(self, raw: object, path: KeyPath) -> Mapping[str, object]:
-        if isinstance(raw, dict):
-            return raw
-        hint = f"write {path[-1]}.KEY = …" if isinstance(raw, Text) else "write a [header], or { … }"
-        self._report.problem(path, "must be a table", hint)
-        return {}
+
+def _mapping(raw: object, path: KeyPath) -> Mapping[str, object]:
+    if isinstance(raw, dict):
+        return raw
+    hint = f"write {path[-1]}.KEY = …" if isinstance(raw, Text) else "write a [header], or { … }"
+    raise Invalid("must be a table", hint)

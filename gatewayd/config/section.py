@@ -74,11 +74,12 @@ class _Ini:
             self._problem(place, SYNTAX, "is not of the form key = value", "a comment starts with #")
         elif not self._section:
             self._problem(place, pair["key"], "stands before any section", "begin with [server]")
-        elif self._keep(place, tuple(part.strip() for part in pair["key"].split(".")), pair["value"]):
+        else:
             at = Place(self._file, place.line, place.column + pair.start("value"))
-            self.places[(*self._section, *pair["key"].split("."))] = Span(place, at)
+            parts = tuple(part.strip() for part in pair["key"].split("."))
+            self._keep(place, parts, pair["value"], Span(place, at))
 
-    def _keep(self, place: Place, parts: tuple[str, ...], value: str) -> bool:
+    def _keep(self, place: Place, parts: tuple[str, ...], value: str, span: Span) -> None:
         path = (*self._section, *parts)
         table = self._table(path[:-1]) if all(parts) and len(parts) <= _DEEPEST else None
         if table is None:
@@ -92,8 +93,9 @@ class _Ini:
         else:
             table[parts[-1]] = Text(value)
             self._open = (table, parts[-1], place.column)
-            return True
-        return False
+            self.places[path] = span
+            for end in range(len(self._section) + 1, len(path)):
+                self.places.setdefault(path[:end], Span(place, place))
 
     def _table(self, path: KeyPath) -> dict[Any, Any] | None:
         """The table at the path, made where there is none; None where a value is in the way."""
@@ -117,7 +119,11 @@ def _misnamed(name: str) -> str:
     """How a section that INI cannot have is written; empty when the name is fine: the schema judges the rest."""
     kind, colon, title = (part.strip() for part in name.partition(":"))
     if colon:
-        return "" if kind in NAMED and title else suggestion(name, (f"{named}:NAME" for named in NAMED))
+        return (
+            ""
+            if kind in NAMED and title
+            else suggestion(f"{kind}:NAME", (f"{named}:NAME" for named in NAMED))
+        )
     for named, table in NAMED.items():
         if name.partition(".")[0] in {named, table}:
             return f"write [{named}:NAME]"

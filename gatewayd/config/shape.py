@@ -34,7 +34,7 @@ class ListOf:
 
     @property
     def name(self) -> str:
-        return f"list of {self.item.name}s"
+        return f"list, each item a {self.item.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from gatewayd.config.addresses import upstream
-from gatewayd.config.report import Report
 from gatewayd.config.document import Document
+from gatewayd.config.report import Report
 from gatewayd.config.shape import Invalid
 from gatewayd.keys import judge_secret, secret_bytes
 

@@ -43,12 +43,14 @@ def _decode(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _refuse_depth(source: Source) -> None:
+    """Rough on purpose: brackets in strings and comments count as well."""
     depth = 0
     for number, line in enumerate(source.text.split("\n"), 1):
+        deepest = max(part.count(".") for part in re.split(r"[,=\[\]{}]", line)) // 4
         for bracket in re.findall(r"[\[\]{}]", line):
             depth = depth + 1 if bracket in "[{" else max(0, depth - 1)
-        dots = max(part.count(".") for part in re.split(r"[,=\[\]{}]", line))
-        if depth > _DEEPEST or dots > _DEEPEST * 4:
+            deepest = max(deepest, depth)
+        if deepest > _DEEPEST:
             raise ConfigError([Problem(source.file, number, 1, SYNTAX, "is nested too deeply")])
 
 

@@ -21,3 +21,6 @@ class LedgerReader(Protocol):
 
     def plans(self) -> Mapping[str, str]:
         """Every account's plan by user id."""
+
+    def last_plans(self) -> Mapping[str, str]:
+        """The plan of each user's latest request, by user id; an account's plan wins over it."""

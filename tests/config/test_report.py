@@ -2,13 +2,13 @@ import json
 
 import pytest
 
-from gatewayd.config.document import Document, Place, Span
+from gatewayd.config.document import Document, KeyPath, Place, Span
 from gatewayd.config.report import Report, key_name, problems_as_json, suggestion
 from gatewayd.errors import ConfigError
 
 
 def _report() -> Report:
-    places = {
+    places: dict[KeyPath, Span] = {
         ("a",): Span(Place("main", 9, 1), Place("main", 9, 5)),
         ("b",): Span(Place("over", 1, 1), Place("over", 1, 5)),
     }

@@ -14,7 +14,7 @@ TEXT = """\
 listen = 127.0.0.1:8080,
     [::1]:8080
   ; a comment
-tls.certificate = /x
+tls . certificate = /x
 [route:email]
   prefix=/api/email
   roles =

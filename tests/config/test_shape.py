@@ -7,7 +7,7 @@ def test_a_refusal_says_what_and_how_to_mend_it() -> None:
 
 
 def test_kinds_are_named_for_the_reference() -> None:
-    assert ListOf(Scalar("rate", str)).name == "list of rates"
+    assert ListOf(Scalar("rate", str)).name == "list, each item a rate"
     assert SecretFrom().name == "secret"
     assert repr(REQUIRED) == "required"
 

@@ -1,3 +1,5 @@
+import runpy
+import sys
 import tomllib
 
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from gatewayd.config import tomlfile
 from gatewayd.config.document import KeyPath, Place, Source
 from gatewayd.config.tomlfile import parse_toml
-from gatewayd.errors import ConfigError
+from gatewayd.errors import ConfigError, Problem
 
 TEXT = '''\
 top = 1
@@ -46,7 +48,7 @@ def without_toml_rs(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param(("server", "listen", 1), (5, 4), (5, 4), id="an item of a list over two lines"),
         pytest.param(("server", "tls", "certificate"), (6, 9), (6, 23), id="a key in an inline table"),
         pytest.param(("server", "tls", "key"), (6, 28), (6, 34), id="a key after a character of two bytes"),
-        pytest.param(("routes",), (7, 4), (7, 4), id="a table that only its children name"),
+        pytest.param(("routes",), (8, 10), (8, 10), id="a table that only its children name"),
         pytest.param(("routes", "x.y"), (7, 4), (7, 4), id="an indented header with a quoted part"),
         pytest.param(("routes", "x.y", "timeouts"), (8, 10), (8, 10), id="a table made by a dotted key"),
         pytest.param(("routes", "x.y", "prefix"), (9, 1), (9, 12), id="a quoted key"),
@@ -83,6 +85,16 @@ def test_a_fault_of_syntax_has_its_place(text: str, place: tuple[int, int]) -> N
     (problem,) = _problems(text)
     assert (problem.line, problem.column, problem.key) == (*place, tomlfile.SYNTAX)
     assert "\n" not in str(problem)
+
+
+@pytest.mark.usefixtures("without_toml_rs")
+def test_without_toml_rs_an_item_on_its_own_line_is_no_header() -> None:
+    assert parse_toml(Source("f", "a = [\n[1],\n['b'],\n]\n")).span(("a",)).key == Place("f")
+
+
+def test_a_platform_without_toml_rs_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "toml_rs", None)
+    assert runpy.run_path(tomlfile.__file__)["toml_rs"] is None
 
 
 @pytest.mark.usefixtures("without_toml_rs")
@@ -125,7 +137,7 @@ def test_any_text_is_read_as_tomllib_reads_it_or_refused(text: str) -> None:
     assert repr(document.values) == repr(tomllib.loads(text))
 
 
-def _problems(text: str) -> tuple[tomlfile.Problem, ...]:
+def _problems(text: str) -> tuple[Problem, ...]:
     with pytest.raises(ConfigError) as refused:
         parse_toml(Source("f", text))
     return refused.value.problems

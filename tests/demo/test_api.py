@@ -93,7 +93,9 @@ async def test_the_user_is_who_the_gateway_says(
 
 
 @pytest.mark.parametrize("text", ["0", "101", "-1", "1.5", "", "x", "²", "9" * 5000])
-async def test_a_query_that_is_no_number_within_bounds_is_a_400(aiohttp_client: AiohttpClient, text: str) -> None:
+async def test_a_query_that_is_no_number_within_bounds_is_a_400(
+    aiohttp_client: AiohttpClient, text: str
+) -> None:
     client = await aiohttp_client(make_app())
     assert (await client.get("/api/sample/number", params={"n": text})).status == 400
 

@@ -16,7 +16,7 @@ def letter_with(header: str, body: str = "text") -> bytes:
 
 def test_a_plain_message_is_read() -> None:
     letter = parse_letter(
-        b"From: \"Ada, the first\" <ada@example.org>\r\nTo: a@example.com, B <b@example.com>\r\n"
+        b'From: "Ada, the first" <ada@example.org>\r\nTo: a@example.com, B <b@example.com>\r\n'
         b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n =?utf-8?q?_aus_K=C3=B6ln?=\r\nMessage-ID: <1@example.org>\r\n"
         b"References: <a@x>\r\n <b@x>\r\nIn-Reply-To: <b@x>\r\n\r\none\r\ntwo\r\n"
     )
@@ -49,7 +49,9 @@ def test_a_message_that_has_only_html_is_read_from_it() -> None:
 
 
 def test_a_second_text_is_an_attachment() -> None:
-    raw = letter_with("Content-Type: multipart/mixed; boundary=b", "--b\r\n\r\none\r\n--b\r\n\r\ntwo\r\n--b--")
+    raw = letter_with(
+        "Content-Type: multipart/mixed; boundary=b", "--b\r\n\r\none\r\n--b\r\n\r\ntwo\r\n--b--"
+    )
     letter = parse_letter(raw)
     assert (letter.body, letter.attachments) == ("one", (Attachment("", "text/plain", 3),))
 
@@ -97,7 +99,9 @@ def test_automatic_mail_is_known(value: str, automatic: bool) -> None:
         pytest.param(b"Subject: " + b"x" * MAX_HEADER_BYTES, "longer", id="header too long"),
         pytest.param(
             b"Subject: s\n"
-            + b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(2_000)),
+            + b"".join(
+                b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(2_000)
+            ),
             "nested",
             id="nested too deeply",
         ),

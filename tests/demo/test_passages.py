@@ -16,7 +16,8 @@ from gatewayd.demo.passages import MOST_WORDS, read_document, sentences, split
         pytest.param(b"# a", "application/octet-stream", "a.md", ("text", "# a"), id="what curl says of Markdown"),
         pytest.param(b"x,y\n1,2", "text/plain", "a.csv", ("csv", "x: 1; y: 2."), id="CSV called plain text"),
         pytest.param(b"<title>t</title><p>a", "text/html", "", ("html", "t\n\na"), id="HTML"),
-        pytest.param(b'a,b\n\n1,"2, 3"\n4\n5,6,7\n', "text/csv", "", ("csv", "a: 1; b: 2, 3.\n\na: 4.\n\na: 5; b: 6."), id="CSV"),
+        pytest.param(b'a,b\n\n1,"2, 3"\n4\n5,6,7\n', "text/csv", "",
+                     ("csv", "a: 1; b: 2, 3.\n\na: 4.\n\na: 5; b: 6."), id="CSV"),
         pytest.param(b"", "text/csv", "", ("csv", ""), id="CSV of nothing"),
         pytest.param(b'{"a": {"b": [1, "x"]}, "c": null}', "application/json", "",
                      ("json", "b: 1; b: x.\n\nc: None."), id="JSON object"),
@@ -24,7 +25,9 @@ from gatewayd.demo.passages import MOST_WORDS, read_document, sentences, split
         pytest.param(b"3", "application/json", "", ("json", "3."), id="JSON number"),
     ],
 )  # fmt: skip
-def test_files_are_read_as_text(data: bytes, content_type: str, filename: str, expected: tuple[str, str]) -> None:
+def test_files_are_read_as_text(
+    data: bytes, content_type: str, filename: str, expected: tuple[str, str]
+) -> None:
     assert read_document(data, content_type, filename) == expected
 
 
@@ -69,6 +72,15 @@ def test_small_paragraphs_share_a_passage() -> None:
 def test_a_paragraph_of_some_length_ends_its_passage() -> None:
     long = " ".join(["word"] * 70) + "."
     assert split(f"{long}\n\nnext.") == [long, "next."]
+
+
+def test_a_long_paragraph_is_split_between_sentences() -> None:
+    sentence = " ".join(["word"] * 50) + "."
+    assert split(" ".join([sentence] * 3)) == [f"{sentence} {sentence}", sentence]
+
+
+def test_an_endless_sentence_is_cut() -> None:
+    assert [len(passage.split()) for passage in split("word " * 250)] == [120, 120, 10]
 
 
 @given(st.lists(st.sampled_from(["word", "word.", "\n\n", "# ", "?"]), max_size=500))

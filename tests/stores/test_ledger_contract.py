@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -325,3 +326,15 @@ async def test_a_reader_tells_of_one_moment_while_the_ledger_goes_on(
         assert audit(reader).total() == 1
     with place.read() as reader:
         assert audit(reader).total() == 2
+
+
+async def test_a_reader_knows_the_plan_of_each_users_latest_request(
+    ledger: LedgerStore, place: Place
+) -> None:
+    for name, user, plan in [("r3", "alice", "free"), ("r1", "alice", "pro"), ("r2", "bob", "free")]:
+        await ledger.settle(record(replace(hold(name, user=user), plan=plan)))
+    with place.read() as reader:
+        assert reader.last_plans() == {"alice": "pro", "bob": "free"}
+    await ledger.hold(replace(hold("r0", user="bob"), plan="team"))
+    with place.read() as reader:
+        assert reader.last_plans() == {"alice": "pro", "bob": "team"}

@@ -122,6 +122,21 @@ async def test_the_search_for_room_is_short_however_stale_the_table(clock: Manua
     assert (await counters.take([busy[-1]]))[0].remaining == 57
 
 
+async def test_of_several_used_since_the_one_nearest_to_full_makes_room(clock: ManualClock) -> None:
+    counters = MemoryCounters(clock, capacity=EVICTION_STEPS)
+    busy = [window(f"busy-{number}") for number in range(EVICTION_STEPS)]
+    for each in busy:
+        await counters.take([each])
+    for number, each in enumerate(busy):
+        for _ in range(1 + (number - 3) % EVICTION_STEPS):
+            await counters.take([each])
+    await counters.take([window("new")])
+    kept = [each for each in busy if (await counters.take([each]))[0].remaining < 59]
+    assert len(counters) == EVICTION_STEPS
+    assert busy[3] not in kept
+    assert busy[2] in kept
+
+
 def test_a_table_without_room_cannot_be_made(clock: ManualClock) -> None:
     with pytest.raises(ValueError, match="capacity"):
         MemoryCounters(clock, capacity=0)

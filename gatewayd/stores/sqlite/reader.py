@@ -18,11 +18,14 @@ SELECT_BALANCES: Final = (
     "WHERE (:user IS NULL OR user_id = :user) AND (:period IS NULL OR period = :period) "
     "ORDER BY user_id, period, unit"
 )
+# SQLite takes a bare column from the row that has the maximum. Of a request in flight there is no record yet.
+SELECT_RECORDED_PLANS: Final = "SELECT user_id, plan, max(rowid) FROM usage_records GROUP BY user_id"
+SELECT_HELD_PLANS: Final = "SELECT user_id, plan, max(rowid) FROM usage_holds GROUP BY user_id"
 SELECT_META: Final = "SELECT value FROM ledger_meta WHERE key IN ('head', 'records') ORDER BY key"
 
 
 class SqliteReader:
-    """See `base.LedgerReader`: everything it tells is of the one moment at which it was opened."""
+    """See `reading.LedgerReader`: everything it tells is of the one moment at which it was opened."""
 
     def __init__(self, connection: sqlite3.Connection, file: Path) -> None:
         self._connection = connection
@@ -48,6 +51,12 @@ class SqliteReader:
             return dict(
                 self._connection.execute("SELECT user_id, plan FROM accounts ORDER BY user_id").fetchall()
             )
+
+    def last_plans(self) -> Mapping[str, str]:
+        with schema.named(self._file):
+            recorded = self._connection.execute(SELECT_RECORDED_PLANS).fetchall()
+            held = self._connection.execute(SELECT_HELD_PLANS).fetchall()
+        return {user_id: plan for user_id, plan, _ in (*recorded, *held)}
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""The operators' listener: a page, a JSON status, Prometheus metrics. It reads and changes nothing."""
