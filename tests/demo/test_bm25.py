@@ -1,6 +1,6 @@
 """Ranking: rare words count, length does not win, what is removed is gone."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatewayd.demo.bm25 import Counted, Index, Passage, terms
@@ -44,6 +44,7 @@ def test_an_empty_index_finds_nothing() -> None:
     assert ranking(Index(), "quota") == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.sampled_from(["red", "green", "blue"]), max_size=5), min_size=1, max_size=6))
 def test_removing_documents_leaves_the_index_as_if_they_had_never_been(texts: list[list[str]]) -> None:
     index = index_of(*(" ".join(text) for text in texts))

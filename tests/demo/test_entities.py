@@ -1,7 +1,7 @@
 """The facts that a text names."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatewayd.demo.entities import Amount, extract
@@ -70,6 +70,7 @@ def test_no_more_than_twenty_of_a_kind_are_listed() -> None:
     assert len(extract(" ".join(f"#{1000 + number}" for number in range(50))).order_numbers) == 20
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789-.,$€ marchEUR@#order:\n", max_size=200))
 def test_any_text_can_be_searched(text: str) -> None:
     found = extract(text)

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatewayd.demo.fields import Fault, Fields, finite, parse_object
@@ -44,6 +44,7 @@ def test_pairs_of_surrogates_are_text() -> None:
     assert parse_object(b'{"a": "\\ud83d\\ude00"}') == {"a": "\N{GRINNING FACE}"}
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_bytes_are_an_object_or_a_fault(raw: bytes) -> None:
     with contextlib.suppress(Fault):

@@ -3,7 +3,7 @@
 from email.message import EmailMessage
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatewayd.demo.fields import Fault
@@ -141,6 +141,7 @@ FRAGMENTS = st.sampled_from(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(FRAGMENTS, max_size=40))
 def test_any_bytes_are_a_letter_or_a_fault(fragments: list[str]) -> None:
     raw = "".join(["Subject: s\n", *fragments]).encode("latin-1")

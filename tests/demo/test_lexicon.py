@@ -1,7 +1,7 @@
 """The classifier can be read: points, reasons and confidence follow from the words."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatewayd.demo.lexicon import MOST_READ, Evidence, Lexicon
@@ -45,6 +45,7 @@ def test_what_is_not_known_has_no_confidence() -> None:
     assert LEXICON.judge("nothing of it").confidence == 0
 
 
+@settings(deadline=None)
 @given(st.text(max_size=100), st.text(max_size=20))
 def test_confidence_stays_between_0_and_1(text: str, title: str) -> None:
     assert 0 <= LEXICON.judge(text + " apple wheel", title=title).confidence < 1

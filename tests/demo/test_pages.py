@@ -1,7 +1,7 @@
 """HTML is read as a reader sees it, whatever its form."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatewayd.demo.pages import Heading, Link, plain, read_html
@@ -57,6 +57,7 @@ def test_a_page_that_is_not_well_formed_keeps_its_beginning(markup: str) -> None
     assert read_html(markup).text.startswith("before")
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="<>!-[]/ab='\" \n&;#x1", max_size=80))
 def test_any_markup_can_be_read(markup: str) -> None:
     read_html(markup, ["a", "b"])

@@ -1,7 +1,7 @@
 """Files become text, text becomes passages."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatewayd.demo.fields import Fault
@@ -83,6 +83,7 @@ def test_an_endless_sentence_is_cut() -> None:
     assert [len(passage.split()) for passage in split("word " * 250)] == [120, 120, 10]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["word", "word.", "\n\n", "# ", "?"]), max_size=500))
 def test_no_passage_is_too_long_and_no_word_is_lost(pieces: list[str]) -> None:
     text = " ".join(pieces)

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatewayd.demo.series import MOST_SCORE, change_point, correlation, robust_scores, trend
@@ -71,6 +71,7 @@ def test_correlation_is_pearsons() -> None:
     assert correlation([1, 2, 3], [5, 5, 5]) == 0
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_every_figure_is_finite(values: list[float]) -> None:
     found, change = trend(range(len(values)), values), change_point(values)
@@ -88,6 +89,7 @@ def test_every_figure_is_finite(values: list[float]) -> None:
     assert max(map(abs, robust_scores(values))) <= MOST_SCORE
 
 
+@settings(deadline=None)
 @given(VALUES, st.lists(st.floats(-1e15, 1e15), min_size=30, max_size=30, unique=True))
 def test_any_rising_times_do(values: list[float], times: list[float]) -> None:
     found = trend(sorted(times)[: len(values)], values)

@@ -1,6 +1,6 @@
 """Bounded stores keep the newest, and pages do not shift."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatewayd.demo.shelves import Recent, Shelf
@@ -37,6 +37,7 @@ def test_the_last_page_has_no_cursor() -> None:
     assert filled(2).page(2).next_cursor is None
 
 
+@settings(deadline=None)
 @given(st.integers(0, 40), st.integers(1, 15))
 def test_pages_together_are_all_that_is_asked_for(count: int, limit: int) -> None:
     shelf, seen, cursor = filled(count), list[int](), 10**9
