@@ -15,6 +15,7 @@ from gatewayd.demo.pages import plain, read_html
 T = TypeVar("T")
 MAX_HEADER_BYTES: Final = 64 * 1024
 _MOST_PARTS: Final = 200
+_MOST_BOUNDARIES: Final = 1_000  # each costs the parser far more than another line
 _MOST_IDS: Final = 20
 _MESSAGE_ID: Final = re.compile(r"<[^<>\s@]{1,200}@[^<>\s@]{1,200}>")
 _CHARSETS: Final = re.compile(
@@ -47,10 +48,12 @@ class Letter:
 
 
 def parse_letter(raw: bytes) -> Letter:
-    """Reads a message; raises `Fault` when it is none, its header is too long or it is nested too deeply."""
+    """Reads a message; raises `Fault` when it is none, or its header, its parts or their nesting go too far."""
     head = re.split(rb"\r?\n\r?\n", raw, maxsplit=1)[0]
     if len(head) > MAX_HEADER_BYTES:
         raise Fault(400, "invalid_message", f"the message's header is longer than {MAX_HEADER_BYTES} bytes")
+    if raw.count(b"\n--") > _MOST_BOUNDARIES:
+        raise Fault(400, "invalid_message", "the message has too many parts")
     try:
         message: Message = message_from_bytes(raw, policy=policy.default)
         return _letter(message)

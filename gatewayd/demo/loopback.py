@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
@@ -14,6 +14,7 @@ from yarl import URL
 from gatewayd.demo.fields import Fault
 
 MOST_REDIRECTS: Final = 5
+_LOOPBACK: Final = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _READABLE: Final = frozenset({"text/html", "application/xhtml+xml", "text/plain"})
 _REQUEST_HEADERS: Final = {"User-Agent": "gatewayd-demo-scraper", "Accept-Encoding": "identity"}
@@ -48,7 +49,7 @@ def loopback_url(text: str, refused_ports: Collection[int] = ()) -> URL:
 def _is_loopback(host: str) -> bool:
     """Only spellings that mean the same everywhere: no `127.1`, no decimal or mapped address, no other name."""
     try:
-        return host.lower() == "localhost" or (ip_address(host).is_loopback and "ffff" not in host.lower())
+        return host.lower() == "localhost" or any(ip_address(host) in network for network in _LOOPBACK)
     except ValueError:
         return False
 

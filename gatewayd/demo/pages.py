@@ -1,7 +1,7 @@
 """HTML → what a reader sees of it: title, headings, links, text. Made for pages that are not well formed."""
 
-import contextlib
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Final
@@ -33,6 +33,8 @@ _INLINE: Final = frozenset(
 )
 _HEADINGS: Final = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _MOST_OPEN: Final = 32
+_DECLARATION: Final = re.compile(r"<!--|<!|<\?")
+_TAG: Final = re.compile(r"<[a-zA-Z/]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +74,32 @@ class _Open:
 def read_html(markup: str, tags: Collection[str] = ()) -> HtmlPage:
     """Reads a page; the texts of the elements named in `tags` (lower case) are gathered in `selected`."""
     reader = _Reader(frozenset(tags))
-    # Up to 3.13 the parser raises AssertionError on a declaration it does not know: what came before it stands.
-    with contextlib.suppress(AssertionError):
-        reader.feed(markup)
-        reader.close()
+    reader.feed(_without_unfinished_tag("".join(_without_declarations(markup))))
+    reader.close()
     return reader.finish()
+
+
+def _without_declarations(markup: str) -> Iterator[str]:
+    """What is left without comments, declarations and processing instructions; one left open ends the page.
+
+    The standard library's parser searches the rest of the page for the end of each of them, so that a page of
+    `<!--` alone takes minutes, and it raises AssertionError on declarations that it does not know.
+    """
+    start = 0
+    for match in _DECLARATION.finditer(markup):
+        if match.start() < start:
+            continue
+        yield markup[start : match.start()]
+        closing = "-->" if match[0] == "<!--" else ">"
+        end = markup.find(closing, match.end())
+        start = end + len(closing) if end >= 0 else len(markup)
+    yield markup[start:]
+
+
+def _without_unfinished_tag(markup: str) -> str:
+    """Cuts a last tag that has no end: the parser would look for one from every `<` in it."""
+    whole, end, rest = markup.rpartition(">")
+    return whole + end + _TAG.split(rest, maxsplit=1)[0]
 
 
 def plain(text: str) -> str:

@@ -12,23 +12,15 @@ from gatewayd.demo.agents import AGENTS, HOST
 from gatewayd.demo.scraper import SITE
 
 HANDBOOK: Final = "handbook.md"
-_LETTER: Final = """\
-From: Ada Example <ada@example.org>
-To: billing@example.com
-Subject: Charged twice for order 48213
-Message-ID: <2026-03-02.1@example.org>
-Date: Mon, 2 Mar 2026 09:30:00 +0000
-
-Hello, my credit card was charged twice: two payments of EUR 49.90 on 1 March 2026.
-Please refund one of them, it is urgent. Thank you!
-"""
+LETTER: Final = "letter.eml"
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A call through the gateway: `path` is the gateway's. The body is one of `document`, `text`, `file` or none.
+    """A call through the gateway: `path` is the gateway's. The body is one of `document`, `content`, `file` or none.
 
-    `file` goes into the form's field of that name. `streams`: the answer arrives piece by piece.
+    `content` is sent as it is, `file` goes into the form's field of that name. `streams`: the answer arrives piece
+    by piece.
     """
 
     agent: str
@@ -37,12 +29,12 @@ class Sample:
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)
     document: Mapping[str, object] | None = None
-    text: str | None = None
+    content: Path | None = None
     file: Path | None = None
     streams: bool = False
 
     def curl(self, base_url: str, variable: str = "TOKEN") -> str:
-        """A line for a POSIX shell, quoted; the token is read from the shell's variable of that name."""
+        """One line for a POSIX shell, quoted; the token is read from the shell's variable of that name."""
         quoted = (shlex.quote(word) for word in self._words(base_url.rstrip("/")))
         unbuffered = "-N " if self.streams else ""
         return f'curl {unbuffered}-sS -H "Authorization: Bearer ${variable}" {" ".join(quoted)}'
@@ -59,8 +51,8 @@ class Sample:
                 "-d",
                 json.dumps(self.document, ensure_ascii=False),
             )
-        elif self.text is not None:
-            yield from ("--data-binary", self.text)
+        elif self.content is not None:
+            yield from ("--data-binary", f"@{self.content}")
         elif self.file is not None:
             yield from ("-F", f"file=@{self.file}")
         yield base_url + self.path
@@ -86,7 +78,7 @@ def _email() -> Iterator[Sample]:
         "POST",
         "/api/email/process",
         raw,
-        text=_LETTER,
+        content=data_file(LETTER),
     )
     letter = {
         "from": "ada@example.org",

@@ -97,10 +97,11 @@ def test_automatic_mail_is_known(value: str, automatic: bool) -> None:
         pytest.param(b"hello", "neither", id="no header"),
         pytest.param(b"To: a@b\n\nx", "neither", id="no From and no Subject"),
         pytest.param(b"Subject: " + b"x" * MAX_HEADER_BYTES, "longer", id="header too long"),
+        pytest.param(b"Subject: s\n" + b"\n--" * 1_001, "too many parts", id="too many parts"),
         pytest.param(
             b"Subject: s\n"
             + b"".join(
-                b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(2_000)
+                b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(990)
             ),
             "nested",
             id="nested too deeply",

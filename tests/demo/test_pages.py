@@ -63,5 +63,33 @@ def test_any_markup_can_be_read(markup: str) -> None:
     read_html(markup, ["a", "b"])
 
 
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        pytest.param("a<!-- <p>b</p> -->c", "ac", id="comment"),
+        pytest.param("a<!-->b<!---->c", "ac", id="comment that ends in the next"),
+        pytest.param("a<![CDATA[b]]>c", "ac", id="marked section"),
+        pytest.param("a<!foo <!-- >b-->c", "ab-->c", id="comment in a declaration"),
+        pytest.param("a<?php echo ?>b", "ab", id="processing instruction"),
+        pytest.param("a<p>b<a href=", "a\n\nb", id="tag cut off"),
+        pytest.param("1 < 2", "1 < 2", id="no tag"),
+        pytest.param("a <b>1 < 2", "a 1 < 2", id="no tag at the end"),
+    ],
+)
+def test_declarations_and_unfinished_tags_are_left_out(markup: str, text: str) -> None:
+    assert read_html(markup).text == text
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("end", ["", ">", "-->", "'>", '">'])
+@pytest.mark.parametrize(
+    "piece",
+    ["<!--", "<!", "<![", "<![CDATA[", "<?", "<a ", '<a b="', "<a b='", "<a b=", "<a/", "<a", "</", "</a", "</a ", "<",
+     "&", "&#", "<script>", "</script", "<style><!--", "<title>", "<textarea>", "<plaintext>", "<p", " ", "<a b=\"'"],
+)  # fmt: skip
+def test_no_page_takes_long(piece: str, end: str) -> None:
+    read_html(piece * (200_000 // len(piece)) + end, ["p", "a"])
+
+
 def test_white_space_is_made_plain() -> None:
     assert plain(" a\t\n b ") == "a b"

@@ -38,7 +38,8 @@ class CurlCall:
             name, _, value = next(words).partition(": ")
             self.headers[name] = value
         elif word in ("-d", "--data-binary"):
-            self.body = next(words).encode()
+            word = next(words)
+            self.body = Path(word[1:]).read_bytes() if word.startswith("@") else word.encode()
         elif word == "-F":
             self.body = self.form(next(words))
         elif not word.startswith("-"):
@@ -60,6 +61,7 @@ async def test_every_sample_works_as_its_line_says() -> None:
     ):
         for sample in samples(URL(upstreams["scraper"]).port):
             call = CurlCall.of(sample.curl(GATEWAY))
+            assert "\n" not in sample.curl(GATEWAY)
             assert call.headers["Authorization"] == "Bearer $TOKEN"
             url = call.url.replace(GATEWAY + prefixes[sample.agent], upstreams[sample.agent], 1)
             async with session.request(call.method, url, headers=call.headers, data=call.body) as response:
