@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 GATEWAYD ?= $(BIN)/gatewayd
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test lint types cover format clean
@@ -12,15 +13,17 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gatewayd needs Python 3.11 or newer; try: make PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit("gatewayd needs Python 3.11 or newer; try: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "gatewayd needs the venv module; on Debian: apt-get install python3-venv" >&2; exit 1; }
 
-$(VENV)/.installed: $(BIN)/python setup.cfg pyproject.toml
-	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+$(VENV)/.installed: setup.cfg pyproject.toml | $(BIN)/python
+	@echo "installing gatewayd into $(VENV)"
+	@$(PIP) install -e .
 	@touch $@
 
-$(VENV)/.installed-test: $(BIN)/python setup.cfg pyproject.toml
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+$(VENV)/.installed-test: setup.cfg pyproject.toml | $(BIN)/python
+	@echo "installing gatewayd and what its tests need into $(VENV)"
+	@$(PIP) install -e '.[test]'
 	@touch $@ $(VENV)/.installed
 
 install: $(VENV)/.installed ## create .venv and install gatewayd into it

@@ -15,7 +15,7 @@ from gatewayd.errors import Refusal
 from gatewayd.exchange import EXCHANGE
 from gatewayd.lifecycle import Generations
 from gatewayd.policies import POLICIES
-from gatewayd.policies.access_log import REPORTERS, Reporter
+from gatewayd.policies.access_log import REPORTERS, Reporter, tell
 from gatewayd.problem import answer
 from gatewayd.proxy.forward import forward
 
@@ -36,7 +36,7 @@ def make_app(generations: Generations, drain: Drain, reporters: Sequence[Reporte
     app = web.Application(middlewares=[generations.pinning(), *(policy.middleware for policy in POLICIES)])
     app[DRAIN] = drain
     app[REPORTERS] = tuple(reporters)
-    app.router.add_route("*", "/{path:.*}", serve, expect_handler=_expect)
+    app.router.add_route("*", r"/{path:[\s\S]*}", serve, expect_handler=_expect)
     return app
 
 
@@ -46,9 +46,7 @@ def malformed(generations: Generations, reporters: Sequence[Reporter]) -> Malfor
     def refuse(request: web.BaseRequest, refusal: Refusal) -> web.StreamResponse:
         exchange = generations.begin(request)
         exchange.refused(refusal)
-        exchange.ended = exchange.clock.monotonic()
-        for report in reporters:
-            report(exchange)
+        tell(reporters, exchange)
         return answer(exchange, refusal)
 
     return refuse

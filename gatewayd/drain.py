@@ -5,7 +5,9 @@ from typing import Final
 
 from aiohttp import web
 
+from gatewayd.errors import Draining
 from gatewayd.exchange import Exchange
+from gatewayd.sent import break_off
 
 
 class Drain:
@@ -35,10 +37,11 @@ class Drain:
 
     def cut(self) -> None:
         """The deadline has passed: what is still in flight ends now, by our doing and not by the caller's."""
-        for exchange in self._in_flight:
+        for exchange in tuple(self._in_flight):
             exchange.cut = True
-            if (transport := exchange.request.transport) is not None:
-                transport.abort()
+            if not exchange.status:
+                exchange.refused(Draining())
+            break_off(exchange.request, reset=True)
 
 
 DRAIN: Final = web.AppKey("drain", Drain)

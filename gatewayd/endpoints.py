@@ -1,5 +1,6 @@
 """What the gateway answers itself on the public listener (contract, section 4). These paths do not count."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -8,14 +9,17 @@ import orjson
 from aiohttp import web
 
 from gatewayd.drain import DRAIN
-from gatewayd.errors import MethodNotAllowed
+from gatewayd.errors import MethodNotAllowed, StoreUnavailable
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.model import Balance, BillingPeriod
 from gatewayd.policies.auth import AuthRule
 from gatewayd.policies.quota import UsageRule
-from gatewayd.proxy.forward import Forwarding
+from gatewayd.proxy.rule import Forwarding
 from gatewayd.routing import Route
+from gatewayd.stores.base import Ledger
 
+READY_PATIENCE: Final = 1.0
+"""Seconds in which a ledger must answer to be called ready."""
 _METHODS: Final = ("GET", "HEAD")
 
 
@@ -49,9 +53,26 @@ async def health(request: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    """Whether new work is welcome here: not while draining."""
-    draining = request.app[DRAIN].began
-    return reply(request[EXCHANGE], {"ready": not draining}, 503 if draining else 200)
+    """Whether new work is welcome here, and would be done: each thing it takes is looked at now."""
+    exchange = request[EXCHANGE]
+    stores = exchange.generation.stores
+    checks = {
+        "serving": not request.app[DRAIN].began,
+        "ledger": await _answers(stores.ledger, BillingPeriod.at(exchange.started_at)),
+        "accounts": stores.accounts.loaded,
+    }
+    is_ready = all(checks.values())
+    return reply(exchange, {"ready": is_ready, "checks": checks}, 200 if is_ready else 503)
+
+
+async def _answers(ledger: Ledger, period: BillingPeriod) -> bool:
+    """Whether the ledger does what it is asked: when it refuses a question, it refuses holds too."""
+    question = asyncio.ensure_future(ledger.balances("", period.name))
+    await asyncio.wait({question}, timeout=READY_PATIENCE)
+    if not question.done():
+        question.cancel()
+        return False
+    return not isinstance(question.exception(), StoreUnavailable)
 
 
 async def usage(request: web.Request) -> web.Response:
@@ -66,9 +87,7 @@ async def usage(request: web.Request) -> web.Response:
     return reply(exchange, {"user": identity.user, "plan": plan.name if plan is not None else None, "units": units})
 
 
-def complete(
-    user: str, quota: Mapping[str, int], balances: Sequence[Balance], period: BillingPeriod
-) -> list[Balance]:
+def complete(user: str, quota: Mapping[str, int], balances: Sequence[Balance], period: BillingPeriod) -> list[Balance]:
     """The balances with the plan's present limits, and an empty one for each unit of the plan not used yet."""
     by_unit = {balance.unit: balance for balance in balances}
     empty = {unit: Balance(user, unit, period.name, limit, 0, 0) for unit, limit in quota.items()}

@@ -4,6 +4,8 @@ Every field has one writer, named beside it. What a room needs from another pass
 loose keys on the request.
 """
 
+import asyncio
+import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
@@ -16,6 +18,11 @@ from gatewayd.framing import Head, Target
 from gatewayd.generation import Generation
 from gatewayd.identity.base import bearer_token
 from gatewayd.model import Identity, Outcome, Plan
+
+logger = logging.getLogger(__name__)
+
+SETTLE_WAIT: Final = 2.0
+"""Seconds that an answer may be kept back for its record: a ledger in trouble must not keep the caller."""
 
 R = TypeVar("R")
 Conclusion = Callable[["Exchange"], Awaitable[None]]
@@ -35,12 +42,14 @@ class Exchange:
     __slots__ = (
         "_identity",
         "_on_conclusion",
+        "_plan",
+        "_planned",
         "_refused",
         "bytes_in",  # forward: body bytes taken from the caller
         "bytes_out",  # forward: body bytes given to the caller
         "client",  # admission: the caller's address, behind proxies that are trusted
         "clock",
-        "code",  # faults, forward: the refusal's code; empty for an agent's own answer
+        "code",  # whoever answers or breaks off: the refusal's code; empty for an agent's own answer
         "correlation_id",  # admission: a trusted proxy's request id
         "cut",  # drain: the gateway itself ends this exchange
         "ended",  # access_log
@@ -60,7 +69,7 @@ class Exchange:
         "started",
         "started_at",
         "stated",  # forward: the quantity the agent stated
-        "status",  # faults, forward: what was answered; 0 before
+        "status",  # whoever answers: the status; 0 before
         "target",  # admission
         "trace_flags",  # admission
         "trace_id",  # admission
@@ -98,6 +107,8 @@ class Exchange:
         self.sent = False
         self.cut = False
         self._identity: Identity | None = None
+        self._plan: Plan | None = None
+        self._planned = False
         self._refused: Unauthenticated | None = None
         self._on_conclusion: Conclusion | None = None
 
@@ -136,9 +147,17 @@ class Exchange:
         """The identity if somebody asked for it and it was proved; for those who only report."""
         return self._identity
 
+    @property
+    def overhead(self) -> float:
+        """Seconds until the first byte went to an agent: what the gateway took; 0 if none was reached."""
+        return self.reached - self.started if self.reached else 0.0
+
     def plan(self, identity: Identity) -> Plan | None:
-        """The plan in force for this caller now."""
-        return self.generation.plan_for(identity.user, identity.plan)
+        """The caller's plan, looked up once: who is limited, charged and logged by it sees the same one."""
+        if not self._planned:
+            self._plan = self.generation.plan_for(identity.user, identity.plan)
+            self._planned = True
+        return self._plan
 
     def on_conclusion(self, conclusion: Conclusion) -> None:
         """Let `conclusion` run once, before the last byte of the answer goes out or when the request dies."""
@@ -154,8 +173,20 @@ class Exchange:
         self._on_conclusion = None
         return conclusion(self)
 
+    async def close_books(self) -> None:
+        """Conclude, and wait until what was submitted is durable, for at most SETTLE_WAIT seconds."""
+        if (closing := self.conclude()) is None:
+            return
+        future = asyncio.ensure_future(closing)
+        future.add_done_callback(self._look)
+        await asyncio.wait({future}, timeout=SETTLE_WAIT)
+
+    def _look(self, future: asyncio.Future[None]) -> None:
+        if not future.cancelled() and (error := future.exception()) is not None:
+            logger.error("the books of request %s could not be closed: %s", self.request_id, error)
+
     def refused(self, refusal: Refusal) -> None:
-        """Note the gateway's own answer."""
+        """Note the gateway's own answer, or that there was nobody left to answer."""
         self.status, self.code = refusal.status, refusal.code
 
 

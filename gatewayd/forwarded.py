@@ -9,7 +9,7 @@ from typing import Final
 from gatewayd.config.settings import Network
 from gatewayd.framing import Head
 
-_FORWARDED_FOR: Final = re.compile(r"(?:^|;)\s*for=\"?\[?([^\];\",]+)\]?", re.IGNORECASE)
+_FORWARDED_FOR: Final = re.compile(r"(?:^|;)\s*for=\"?([^;\",]+)", re.IGNORECASE)
 
 
 @lru_cache(maxsize=4096)
@@ -19,6 +19,8 @@ def is_trusted(address: str, networks: tuple[Network, ...]) -> bool:
         known = ip_address(address)
     except ValueError:
         return False
+    if isinstance(known, IPv6Address) and known.ipv4_mapped is not None:
+        known = known.ipv4_mapped  # an IPv4 caller of a socket that listens on both
     return any(known in network for network in networks)
 
 
@@ -29,27 +31,38 @@ def client_of(peer: str, head: Head, trusted: tuple[Network, ...]) -> str:
     """
     client = peer
     for hop in reversed(_hops(head)):
-        if not is_trusted(client, trusted) or not _is_address(hop):
+        if not is_trusted(client, trusted) or not (address := _address_of(hop)):
             break
-        client = hop
+        client = address
     return client
 
 
 def _hops(head: Head) -> list[str]:
     if (values := head.named.get(b"x-forwarded-for")) is not None:
-        return [hop.strip().strip("[]") for hop in b",".join(values).decode("latin-1").split(",")]
+        return b",".join(values).decode("latin-1").split(",")
     if (values := head.named.get(b"forwarded")) is not None:
         elements = b",".join(values).decode("latin-1").split(",")
         return [match[1] if (match := _FORWARDED_FOR.search(element)) else "" for element in elements]
     return []
 
 
+def _address_of(hop: str) -> str:
+    """The address without the port that some proxies add, or nothing if there is none."""
+    host = hop.strip()
+    if host.startswith("["):
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:
+        host = host.partition(":")[0]
+    return host if _is_address(host) else ""
+
+
 def _is_address(text: str) -> bool:
+    """A scope ("%eth0") may be any text, and means nothing on another machine."""
     try:
         ip_address(text)
     except ValueError:
         return False
-    return True
+    return "%" not in text
 
 
 @lru_cache(maxsize=65536)

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from gatewayd.errors import BadRequest, HeadersTooLarge, VersionUnsupported
 
+Version = tuple[int, int]
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
 # RFC 9110 section 7.6.1, and the names that older software treats so.
@@ -47,17 +48,26 @@ OWNED: Final = frozenset(
         b"traceparent",
     }
 )
-_REPLACED: Final = frozenset({b"host", b"content-length", b"expect", b"authorization", b"via"})
+_REPLACED: Final = frozenset({b"host", b"content-length", b"expect", b"authorization", b"via", b"tracestate"})
 _NOT_COPIED: Final = HOP_BY_HOP | OWNED | _REPLACED
+# X_User_ID, or X.User.ID, is X-User-ID to CGI-like agents: whatever is no letter and no digit counts as a hyphen.
+_FOLD: Final = bytes(ord(chr(code).lower()) if code < 128 and chr(code).isalnum() else 0x2D for code in range(256))
+_UPGRADE: Final = b"websocket"  # the only protocol that a route can allow
+_LINE_OVERHEAD: Final = len("  HTTP/1.1\r\n\r\n")  # what a head has beside its method, its target and its fields
 
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]+)(?::[0-9]{0,5})?")
+_HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=-]+)(?::[0-9]{0,5})?")
 _TARGET: Final = re.compile(r"[!\"$-\[\]-~]+")  # printable ASCII without space, "#" and backslash
 _PLAIN_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9._~!$&'()*+,=:@-]*)*/?")
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
 _ABSOLUTE: Final = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE)
 _SEPARATORS: Final = re.compile(r"[/\\]+")
+_PARAMETERS: Final = re.compile(r"[;?#]")  # where servers that decode first end a segment
 _DECODINGS: Final = 3  # more layers than any agent peels off; a bound, because the caller writes the layers
+# What must not be left after them: yet another layer, NUL, or ASCII as overlong UTF-8 (RFC 3629 section 10).
+_DISGUISED: Final = re.compile(
+    r"%[0-9A-Fa-f]{2}|\x00|[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]|\xf0[\x80-\x8f][\x80-\xbf]{2}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,40 +106,51 @@ class Head:
         return values[0] if values is not None and len(values) == 1 else None
 
 
-def check_version(version: tuple[int, int]) -> None:
-    """Raises VersionUnsupported unless the request is HTTP/1.0 or HTTP/1.1."""
+def check_line(method: str, target: str, version: Version) -> None:
+    """Judge what aiohttp must not even look at, because it would answer in its own words or lose the framing.
+
+    Raises VersionUnsupported unless the request is HTTP/1.0 or HTTP/1.1, BadRequest for CONNECT and for "*".
+    """
     if version not in ((1, 1), (1, 0)):
         raise VersionUnsupported
+    if method == "CONNECT" or target == "*":
+        raise BadRequest("The request target must be a path.")
 
 
-def read_head(raw_headers: RawHeaders, version: tuple[int, int], limit: int) -> Head:
+def line_size(method: str, target: str) -> int:
+    """How many bytes of a head are not its fields."""
+    return len(method) + len(target) + _LINE_OVERHEAD
+
+
+def read_head(raw_headers: RawHeaders, version: Version, limit: int) -> Head:
     """Sort a header section into what is copied and what is judged here.
 
     Raises BadRequest for ambiguous framing (RFC 9112 sections 3.2 and 6.3), HeadersTooLarge above `limit` bytes.
     """
     fields: list[tuple[bytes, bytes]] = []
     named: dict[bytes, list[bytes]] = {}
+    values: list[bytes] = []
     size = 0
     for name, value in raw_headers:
         size += len(name) + len(value) + 4
-        lower = name.lower()
-        if lower in _NOT_COPIED:
-            named.setdefault(lower, []).append(value)
-        elif b"_" not in lower or lower.replace(b"_", b"-") not in _NOT_COPIED:
-            # X_User_ID is X-User-ID to any CGI-like agent: dropped with its twin.
+        values.append(value)
+        folded = name.translate(_FOLD)
+        if folded not in _NOT_COPIED:
             fields.append((name, value))
+        elif folded == name.lower():
+            named.setdefault(folded, []).append(value)
     if size > limit:
         raise HeadersTooLarge
-    if _CONTROL.search(b"".join([value for _, value in fields])):
+    if _CONTROL.search(b"".join(values)):
         raise BadRequest("A header field's value has a control character.")
     head = Head(fields, named)
     _judge_host(named.get(b"host"), version)
     _judge_framing(head, version)
-    _judge_connection(head)
+    _judge_connection(head, version)
     return head
 
 
-def _judge_host(hosts: list[bytes] | None, version: tuple[int, int]) -> None:
+def _judge_host(hosts: list[bytes] | None, version: Version) -> None:
     if hosts is None:
         if version == (1, 0):
             return
@@ -138,7 +159,7 @@ def _judge_host(hosts: list[bytes] | None, version: tuple[int, int]) -> None:
         raise BadRequest("The Host header must be one valid host.")
 
 
-def _judge_framing(head: Head, version: tuple[int, int]) -> None:
+def _judge_framing(head: Head, version: Version) -> None:
     named = head.named
     if (codings := named.get(b"transfer-encoding")) is not None:
         if version == (1, 0) or b"content-length" in named:
@@ -156,12 +177,15 @@ def _judge_framing(head: Head, version: tuple[int, int]) -> None:
         head.expects_continue = version == (1, 1) and head.has_body
 
 
-def _judge_connection(head: Head) -> None:
+def _judge_connection(head: Head, version: Version) -> None:
     tokens = _tokens(head.named.get(b"connection", ()))
     if b"upgrade" in tokens and (protocols := head.named.get(b"upgrade")) is not None:
-        if len(protocols) != 1 or head.has_body:
-            raise BadRequest("An upgrade names one protocol and has no body.")
-        head.upgrade = protocols[0].strip().lower().decode("latin-1")
+        # The parser drops what follows an upgrade that it does not know: ignoring one would lose the framing.
+        if [protocol.lower() for protocol in protocols] != [_UPGRADE]:
+            raise BadRequest("The only upgrade known is to WebSocket.")
+        if head.has_body or version == (1, 0):
+            raise BadRequest("An upgrade needs HTTP/1.1 and has no body.")
+        head.upgrade = _UPGRADE.decode()
     named_hops = tokens - {b"close", b"keep-alive", b"upgrade"}
     if named_hops:
         head.fields = [field for field in head.fields if field[0].lower() not in named_hops]
@@ -195,13 +219,18 @@ def _origin_form(raw: str, host: bytes | None) -> str:
 
 
 def _seen(path: str) -> str:
-    """The path after every reading that some server makes: decoded to the end, either slash, slashes merged."""
+    """The path after every reading that some server makes.
+
+    Decoded to the end, with either slash, slashes merged, segments without their parameters and the space around them.
+    """
     if _BROKEN_ESCAPE.search(path):
         raise BadRequest("The path has a broken percent-encoding.")
     decoded = path
     for _ in range(_DECODINGS):
         decoded = unquote(decoded, "latin-1")
-    segments = _SEPARATORS.split(decoded)
-    if any(segment.partition(";")[0] in (".", "..") for segment in segments):
+    if _DISGUISED.search(decoded):
+        raise BadRequest("The path is encoded in a way that hides what it says.")
+    segments = [_PARAMETERS.split(segment, 1)[0].strip() for segment in _SEPARATORS.split(decoded)]
+    if "." in segments or ".." in segments:
         raise BadRequest("The path has dot segments.")
-    return "/".join(segments)
+    return "/".join(["", *filter(None, segments), *([] if segments[-1] else [""])])

@@ -13,6 +13,10 @@ from gatewayd.stores.base import Counters, Ledger
 class AccountPlans(Protocol):
     """The plans that operators gave to users."""
 
+    @property
+    def loaded(self) -> bool:
+        """Whether they are known at all; until then every user seems to have no account."""
+
     def plan_of(self, user: str) -> str | None:
         """The plan of this user's account, from memory; None if there is no account."""
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,7 +19,7 @@ from gatewayd.identity.accounts import AccountPlans
 from gatewayd.identity.tokens import TokenVerifier
 from gatewayd.policies import POLICIES
 from gatewayd.policies.base import Handler, Middleware
-from gatewayd.proxy.forward import forwarding
+from gatewayd.proxy.rule import forwarding
 from gatewayd.proxy.upstream import Upstream
 from gatewayd.routing import Route, RouteTable
 from gatewayd.stores.open import open_counters, open_ledger
@@ -35,6 +35,7 @@ class Pool:
 
     session: ClientSession
     stores: Stores
+    ledger_pending: Callable[[], int]
     upstreams: dict[str, Upstream] = field(default_factory=dict)
 
     def upstream_at(self, url: str) -> Upstream:
@@ -61,7 +62,7 @@ async def open_pool(settings: Settings, clock: Clock, stack: AsyncExitStack) -> 
         auto_decompress=False,
     )
     stack.push_async_callback(session.close)
-    return Pool(session, Stores(counters, ledger, accounts))
+    return Pool(session, Stores(counters, ledger, accounts), lambda: ledger.pending)
 
 
 def build(number: int, settings: Settings, pool: Pool, clock: Clock) -> Generation:
@@ -83,9 +84,7 @@ def route_table(settings: Settings, pool: Pool, own: Mapping[str, Route] = OWN) 
         return [policy.rule(settings, route) for policy in POLICIES]
 
     routes = [
-        Route.with_rules(
-            route.name, route.prefix, [*rules(route), forwarding(settings, route, pool.upstream_at)]
-        )
+        Route.with_rules(route.name, route.prefix, [*rules(route), forwarding(settings, route, pool.upstream_at)])
         for route in settings.routes.values()
     ]
     return RouteTable(routes, own, unknown=Route.with_rules("", "", rules(None)))
@@ -96,7 +95,7 @@ class Generations:
 
     def __init__(self, first: Generation, clock: Clock, drain: Drain) -> None:
         self.current = first
-        self.running: Counter[int] = Counter()
+        self.running: Counter[int] = Counter()  # requests by the number of their generation, while there are any
         self._clock = clock
         self._drain = drain
 
@@ -106,13 +105,16 @@ class Generations:
         @web.middleware
         async def pin(request: web.Request, handler: Handler) -> web.StreamResponse:
             exchange = request[EXCHANGE] = self.begin(request)
-            self.running[exchange.generation.number] += 1
+            number = exchange.generation.number
+            self.running[number] += 1
             self._drain.enter(exchange)
             try:
                 return await handler(request)
             finally:
                 self._drain.leave(exchange)
-                self.running[exchange.generation.number] -= 1
+                self.running[number] -= 1
+                if not self.running[number]:
+                    del self.running[number]
 
         return pin
 

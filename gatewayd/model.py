@@ -94,6 +94,8 @@ class BillingPeriod:
     def named(cls, name: str) -> "BillingPeriod":
         """The month written as 2026-11. Raises ValueError for anything else."""
         start = datetime.strptime(name, "%Y-%m").replace(tzinfo=UTC)
+        if f"{start:%Y-%m}" != name:
+            raise ValueError("a month is written as 2026-11")
         end = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
         return cls(name, start.timestamp(), end.timestamp())
 

@@ -1,12 +1,15 @@
 """Responses whose bytes did not go through aiohttp's writer, so that aiohttp adds none of its own."""
 
+import asyncio
 import socket
 import struct
+from typing import Final
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
-_RESET = struct.pack("ii", 1, 0)
+_RESET: Final = struct.pack("ii", 1, 0)
+_LINGER: Final = 5.0  # seconds that the other side has to take what was written before we hung up
 
 
 class Sent(web.StreamResponse):
@@ -53,8 +56,15 @@ def break_off(request: web.BaseRequest, *, reset: bool) -> None:
     if transport is None:
         return
     if not reset:
-        transport.close()
+        hang_up(transport)
         return
     if (sock := transport.get_extra_info("socket")) is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     transport.abort()
+
+
+def hang_up(transport: asyncio.Transport) -> None:
+    """Close once what was written has left; the other side has some seconds to take it, then it is dropped."""
+    transport.close()
+    if transport.get_write_buffer_size():
+        asyncio.get_running_loop().call_later(_LINGER, transport.abort)

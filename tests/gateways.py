@@ -62,6 +62,11 @@ class RunningGateway:
         return self.daemon.urls[0]
 
     @property
+    def admin_url(self) -> str:
+        assert self.daemon.admin_url is not None
+        return self.daemon.admin_url
+
+    @property
     def port(self) -> int:
         return int(self.url.rsplit(":", 1)[1])
 
@@ -132,11 +137,13 @@ async def running_gateway(
     routes: str | None = None,
     general: str = PLANS,
     server: str = "",
+    admin: str = "",
     clock: Clock | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[RunningGateway]:
-    """A gateway before `upstream` at /api/email, or before `routes` (TOML); `general` and `server` are TOML too."""
+    """A gateway before `upstream` at /api/email, or before `routes`; all texts are TOML."""
     text = CONFIG.format(state=tmp_path, server=server, general=general)
+    text = text.replace("[admin]\n", f"[admin]\n{admin}")
     text += ROUTE.format(upstream=upstream) if routes is None else routes
     environ = {"SECRET": SECRET, **(environ or {})}
     settings = parse(text, "test.toml", environ).settings

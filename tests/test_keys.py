@@ -101,9 +101,7 @@ def test_a_key_of_another_kind_is_refused_by_name(algorithm: str, kind: str, pro
             "is not a public key in PEM",
             id="PEM of nothing",
         ),
-        pytest.param(
-            lambda: pem_of(dsa.generate_private_key(1024).public_key()), "verifies no tokens", id="DSA key"
-        ),
+        pytest.param(lambda: pem_of(dsa.generate_private_key(1024).public_key()), "verifies no tokens", id="DSA key"),
     ],
 )
 def test_a_text_that_is_no_usable_public_key_says_what_it_is(pem: Callable[[], str], problem: str) -> None:

@@ -110,7 +110,9 @@ def test_no_imports_run_in_a_circle() -> None:
 def test_imports_stand_at_the_top(name: str) -> None:
     tree = ast.parse(MODULES[name].read_text())
     functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
-    inner = [node.lineno for each in functions for node in ast.walk(each) if isinstance(node, ast.Import | ast.ImportFrom)]
+    inner = [
+        node.lineno for each in functions for node in ast.walk(each) if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
     assert not inner
 
 

@@ -78,5 +78,3 @@ def test_what_others_count_is_read_at_the_scrape() -> None:
     assert b"gatewayd_level 1.0" in metrics.text()
     level[0] = 2.0
     assert b"gatewayd_level 2.0" in metrics.text()
-
-

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import sys
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
@@ -12,6 +11,8 @@ import click
 
 from gatewayd.config.loading import Loaded, load
 from gatewayd.config.settings import Settings
+from gatewayd.config.shape import Invalid
+from gatewayd.config.values import duration
 from gatewayd.errors import ConfigError, Problem
 
 try:
@@ -24,8 +25,6 @@ except ImportError:  # pragma: no cover  # no wheel for this machine: asyncio's 
 T = TypeVar("T")
 
 DEFAULT_CONFIG: Final = "conf/gatewayd.toml"
-_DURATION: Final = re.compile(r"(\d{1,9})(ms|s|m|h|d)")
-_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 config_option = click.option(
     "-c",
@@ -44,11 +43,10 @@ class Duration(click.ParamType[float]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        if (match := _DURATION.fullmatch(value)) is None:
-            self.fail(f"{value!r} is not a duration; write 90s, 5m or 1h", param, ctx)
-        return int(match[1]) * _UNITS[match[2]]
+        try:
+            return duration(value)
+        except Invalid as error:
+            self.fail(f"{value!r} {error.message} ({error.hint or 'it must be shorter'})", param, ctx)
 
 
 def load_config(path: Path) -> Loaded:
@@ -56,8 +54,7 @@ def load_config(path: Path) -> Loaded:
     try:
         loaded = load(path, os.environ)
     except ConfigError as error:
-        report(error.problems, "problem")
-        sys.exit(1)
+        refuse(error)
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
     return loaded
@@ -67,12 +64,18 @@ def load_settings(path: Path) -> Settings:
     return load_config(path).settings
 
 
-def report(problems: Iterable[Problem], word: str) -> None:
-    """Each on a line of stderr, and how many there were."""
-    lines = [str(problem) for problem in problems]
-    for text in lines:
-        click.echo(text, err=True)
-    click.echo(f"{len(lines)} {word}{'s' if len(lines) != 1 else ''}", err=True)
+def refuse(error: ConfigError) -> NoReturn:
+    """End the command with every problem on a line of stderr."""
+    for problem in error.problems:
+        click.echo(str(problem), err=True)
+    click.echo(counted(error.problems), err=True)
+    sys.exit(1)
+
+
+def counted(problems: Iterable[Problem]) -> str:
+    """How many there are, in words."""
+    number = len(tuple(problems))
+    return f"{number} problem{'s' if number != 1 else ''}"
 
 
 def fail(message: object, code: int = 1) -> NoReturn:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import orjson
 
-from gatewayd.commands.common import config_option, fail, report
+from gatewayd.commands.common import config_option, counted, fail, refuse
 from gatewayd.config.loading import load
 from gatewayd.config.report import problems_as_json
 from gatewayd.config.starter import from_environment, starter
@@ -18,7 +18,7 @@ from gatewayd.errors import ConfigError, Problem
 @config_option
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def check(config: Path, form: str) -> None:
-    """Say everything that is wrong with a configuration; exit 0 fine, 1 problems."""
+    """Say everything that is wrong with a configuration; exit 0 fine, 1 problems, 2 usage."""
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     try:
@@ -48,27 +48,34 @@ def _as_text(config: Path, problems: tuple[Problem, ...], warnings: tuple[Proble
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
     if problems:
-        click.echo(f"{len(problems)} problem{'s' if len(problems) != 1 else ''}", err=True)
+        click.echo(counted(problems), err=True)
     else:
         click.echo(f"{config} is fine")
 
 
 @click.command(epilog="Example: gatewayd init gatewayd.toml && gatewayd check -c gatewayd.toml")
-@click.argument("file", type=click.Path(path_type=Path), default="gatewayd.toml")
+@config_option
+@click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--from-env", is_flag=True, help="Take over an older deployment's variables (EMAIL_AGENT_URL, ...).")
-def init(file: Path, from_env: bool) -> None:
-    """Write a starter configuration to FILE, which must not exist yet."""
+def init(config: Path, file: Path | None, from_env: bool) -> None:
+    """Write a starter configuration to FILE, or to where -c points; the file must not exist yet."""
     try:
         text = from_environment(os.environ) if from_env else starter()
     except ConfigError as error:
-        report(error.problems, "problem")
-        sys.exit(1)
+        refuse(error)
+    target = file if file is not None else config
+    _write(target, text)
+    click.echo(f"wrote {target}; next: gatewayd check -c {target}")
+
+
+def _write(target: Path, text: str) -> None:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("x", encoding="utf-8") as target:
-            target.write(text)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("x", encoding="utf-8") as stream:
+            stream.write(text)
     except FileExistsError:
-        fail(f"{file} exists already; it was left as it is")
+        if target.parent.is_dir():
+            fail(f"{target} exists already; it was left as it is")
+        fail(f"cannot write {target}: {target.parent} is not a directory")
     except OSError as error:
-        fail(f"cannot write {file}: {error.strerror}")
-    click.echo(f"wrote {file}; next: gatewayd check -c {file}")
+        fail(f"cannot write {target}: {error.strerror}")

@@ -1,5 +1,6 @@
 """explain: what would become of a request, policy by policy. Nothing is sent, counted or held."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -9,7 +10,15 @@ from gatewayd.clock import Clock, SystemClock
 from gatewayd.commands.common import config_option, fail, load_settings, run
 from gatewayd.config.settings import RouteSettings, Settings
 from gatewayd.endpoints import OWN
-from gatewayd.errors import MethodNotAllowed, Refusal, RouteUnknown, StartError, StoreError, TokenMissing, Unauthenticated
+from gatewayd.errors import (
+    MethodNotAllowed,
+    Refusal,
+    RouteUnknown,
+    StartError,
+    StoreError,
+    TokenMissing,
+    Unauthenticated,
+)
 from gatewayd.framing import Target, read_target
 from gatewayd.identity.tokens import TokenVerifier
 from gatewayd.model import Balance, BillingPeriod, Identity, Plan
@@ -31,19 +40,19 @@ def explain(config: Path, method: str, path: str, token: str | None) -> None:
         target = read_target(path, None)
         route = offline_routes(settings).resolve(target)
     except Refusal as refusal:
-        fail(f"refused before any policy: {refusal.status} {refusal.code}: {refusal.detail}")
+        click.echo(f"route: none\nadmission: {refusal.status} {refusal.code}: {refusal.detail}")
+        sys.exit(1)
     try:
         case = run(_case(settings, SystemClock(), method.upper(), route, token))
     except (StartError, StoreError) as error:
         fail(error)
-    passed = True
+    findings = list(_findings(case, settings))
     click.echo(f"route: {_place(route)}")
-    for name, finding in _findings(case, settings):
+    for name, finding in findings:
         click.echo(f"{name}: {finding.decision}: {finding.reason}")
-        passed = passed and finding.passes
     if route.name:
         click.echo(f"upstream: {', '.join(_upstreams(settings.routes[route.name], target))}")
-    raise SystemExit(0 if passed else 1)
+    sys.exit(0 if all(finding.passes for _, finding in findings) else 1)
 
 
 def offline_routes(settings: Settings) -> RouteTable:
@@ -75,12 +84,13 @@ async def _verify(settings: Settings, clock: Clock, token: str | None) -> tuple[
 
 
 def _standing(settings: Settings, user: str, clock: Clock) -> tuple[Mapping[str, str], dict[str, Balance]]:
-    """The accounts and the user's balances; both empty before a daemon first made the ledger."""
+    """The accounts and the user's balances; both empty where no ledger can be read, before the first start say."""
     period = BillingPeriod.at(clock.utc()).name
     try:
         with open_reader(settings.ledger.url.reveal()) as ledger:
             return ledger.plans(), {each.unit: each for each in ledger.balances(user_id=user, period=period)}
-    except StoreError:
+    except StoreError as error:
+        click.echo(f"note: taken as unused: {error}", err=True)
         return {}, {}
 
 

@@ -2,8 +2,9 @@
 
 import logging
 import os
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import orjson
@@ -15,7 +16,7 @@ from gatewayd.errors import StartError, StoreError
 from gatewayd.process.control import NotRunning, ask
 from gatewayd.process.daemon import Daemon
 
-_STOP_MARGIN = 10.0  # seconds beyond the drain's deadline that a stop may take
+_STOP_MARGIN: Final = 10.0  # seconds beyond the drain's deadline that a stop may take
 
 
 @click.command(epilog="Example: gatewayd start -c conf/gatewayd.toml")
@@ -31,7 +32,15 @@ def start(config: Path) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    await Daemon(settings, SystemClock(), os.environ).run(click.echo)
+    await Daemon(settings, SystemClock(), os.environ).run(_announce)
+
+
+def _announce(ready: str) -> None:
+    """A daemon serves, whether anybody reads its ready line or not."""
+    try:
+        click.echo(ready)
+    except OSError:  # what is still buffered must not fail again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def log_to_stderr() -> None:
@@ -48,7 +57,9 @@ def status(config: Path, as_json: bool) -> None:
     if as_json:
         click.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2))
         return
-    click.echo(f"{answer['state']}: pid {answer['pid']}, version {answer['version']}, up {answer['uptime_seconds']:.0f} s")
+    click.echo(
+        f"{answer['state']}: pid {answer['pid']}, version {answer['version']}, up {answer['uptime_seconds']:.0f} s"
+    )
     click.echo(f"listening on {', '.join(answer['listening'])}")
     click.echo(f"{answer['in_flight']} in flight, generation {answer['generation']}, {len(answer['routes'])} routes")
 
@@ -56,11 +67,11 @@ def status(config: Path, as_json: bool) -> None:
 @click.command(epilog="Example: gatewayd stop -c conf/gatewayd.toml")
 @config_option
 def stop(config: Path) -> None:
-    """Ask the running daemon to drain, and wait until it has ended."""
+    """Ask the running daemon to drain, and wait until it is gone."""
     settings = load_settings(config)
     patience = settings.server.drain_timeout + _STOP_MARGIN
     answer = _ask(settings, "stop", until_gone=True, patience=patience)
-    click.echo(f"stopped pid {answer['pid']} after {answer['in_flight']} requests in flight had ended")
+    click.echo(f"stopped pid {answer['pid']}, which had {answer['in_flight']} requests in flight")
 
 
 def _ask(settings: Settings, command: str, **options: Any) -> dict[str, Any]:
@@ -69,4 +80,4 @@ def _ask(settings: Settings, command: str, **options: Any) -> dict[str, Any]:
     except (NotRunning, StartError) as error:
         fail(error)
     except TimeoutError:
-        fail("the daemon did not answer in time; its log may say why")
+        fail(f"the daemon did not answer {command} in time; its log may say why")

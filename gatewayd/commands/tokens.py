@@ -6,8 +6,7 @@ import click
 
 from gatewayd.clock import SystemClock
 from gatewayd.commands.common import Duration, config_option, fail, load_settings
-from gatewayd.errors import GatewayError
-from gatewayd.identity.signing import sign_token
+from gatewayd.identity.signing import SigningError, sign_token
 
 
 @click.command(epilog="Example: export TOKEN=$(gatewayd token --user ann --plan free --ttl 8h)")
@@ -21,7 +20,7 @@ def token(config: Path, user: str, plan: str | None, ttl: float, roles: tuple[st
     settings = load_settings(config)
     try:
         click.echo(sign_token(settings.auth, SystemClock(), user, plan=plan, ttl=ttl, roles=roles))
-    except GatewayError as error:
+    except SigningError as error:
         fail(error)
     if plan is not None and plan not in settings.plans:
         click.echo(f"warning: no plan is called {plan}, so every call will meet 402", err=True)

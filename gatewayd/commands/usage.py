@@ -2,8 +2,11 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Final
 
 import click
 import orjson
@@ -12,33 +15,65 @@ from gatewayd.clock import SystemClock
 from gatewayd.commands.common import config_option, fail, load_settings
 from gatewayd.config.settings import Settings
 from gatewayd.errors import StoreError
-from gatewayd.model import Balance, BillingPeriod
+from gatewayd.model import Balance, BillingPeriod, Plan
 from gatewayd.stores.open import open_reader
 
-COLUMNS = ("user", "plan", "unit", "period", "limit", "held", "spent", "remaining", "resets_at")
+COLUMNS: Final = ("user", "plan", "unit", "period", "limit", "held", "spent", "remaining", "resets_at")
+
+
+_EVERY: Final = "all"
+_MONTH: Final = re.compile(r"[0-9]{4}-[0-9]{2}")
+
+
+class Month(click.ParamType[str]):
+    """`2026-11`, or `all`."""
+
+    name = "month"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value != _EVERY and not _is_month(value):
+            self.fail(f"{value!r} is not a month; write 2026-11 or {_EVERY}", param, ctx)
+        return str(value)
+
+
+def _is_month(text: str) -> bool:
+    try:
+        return bool(_MONTH.fullmatch(text) and BillingPeriod.named(text))
+    except ValueError:
+        return False
 
 
 @click.command(epilog="Example: gatewayd usage --user ann --format csv")
 @config_option
 @click.option("--user", help="This user only.")
-@click.option("--period", help="A month, as 2026-11; the present one if not given. `all` for every month.")
+@click.option("--period", type=Month(), help="A month, as 2026-11, or all; the present one if not given.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 def usage(config: Path, user: str | None, period: str | None, form: str) -> None:
     """Show spent, held, limit and the date of renewal per user and unit."""
     settings = load_settings(config)
-    wanted = None if period == "all" else period or BillingPeriod.at(SystemClock().utc()).name
+    present = BillingPeriod.at(SystemClock().utc()).name
     try:
-        rows = _rows(settings, user, wanted)
+        rows = _rows(settings, user, None if period == _EVERY else period or present, present)
     except StoreError as error:
         fail(error)
     click.echo({"table": _table, "json": _json, "csv": _csv}[form](rows), nl=form == "table")
 
 
-def _rows(settings: Settings, user: str | None, period: str | None) -> list[dict[str, object]]:
+def _rows(settings: Settings, user: str | None, period: str | None, present: str) -> list[dict[str, object]]:
     with open_reader(settings.ledger.url.reveal()) as ledger:
         plans = {**ledger.last_plans(), **ledger.plans()}
         balances = ledger.balances(user_id=user, period=period)
-    return [_row(balance, plans.get(balance.user_id)) for balance in balances]
+    rows = []
+    for balance in balances:
+        name = plans.get(balance.user_id)
+        plan = settings.plans.get(name) if name and balance.period == present else None
+        rows.append(_row(balance if plan is None else _under(plan, balance), name or None))
+    return rows
+
+
+def _under(plan: Plan, balance: Balance) -> Balance:
+    """The balance with the limit that the plan sets now; the ledger knows the one of the user's last request."""
+    return replace(balance, limit=plan.quota.get(balance.unit, 0))
 
 
 def _row(balance: Balance, plan: str | None) -> dict[str, object]:

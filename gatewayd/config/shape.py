@@ -34,7 +34,8 @@ class ListOf:
 
     @property
     def name(self) -> str:
-        return f"list, each item a {self.item.name}"
+        article = "an" if self.item.name[0] in "aeiou" else "a"
+        return f"list, each item {article} {self.item.name}"
 
 
 @dataclass(frozen=True, slots=True)

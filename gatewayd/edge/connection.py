@@ -4,60 +4,60 @@ What is used of aiohttp's server protocol beyond its public methods stands in `U
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
-from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.http import HttpVersion11
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestPayloadError, _ErrInfo
 from aiohttp.web_server import Server
 
-from gatewayd.errors import BadRequest, HeadersTooLarge, Overloaded, Refusal, RequestTimeout, UriTooLong
+from gatewayd.edge.parser import (
+    MAX_FIELDS,
+    READ_BUFFER,
+    EdgeLimits,
+    RefusedHead,
+    last_of_connection,
+    new_parser,
+    refusal_for,
+)
+from gatewayd.errors import HeadersTooLarge, InternalError, Overloaded, Refusal, RequestTimeout
+from gatewayd.framing import check_line
 
-MAX_TARGET: Final = 16 * 1024
-_MAX_FIELDS: Final = 1024
-USED: Final = ("_messages", "_current_request", "_request_count", "_upgraded", "_waiter", "_loop")
+logger = logging.getLogger(__name__)
+
+USED: Final = (
+    "_current_request",
+    "_loop",
+    "_manager",
+    "_messages",
+    "_parser",
+    "_request_count",
+    "_resume_transport_reading",
+    "_upgraded",
+    "_waiter",
+)
+_LINGERING: Final = 2.0  # seconds that a refused caller is still read, so that the answer is not reset away
+_BLANK: Final = b"\r\n\r\n"
 
 Malformed = Callable[[web.BaseRequest, Refusal], web.StreamResponse]
-
-
-@dataclass(frozen=True, slots=True)
-class EdgeLimits:
-    """Seconds and bytes; `header_timeout` is for a whole request head, the first of a connection included."""
-
-    header_timeout: float
-    keepalive_timeout: float
-    max_header_bytes: int
-    max_connections: int
-
-    @property
-    def max_field(self) -> int:
-        """For the parser: above the whole section's limit, and never MAX_TARGET, by which LineTooLong is told apart."""
-        return self.max_header_bytes + (2 if self.max_header_bytes + 1 == MAX_TARGET else 1)
-
-
-class _RefusedHead(Exception):
-    """Carries our refusal through aiohttp's own path for requests that it could not parse."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.code)
-        self.refusal = refusal
 
 
 class EdgeConnection(web.RequestHandler):
     """A request head must be complete in time; broken framing is answered as a problem document and logged."""
 
-    __slots__ = ("_deadline", "_head_bytes", "_limits", "_malformed", "_refused")
+    __slots__ = ("_body", "_chunked", "_deadline", "_deaf", "_head_bytes", "_last_bytes", "_limits", "_malformed")
 
     def __init__(self, manager: Server, *, limits: EdgeLimits, malformed: Malformed, **options: Any) -> None:
         super().__init__(
             manager,
             keepalive_timeout=limits.keepalive_timeout,
-            max_line_size=MAX_TARGET,
+            max_line_size=limits.max_target,
             max_field_size=limits.max_field,
-            max_headers=_MAX_FIELDS,
+            max_headers=MAX_FIELDS,
+            read_bufsize=READ_BUFFER,
             auto_decompress=False,
             **options,
         )
@@ -65,12 +65,19 @@ class EdgeConnection(web.RequestHandler):
         self._malformed = malformed
         self._deadline: asyncio.TimerHandle | None = None
         self._head_bytes = 0
-        self._refused = False
+        self._deaf = False  # what still comes is thrown away: nobody can tell any more where a request begins
+        self._body: StreamReader = EMPTY_PAYLOAD  # of the newest request
+        self._chunked = False  # it is chunked, and its end was not dealt with
+        self._last_bytes = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._wait_for_head()
-        if self._manager is not None and len(self._manager.connections) > self._limits.max_connections:
+        assert self._manager is not None
+        crowd = len(self._manager.connections) - self._limits.max_connections
+        if crowd > 64 + self._limits.max_connections // 8:
+            self.force_close()  # too many even to be told so
+        elif crowd > 0:
             self._refuse(Overloaded("The gateway has as many connections as it may."))
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -78,29 +85,96 @@ class EdgeConnection(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._refused:
+        if self._deaf:
             return
-        heads = self._request_count
+        parsed, in_body = self._request_count, not self._body.is_eof()
         super().data_received(data)
-        if self._request_count != heads:
+        if self._request_count != parsed:
             self._stop_waiting()
-            self._tell_of_broken_body()
-        elif self._waiter is not None and not self._messages:  # nothing is being served: these bytes begin a head
-            self._head_bytes += len(data)
-            if self._head_bytes > self._limits.max_header_bytes + MAX_TARGET:
-                self._refuse(HeadersTooLarge())
-            elif self._deadline is None:
-                self._wait_for_head()
+            self._judge(self._request_count - parsed)
+            self._notice_next_head(data)
+        elif data and not in_body and not self._upgraded:
+            self._count_head(len(data))
+        if self._chunked and not self._deaf:
+            self._end_chunks(data)
 
-    def _tell_of_broken_body(self) -> None:
+    def _judge(self, count: int) -> None:
+        """Look at the newest `count` requests before anybody handles them."""
+        messages = self._messages
+        for index in range(len(messages) - count, len(messages)):
+            message, body = messages[index]
+            if isinstance(message, _ErrInfo):
+                self._break_body(queued=index > 0)
+                self._deaf = True
+                return
+            if self._chunked:
+                self._keep_messages(index)
+                self._end_after_this()
+                return
+            try:
+                check_line(message.method, message.path, message.version)
+            except Refusal as refusal:
+                self._keep_messages(index)
+                self._refuse(refusal)
+                return
+            self._body, self._chunked = body, bool(message.chunked)
+
+    def _keep_messages(self, count: int) -> None:
+        while len(self._messages) > count:
+            self._messages.pop()
+
+    def _break_body(self, *, queued: bool) -> None:
         """A parser error in the middle of a body is queued as a next request; who reads that body must hear of it."""
-        request = self._current_request
-        if request is not None and self._messages and isinstance(self._messages[-1][0], _ErrInfo):
-            request.content.set_exception(RequestPayloadError("broken framing"))
+        if self._body.is_eof():
+            return
+        if queued or self._current_request is not None:
+            self._body.set_exception(RequestPayloadError("broken framing"))
+        self._body.feed_eof()
+
+    def _end_chunks(self, data: bytes) -> None:
+        """Behind a chunked body, start with a new parser: aiohttp's puts the trailer into the next request's head.
+
+        That cannot be done once the next head has begun; but a message ends, and no head begins, with an empty line.
+        """
+        self._last_bytes = (self._last_bytes + data)[-len(_BLANK) :]
+        if not self._body.is_eof():
+            return
+        self._chunked = False
+        if self._last_bytes == _BLANK:
+            self._parser = new_parser(self, self._loop, self._limits)
+        else:
+            self._end_after_this()
+
+    def _end_after_this(self) -> None:
+        """What was taken is answered, then the connection ends."""
+        self._chunked = False
+        self._deaf = True
+        if self._messages and self._messages[-1][1] is self._body:
+            message, body = self._messages[-1]
+            assert not isinstance(message, _ErrInfo)
+            self._messages[-1] = (last_of_connection(message), body)
+        else:
+            self.close()  # too late to say so
+
+    def _notice_next_head(self, data: bytes) -> None:
+        """Bytes behind a request without a body begin the next one; behind a sized body that cannot be told."""
+        if self._deaf or self._upgraded or self._body is not EMPTY_PAYLOAD or data.endswith(_BLANK):
+            return
+        end = data.rfind(_BLANK)
+        if rest := data[end + len(_BLANK) if end >= 0 else 0 :].lstrip(b"\r\n"):
+            self._count_head(len(rest))
+
+    def _count_head(self, size: int) -> None:
+        if not self._head_bytes:
+            self.keep_alive(True)  # stops aiohttp's timer for idle connections: this one is not idle now
+        self._head_bytes += size
+        if self._head_bytes > self._limits.max_header_bytes:
+            self._refuse(HeadersTooLarge())
+        elif self._deadline is None:
+            self._wait_for_head()
 
     def _wait_for_head(self) -> None:
-        if self._limits.header_timeout:
-            self._deadline = self._loop.call_later(self._limits.header_timeout, self._head_is_late)
+        self._deadline = self._loop.call_later(self._limits.header_timeout, self._head_is_late)
 
     def _stop_waiting(self) -> None:
         self._head_bytes = 0
@@ -118,8 +192,8 @@ class EdgeConnection(web.RequestHandler):
     def _refuse(self, refusal: Refusal) -> None:
         """Answer a head that is not complete as aiohttp answers one that it cannot parse, and read no more."""
         self._stop_waiting()
-        self._refused = True
-        self._messages.append((_ErrInfo(refusal.status, _RefusedHead(refusal), ""), EMPTY_PAYLOAD))
+        self._deaf = True
+        self._messages.append((_ErrInfo(refusal.status, RefusedHead(refusal), ""), EMPTY_PAYLOAD))
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -130,18 +204,34 @@ class EdgeConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002
     ) -> web.StreamResponse:
-        """A request was not parsed. The parser's own words quote the input, so they go nowhere."""
-        response = self._malformed(request, refusal_for(exc))
+        """A request was not parsed, or failed outside the ring. The parser's words quote the input: they go nowhere."""
+        refusal = refusal_for(exc, self._limits)
+        if refusal is None:
+            logger.error("a request failed outside the ring of policies", exc_info=exc)
+            refusal = InternalError()
+        request._version = HttpVersion11  # noqa: SLF001  # aiohttp would answer in the version of what it did not parse
+        response = self._malformed(request, refusal)
         response.force_close()
         return response
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Judge what aiohttp parses only now, behind a declined upgrade; and let a last answer arrive."""
+        parsed = self._request_count
+        response, gone = await super().finish_response(request, resp, start_time)
+        if self._request_count != parsed:
+            self._judge(self._request_count - parsed)
+        if not gone and not response.keep_alive and (self._deaf or not request.content.is_eof()):
+            await self._linger()
+        return response, gone
 
-def refusal_for(exc: BaseException | None) -> Refusal:
-    """What an error of the parser means to a caller."""
-    if isinstance(exc, _RefusedHead):
-        return exc.refusal
-    if isinstance(exc, LineTooLong):
-        return UriTooLong() if exc.args[1] == MAX_TARGET else HeadersTooLarge()
-    if isinstance(exc, BadHttpMessage) and exc.message == "Too many headers received":
-        return HeadersTooLarge()
-    return BadRequest("The request is not valid HTTP/1.1.")
+    async def _linger(self) -> None:
+        """Read on until the caller has hung up: closing with bytes unread resets the answer (RFC 9112 section 9.6)."""
+        self._deaf = True
+        if self.transport is not None and not self.transport.is_closing():
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+            self._resume_transport_reading()
+            await asyncio.sleep(_LINGERING)  # cancelled when the connection is lost
+        self.force_close()

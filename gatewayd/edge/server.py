@@ -7,10 +7,11 @@ from aiohttp import web
 from aiohttp.web_server import Server
 
 from gatewayd.config.settings import ServerSettings
-from gatewayd.edge.connection import EdgeConnection, EdgeLimits, Malformed
+from gatewayd.edge.connection import EdgeConnection, Malformed
+from gatewayd.edge.parser import EdgeLimits, require_c_parser
 
 _KEEPALIVE: Final = 75.0  # seconds a connection may be idle between requests, as nginx has it
-_LINGERING: Final = 5.0  # seconds that the rest of a refused body is read, so that the answer is not reset away
+_LINGERING: Final = 5.0  # seconds that the rest of a refused body is read, so that the connection can go on
 
 
 class EdgeServer(Server):
@@ -39,14 +40,15 @@ class EdgeServer(Server):
 
 
 class EdgeRunner(web.AppRunner):
-    """Runs the application on sockets that it is given."""
+    """Runs the application on sockets that it is given. Raises StartError where aiohttp lacks its C parser."""
 
     def __init__(self, app: web.Application, settings: ServerSettings, malformed: Malformed) -> None:
+        require_c_parser()
         super().__init__(app, shutdown_timeout=settings.drain_timeout)
         self._malformed = malformed
         self._limits = EdgeLimits(
             header_timeout=settings.header_timeout,
-            keepalive_timeout=_KEEPALIVE,
+            keepalive_timeout=max(_KEEPALIVE, settings.header_timeout),
             max_header_bytes=settings.max_header_bytes,
             max_connections=settings.max_connections,
         )

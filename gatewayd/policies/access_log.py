@@ -1,7 +1,8 @@
 """The outermost policy: when a request has ended, however it did, everybody who reports is shown its exchange."""
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -12,13 +13,15 @@ from gatewayd.errors import ClientClosed
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.policies.base import Handler, Policy
 
+logger = logging.getLogger(__name__)
+
 Reporter = Callable[[Exchange], None]
-REPORTERS: Final = web.AppKey("reporters", tuple)
+REPORTERS: Final = web.AppKey[tuple[Reporter, ...]]("reporters")
 
 
 @web.middleware
 async def access_log(request: web.Request, handler: Handler) -> web.StreamResponse:
-    exchange = request[EXCHANGE]
+    exchange, reporters = request[EXCHANGE], request.app[REPORTERS]
     try:
         response = await handler(request)
         exchange.status = exchange.status or response.status
@@ -28,9 +31,17 @@ async def access_log(request: web.Request, handler: Handler) -> web.StreamRespon
             exchange.refused(ClientClosed())
         raise
     finally:
-        exchange.ended = exchange.clock.monotonic()
-        for report in request.app[REPORTERS]:
+        tell(reporters, exchange)
+
+
+def tell(reporters: Iterable[Reporter], exchange: Exchange) -> None:
+    """The request has ended: show it to everybody. A reporter that fails spoils neither the answer nor the others."""
+    exchange.ended = exchange.clock.monotonic()
+    for report in reporters:
+        try:
             report(exchange)
+        except Exception:
+            logger.exception("request %s could not be reported", exchange.request_id)
 
 
 def line(exchange: Exchange) -> bytes:
@@ -72,7 +83,7 @@ def _milliseconds(start: float, end: float) -> float | None:
 
 
 def _rfc3339(utc: float) -> str:
-    return f"{datetime.fromtimestamp(utc, UTC):%Y-%m-%dT%H:%M:%S}.{int(utc * 1000) % 1000:03d}Z"
+    return datetime.fromtimestamp(utc, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 POLICY: Final = Policy("access_log", access_log)

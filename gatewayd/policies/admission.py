@@ -9,11 +9,13 @@ from gatewayd.drain import DRAIN
 from gatewayd.errors import Draining
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.forwarded import client_of, is_trusted
-from gatewayd.framing import check_version, read_head, read_target
+from gatewayd.framing import Head, line_size, read_head, read_target
 from gatewayd.policies.base import Handler, Policy
 
-# https://www.w3.org/TR/trace-context/#traceparent-header, version 00 and the fields later versions must keep
-_TRACEPARENT: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?")
+# https://www.w3.org/TR/trace-context/#traceparent-header: version 00, and the fields that later versions must keep
+_TRACEPARENT: Final = re.compile(
+    rb"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?"
+)
 _OPAQUE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
@@ -28,17 +30,22 @@ async def admission(request: web.Request, handler: Handler) -> web.StreamRespons
 
 def _admit(exchange: Exchange, request: web.Request) -> None:
     server = exchange.generation.settings.server
-    version = request.version
-    check_version((version.major, version.minor))
-    head = exchange.head = read_head(request.raw_headers, version, server.max_header_bytes)
+    limit = server.max_header_bytes - line_size(request.method, request.raw_path)
+    head = exchange.head = read_head(request.raw_headers, request.version, limit)
     exchange.target = read_target(request.raw_path, head.only(b"host"))
     exchange.route = exchange.generation.routes.resolve(exchange.target)
     if server.trusted_proxies and is_trusted(exchange.client, server.trusted_proxies):
         exchange.client = client_of(exchange.client, head, server.trusted_proxies)
         exchange.correlation_id = _opaque(head.only(b"x-request-id"))
+    _continue_trace(exchange, head)
+
+
+def _continue_trace(exchange: Exchange, head: Head) -> None:
+    """The caller's trace goes on if it names one; the state of a trace is nothing without it."""
     if (sent := head.only(b"traceparent")) is not None and (match := _TRACEPARENT.fullmatch(sent)):
         exchange.trace_id = match[1].decode()
         exchange.trace_flags = match[2].decode()
+        head.fields += [(b"tracestate", value) for value in head.named.get(b"tracestate", ())]
 
 
 def _opaque(value: bytes | None) -> str:

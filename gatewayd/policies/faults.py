@@ -4,6 +4,7 @@ import logging
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http import HttpVersion11
 
 from gatewayd.errors import InternalError, Refusal, RouteUnknown
 from gatewayd.exchange import EXCHANGE
@@ -26,9 +27,10 @@ async def faults(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception:
         logger.exception("request %s failed inside the gateway", exchange.request_id)
         refusal = InternalError("The gateway failed; its log has the reason under this request id.")
-    exchange.refused(refusal)
     if exchange.sent:  # an answer that has begun cannot become another one, nor may it look complete
-        return BrokenOff(request)
+        exchange.code = refusal.code
+        return BrokenOff(request, reset=request.version < HttpVersion11)
+    exchange.refused(refusal)
     return answer(exchange, refusal)
 
 

@@ -8,9 +8,9 @@ from typing import Final
 from aiohttp import web
 
 from gatewayd.config.settings import Charge, Charged, RouteSettings, Settings
-from gatewayd.errors import QuotaExhausted, Refusal
+from gatewayd.errors import InternalError, QuotaExhausted, Refusal
 from gatewayd.exchange import EXCHANGE, Exchange
-from gatewayd.model import BillingPeriod, Hold, Identity, Outcome, UsageRecord
+from gatewayd.model import Balance, BillingPeriod, Hold, Identity, Outcome, Plan, UsageRecord
 from gatewayd.policies.base import Case, Finding, Handler, Policy, refused
 from gatewayd.stores.base import Ledger
 
@@ -58,10 +58,10 @@ async def quota(request: web.Request, handler: Handler) -> web.StreamResponse:
     await _hold(exchange, rule, identity)
     try:
         return await handler(request)
-    except Refusal as refusal:
-        exchange.refused(refusal)
-        if (closing := exchange.conclude()) is not None:
-            await closing
+    except Exception as error:
+        if not exchange.sent:
+            exchange.refused(error if isinstance(error, Refusal) else InternalError())
+        await exchange.close_books()
         raise
     finally:
         exchange.conclude()  # the caller left, or we did: submitted all the same, awaited by nobody
@@ -69,7 +69,7 @@ async def quota(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 async def _hold(exchange: Exchange, rule: UsageRule, identity: Identity | None) -> None:
     plan = exchange.plan(identity) if identity is not None else None
-    if identity is not None and plan is None:
+    if plan is None and not rule.public:
         raise no_plan(rule, exchange.started_at)
     hold = Hold(
         id=exchange.request_id,
@@ -145,19 +145,23 @@ def explain(case: Case) -> Finding | None:
     found = case.route.rule(UsageRule)
     if found is None:
         return Finding("pass", "nothing is charged here")
+    if case.plan is not None:
+        return _explain_hold(found, case.plan, case.balances.get(found.unit))
+    if found.public:
+        return Finding("pass", "recorded, not limited")
     if case.identity is None:
         return Finding("pass", "nothing is held for a caller who is not proved")
-    if case.plan is None:
-        return refused(no_plan(found, 0.0))
-    limit = case.plan.quota.get(found.unit, 0)
-    balance = case.balances.get(found.unit)
+    return refused(no_plan(found, 0.0))
+
+
+def _explain_hold(found: UsageRule, plan: Plan, balance: Balance | None) -> Finding:
+    limit = plan.quota.get(found.unit, 0)
     used = balance.held + balance.spent if balance is not None else 0
-    say = f"holds {found.to_hold} {found.unit} on plan {case.plan.name}: "
+    say = f"holds {found.to_hold} {found.unit} on plan {plan.name}: "
     if not limit:
         return Finding("pass", say + "not limited, recorded")
-    if used + found.to_hold > limit:
-        return Finding("402 quota_exhausted", f"{say}{used} of {limit} are used")
-    return Finding("pass", f"{say}{used} of {limit} are used")
+    decision = "402 quota_exhausted" if used + found.to_hold > limit else "pass"
+    return Finding(decision, f"{say}{used} of {limit} are used")
 
 
 POLICY: Final = Policy("quota", quota, rule, explain)

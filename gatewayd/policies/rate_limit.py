@@ -28,26 +28,34 @@ class RateLimitRule:
     def windows(self, user: str | None, plan: str | None, address: str) -> list[Window]:
         """Every window that a call of this caller takes from."""
         if user is None:
-            caller, kind = f"a:{address_group(address)}", "address"
+            caller, kind = f"address:{address_group(address)}", "address"
             rates = self.addresses
         else:
-            caller, kind = f"u:{user}", "user"
+            caller, kind = f"user:{user}", "user"
             rates = self.plans.get(plan, self.users) if plan is not None else self.users
-        general = [Window(f"{rate.period}:{caller}", f"{kind}-{rate.period}", rate) for rate in rates]
-        here = f"{self.route_name}:{caller}"
-        return general + [Window(f"{rate.period}:{here}", f"route-{rate.period}", rate) for rate in self.route]
+        # One caller's keys begin alike, in braces, which is where Redis Cluster finds the shard. What follows the
+        # last brace is ours, so no two windows share a key, whatever a user is called.
+        general = [Window(f"{{{caller}}}{rate.period}", f"{kind}-{rate.period}", rate) for rate in rates]
+        here = f"{{{caller}}}{self.route_name}"
+        return general + [Window(f"{here}:{rate.period}", f"route-{rate.period}", rate) for rate in self.route]
 
 
 @web.middleware
 async def rate_limit(request: web.Request, handler: Handler) -> web.StreamResponse:
     exchange = request[EXCHANGE]
     if (rule := exchange.rule(RateLimitRule)) is not None:
-        windows = _windows(rule, exchange, await exchange.caller())
-        tallies = await exchange.generation.stores.counters.take(windows)
-        exchange.fields += fields(windows, tallies)
-        if not all(tally.admitted for tally in tallies):
-            raise RateLimited(retry_after=max(1, ceil(max(tally.retry_in for tally in tallies))))
+        await _take(exchange, _windows(rule, exchange, await exchange.caller()))
     return await handler(request)
+
+
+async def _take(exchange: Exchange, windows: Sequence[Window]) -> None:
+    """Raises RateLimited; what the windows say goes out with whatever answer there will be."""
+    if not windows:
+        return
+    tallies = await exchange.generation.stores.counters.take(windows)
+    exchange.fields += fields(windows, tallies)
+    if not all(tally.admitted for tally in tallies):
+        raise RateLimited(retry_after=max(1, ceil(max(tally.retry_in for tally in tallies))))
 
 
 def _windows(rule: RateLimitRule, exchange: Exchange, identity: Identity | None) -> list[Window]:
@@ -59,8 +67,6 @@ def _windows(rule: RateLimitRule, exchange: Exchange, identity: Identity | None)
 
 def fields(windows: Sequence[Window], tallies: Sequence[Tally]) -> list[tuple[str, str]]:
     """RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers); `t` is rounded up to seconds."""
-    if not windows:
-        return []
     policies = [f'"{w.name}";q={w.rate.limit};w={w.rate.seconds}' for w in windows]
     states = [f'"{w.name}";r={t.remaining};t={ceil(t.resets_in)}' for w, t in zip(windows, tallies, strict=True)]
     return [("RateLimit-Policy", ", ".join(policies)), ("RateLimit", ", ".join(states))]

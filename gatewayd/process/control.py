@@ -1,8 +1,13 @@
 """The control socket: commands ask the running daemon, one JSON line each way. Only the daemon's user may connect."""
 
 import asyncio
+import os
+import select
 import socket
+import struct
+import sys
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +19,7 @@ from gatewayd.process.listen import clear_stale_socket
 Answer = Callable[[], Awaitable[Mapping[str, object]]]
 
 _MAX_LINE: Final = 64 * 1024
-_MAX_PATH: Final = 100  # sun_path has 108 bytes
+_MAX_PATH: Final = 107  # unix(7): sun_path, without its final NUL
 _PATIENCE: Final = 10.0
 
 
@@ -25,8 +30,8 @@ class NotRunning(GatewayError):
 def socket_path(state_dir: Path) -> Path:
     """Where the daemon of this state directory listens. Raises StartError if the system cannot take the path."""
     path = state_dir / "control.sock"
-    if len(str(path)) > _MAX_PATH:
-        raise StartError(f"server.state_dir is too long for a control socket: {path}")
+    if len(os.fsencode(path)) > _MAX_PATH:
+        raise StartError(f"server.state_dir is too long, a socket's path has {_MAX_PATH} bytes at most: {path}")
     return path
 
 
@@ -40,13 +45,13 @@ class ControlServer:
         self._open: set[asyncio.StreamWriter] = set()
 
     async def start(self) -> None:
-        """Raises StartError if another daemon already answers there."""
+        """Raises StartError if another daemon already answers there, or nothing can."""
         try:
             clear_stale_socket(self._path)
             self._server = await asyncio.start_unix_server(self._serve, self._path, limit=_MAX_LINE)
             self._path.chmod(0o600)
         except OSError as error:
-            raise StartError(f"another gatewayd may run on this state directory: {self._path}: {error.strerror}") from None
+            raise StartError(f"cannot listen for commands on {self._path}: {error.strerror}") from None
 
     async def close(self) -> None:
         if self._server is not None:
@@ -62,7 +67,8 @@ class ControlServer:
                 line = await reader.readline()
             writer.write(orjson.dumps(await self._answer(line)) + b"\n")
             await writer.drain()
-            await reader.read()  # the caller hangs up; one that waits for our end sees it when we are gone
+            while await reader.read(_MAX_LINE):  # the caller hangs up; one that waits for our end sees when we are gone
+                pass
         except (TimeoutError, OSError, ValueError):
             pass
         finally:
@@ -79,20 +85,62 @@ class ControlServer:
 
 
 def ask(state_dir: Path, command: str, *, until_gone: bool = False, patience: float = _PATIENCE) -> dict[str, Any]:
-    """The daemon's answer to a command; with `until_gone`, after it has exited. Raises NotRunning, TimeoutError."""
+    """The daemon's answer to a command; with `until_gone`, after its process has ended.
+
+    `patience` is for each of the two, in seconds. Raises NotRunning, TimeoutError, and StartError for the path.
+    """
     path = socket_path(state_dir)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(patience)
-        try:
-            sock.connect(str(path))
-        except OSError:
-            raise NotRunning(f"no gatewayd answers on {path}; is it running with this configuration?") from None
+        _connect(sock, path)
+        answer = _question(sock, path, command)
+        if until_gone:
+            _outlast(sock, patience)
+    return answer
+
+
+def _connect(sock: socket.socket, path: Path) -> None:
+    try:
+        sock.connect(str(path))
+    except PermissionError:
+        raise NotRunning(f"{path} belongs to another user; ask as the user that runs gatewayd") from None
+    except OSError:
+        raise NotRunning(f"no gatewayd answers on {path}; is it running with this configuration?") from None
+
+
+def _question(sock: socket.socket, path: Path, command: str) -> dict[str, Any]:
+    try:
         sock.sendall(orjson.dumps({"command": command}) + b"\n")
         with sock.makefile("rb") as lines:
             line = lines.readline(_MAX_LINE)
-            if until_gone:
-                lines.read()
-    if not line:
+    except ConnectionError:
+        line = b""
+    if not line.endswith(b"\n"):
         raise NotRunning(f"the gatewayd on {path} ended before it answered")
     answer: dict[str, Any] = orjson.loads(line)
     return answer
+
+
+def _outlast(sock: socket.socket, patience: float) -> None:
+    """Wait until the process at the other end is gone; where the system cannot tell, until it hung up."""
+    if (process := _process_behind(sock)) is None:
+        with suppress(ConnectionError):
+            while sock.recv(_MAX_LINE):
+                pass
+        return
+    try:
+        if not select.select([process], [], [], patience)[0]:
+            raise TimeoutError
+    finally:
+        os.close(process)
+
+
+def _process_behind(sock: socket.socket) -> int | None:
+    """A pidfd (pidfd_open(2)) of who listens there, by the number that it has for us (unix(7), SO_PEERCRED)."""
+    if sys.platform != "linux":
+        return None
+    pid, _, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    try:
+        return os.pidfd_open(pid)
+    except OSError:  # gone already, or not known here
+        return None

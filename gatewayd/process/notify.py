@@ -9,8 +9,11 @@ def notify(environ: Mapping[str, str], *states: str) -> None:
     address = environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
+    if address[0] == "@":  # an abstract socket (unix(7))
+        address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        sock.setblocking(False)
         try:
-            sock.sendto("\n".join(states).encode(), address.replace("@", "\0", 1) if address[0] == "@" else address)
+            sock.sendto("\n".join(states).encode(), address)
         except OSError:
             return

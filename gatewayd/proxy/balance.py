@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from gatewayd.errors import UpstreamConnect, UpstreamTimeout
-from gatewayd.proxy.upstream import Call, Upstream
+from gatewayd.proxy.call import Call
+from gatewayd.proxy.upstream import Upstream
 
 
 class Balance:

@@ -12,7 +12,7 @@ from gatewayd.model import Identity
 _VIA: Final = b"1.1 gatewayd"
 _SCHEMES: Final = frozenset({b"http", b"https"})
 _DIGITS: Final = frozenset(b"0123456789")
-_DROPPED_FROM_ANSWERS: Final = HOP_BY_HOP | {b"content-length", b"x-request-id", b"x-correlation-id"}
+_DROPPED_FROM_ANSWERS: Final = HOP_BY_HOP | {b"content-length", b"x-request-id"}
 _LIMIT_FIELDS: Final = frozenset({b"ratelimit", b"ratelimit-policy"})
 
 

@@ -8,35 +8,41 @@ from aiohttp.http import HttpVersion11
 
 from gatewayd.errors import ClientClosed
 from gatewayd.exchange import Exchange
+from gatewayd.model import Outcome
+from gatewayd.proxy.answer import AnswerHead
+from gatewayd.proxy.body import Body
 from gatewayd.proxy.headers import answer_head
-from gatewayd.proxy.upstream import Answer, Interim
 from gatewayd.sent import Sent, break_off
 
 _HOLD_HEAD_BELOW: Final = 64 * 1024
 
 
 class Relay(Sent):
-    """Writes one answer to one caller and counts it. Raises ClientClosed once the caller is gone."""
+    """Passes one answer on to one caller: `run` all but its last piece, `finish` that one, else `break_off`."""
 
-    def __init__(self, exchange: Exchange, request: web.Request, answer: Answer, *, reusable: bool) -> None:
+    def __init__(
+        self, exchange: Exchange, request: web.Request, head: AnswerHead, body: Body, *, idle: float, reusable: bool
+    ) -> None:
         modern = request.version >= HttpVersion11
-        self._chunked = answer.has_body and answer.length is None and modern
-        self._until_close = answer.has_body and answer.length is None and not modern
-        keep_alive = reusable and request.keep_alive and not self._until_close
-        super().__init__(answer.status, keep_alive=keep_alive)
+        self._in_chunks = head.has_body and head.length is None and modern
+        self._until_close = head.has_body and head.length is None and not modern
+        super().__init__(head.status, keep_alive=reusable and request.keep_alive and not self._until_close)
         self._exchange = exchange
         self._request = request
+        self._source = body
+        self._idle = idle
+        self._last = b""
         self._pending = answer_head(
-            answer.status, answer.reason, answer.raw_headers, self._framing(answer, request), exchange.fields
+            head.status, head.reason, head.raw_headers, self._framing(head, request), exchange.fields
         )
         # A small answer of known size may wait for its first bytes, to leave in one write with them.
-        self.may_hold_head = answer.has_body and answer.length is not None and answer.length <= _HOLD_HEAD_BELOW
+        self._may_wait = head.length is not None and head.length <= _HOLD_HEAD_BELOW
 
-    def _framing(self, answer: Answer, request: web.Request) -> list[tuple[bytes, bytes]]:
+    def _framing(self, head: AnswerHead, request: web.Request) -> list[tuple[bytes, bytes]]:
         fields = []
-        if answer.length is not None and answer.status != 204:  # RFC 9110 section 8.6
-            fields.append((b"Content-Length", b"%d" % answer.length))
-        elif self._chunked:
+        if head.length is not None and head.status != 204:  # RFC 9110 section 8.6
+            fields.append((b"Content-Length", b"%d" % head.length))
+        elif self._in_chunks:
             fields.append((b"Transfer-Encoding", b"chunked"))
         if not self.keep_alive:
             fields.append((b"Connection", b"close"))
@@ -44,38 +50,54 @@ class Relay(Sent):
             fields.append((b"Connection", b"keep-alive"))
         return fields
 
-    def start(self) -> None:
-        """Send the head without waiting for a body."""
-        if self._pending:
+    @property
+    def outcome(self) -> Outcome:
+        """What came of it, once `run` has returned."""
+        return Outcome.DELIVERED if self.status < 500 else Outcome.FAILED
+
+    async def run(self) -> None:
+        """Pass on all but the last piece. Raises what the body raises, and ClientClosed once the caller is gone."""
+        self._last = self._source.take() if self._source.is_whole else await self._stream()
+        self._exchange.bytes_out += len(self._last)
+
+    async def _stream(self) -> bytes:
+        source = self._source
+        if not self._may_wait and not source.is_broken:  # broken before a word was said: still time for a refusal
             self._write(b"")
+        while (chunk := await source.read(self._idle)) and not source.at_end:
+            await self._send(chunk)
+        return chunk
 
-    async def send(self, chunk: bytes, patience: float) -> None:
-        """Send a piece of the body, with the head before it if that still waits; returns when there is room again.
+    async def _send(self, chunk: bytes) -> None:
+        """Send a piece, with the head before it if that still waits; returns when there is room again.
 
-        A caller who takes nothing for `patience` seconds (0: for ever) is given up.
+        A caller who takes nothing for `idle` seconds (0: for ever) is given up.
         """
         self._exchange.bytes_out += len(chunk)
-        self._write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self._chunked else chunk)
-        if self._request.protocol.writing_paused:
-            await self._wait_for_room(patience)
-
-    async def _wait_for_room(self, patience: float) -> None:
+        self._write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self._in_chunks else chunk)
+        if not self._request.protocol.writing_paused:
+            return
         try:
-            async with asyncio.timeout(patience or None):
+            async with asyncio.timeout(self._idle or None):
                 await self._request.writer.drain()
         except (TimeoutError, ConnectionError):
             raise ClientClosed from None
 
-    def finish(self, chunk: bytes = b"") -> None:
-        """Send the last piece and the end of the message, in one write with all that still waits."""
-        if self._chunked:
+    def finish(self) -> None:
+        """Send the last piece and the end of the message, in one write with all that still waits.
+
+        The books are closed by now, so a caller who left meanwhile changes nothing.
+        """
+        chunk = self._last
+        if self._in_chunks:
             chunk = b"%x\r\n%b\r\n0\r\n\r\n" % (len(chunk), chunk) if chunk else b"0\r\n\r\n"
-        if chunk or self._pending:
+        transport = self._request.transport
+        if (chunk or self._pending) and transport is not None and not transport.is_closing():
             self._write(chunk)
 
     def break_off(self) -> None:
         """The rest will not come, and the caller must be able to see that."""
-        self.force_close()
+        super().break_off()
         break_off(self._request, reset=self._until_close)
 
     def _write(self, data: bytes) -> None:
@@ -88,8 +110,8 @@ class Relay(Sent):
         transport.write(data)
 
 
-def send_interim(request: web.Request, interim: Interim) -> None:
+def send_interim(request: web.Request, head: AnswerHead) -> None:
     """Pass a 1xx on to a caller who can read it; 100 is between us and whoever waits for it (RFC 9110 section 15.2)."""
     transport = request.transport
-    if request.version >= HttpVersion11 and interim.status != 100 and transport is not None:
-        transport.write(answer_head(interim.status, interim.reason, interim.raw_headers, (), ()))
+    if request.version >= HttpVersion11 and head.status != 100 and transport is not None:
+        transport.write(answer_head(head.status, head.reason, head.raw_headers, (), ()))

@@ -6,72 +6,84 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 
-from gatewayd.errors import BadRequest, BodyTooLarge, RequestTimeout, UpstreamReset, UpstreamTimeout
+from gatewayd.errors import (
+    BadRequest,
+    BodyTooLarge,
+    ClientClosed,
+    Refusal,
+    RequestTimeout,
+    UpstreamReset,
+    UpstreamTimeout,
+)
 from gatewayd.exchange import Exchange
-from gatewayd.proxy.upstream import Call, StaleConnectionError
+from gatewayd.proxy.call import Call, StaleConnectionError
+from gatewayd.proxy.rule import Forwarding
 
 
 class Upload:
     """Pumps a body that was not complete when its request was forwarded, in a task of its own.
 
-    The task ends with the body, or with the Refusal that says why it will not: BodyTooLarge, BadRequest, or
-    RequestTimeout after `silence` seconds without a byte, UpstreamTimeout when the agent takes nothing for `stall`
-    seconds. An agent that closes is no error here, since it may have answered; whoever waits for that learns it.
+    When all of it has gone, the agent's time for an answer begins. When it will not go on, the call fails with the
+    reason: BodyTooLarge, BadRequest, ClientClosed, RequestTimeout for a caller who stopped sending, UpstreamTimeout
+    for an agent that stopped taking. An agent that closes is no reason, since it may have answered.
     """
 
-    def __init__(
-        self, exchange: Exchange, request: web.Request, call: Call, *, limit: int, silence: float, stall: float
-    ) -> None:
+    def __init__(self, exchange: Exchange, request: web.Request, call: Call, rule: Forwarding) -> None:
         self._exchange = exchange
         self._request = request
         self._call = call
-        self._limit = limit
-        self._silence = silence
-        self._stall = stall
+        self._rule = rule
         self._chunked = exchange.head.chunked
-        self.task = asyncio.create_task(self._pump(), name=f"upload {exchange.request_id}")
+        self._task = asyncio.create_task(self._pump(), name=f"upload {exchange.request_id}")
 
     @property
     def complete(self) -> bool:
         """Whether the whole body was handed to the agent."""
-        return self.task.done() and not self.task.cancelled() and self.task.exception() is None and self.task.result()
+        return self._task.done() and not self._task.cancelled() and self._task.result()
 
     async def stop(self) -> None:
         """End the task and wait until it is over."""
-        self.task.cancel()
-        await asyncio.wait({self.task})
-        if not self.task.cancelled():
-            self.task.exception()  # seen, so nobody warns about it
+        self._task.cancel()
+        await asyncio.wait({self._task})
 
     async def _pump(self) -> bool:
         if self._exchange.head.expects_continue and (transport := self._request.transport) is not None:
             transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
-            while chunk := await self._next():
-                self._call.send(frame(chunk, chunked=self._chunked))
-                await self._drain()
-            if self._chunked:
-                self._call.send(b"0\r\n\r\n")
+            await self._send_all()
         except (UpstreamReset, StaleConnectionError):
             return False
+        except Refusal as refusal:
+            self._call.fail(refusal)
+            return False
+        self._call.start_clock(self._rule.timeouts.first_byte)
         return True
+
+    async def _send_all(self) -> None:
+        while chunk := await self._next():
+            self._call.send(frame(chunk, chunked=self._chunked))
+            await self._drain()
+        if self._chunked:
+            self._call.send(b"0\r\n\r\n")
 
     async def _drain(self) -> None:
         try:
-            async with asyncio.timeout(self._stall or None):
+            async with asyncio.timeout(self._rule.timeouts.idle or None):
                 await self._call.drain()
         except TimeoutError:
             raise UpstreamTimeout("The agent stopped taking the body.") from None
 
     async def _next(self) -> bytes:
         try:
-            async with asyncio.timeout(self._silence or None):
+            async with asyncio.timeout(self._rule.silence or None):
                 chunk = await self._request.content.readany()
         except TimeoutError:
             raise RequestTimeout("The body stopped coming.") from None
         except (RequestPayloadError, HttpProcessingError):
             raise BadRequest("The body's framing is broken.") from None
-        count_body(self._exchange, len(chunk), self._limit)
+        except ConnectionError:
+            raise ClientClosed from None
+        count_body(self._exchange, len(chunk), self._rule.max_body)
         return chunk
 
 

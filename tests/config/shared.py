@@ -13,9 +13,7 @@ ROUTE = '[routes.email]\nprefix = "/api/email"\nupstream = "http://127.0.0.1:808
 MINIMAL = AUTH + ROUTE
 
 
-def problems(
-    text: str, environ: Mapping[str, str] = ENVIRON, file: str = "gatewayd.toml"
-) -> tuple[Problem, ...]:
+def problems(text: str, environ: Mapping[str, str] = ENVIRON, file: str = "gatewayd.toml") -> tuple[Problem, ...]:
     """Every problem of the text; none when it loads."""
     try:
         parse(text, file, environ)
@@ -26,9 +24,7 @@ def problems(
 
 def told(text: str, environ: Mapping[str, str] = ENVIRON, file: str = "gatewayd.toml") -> list[str]:
     """Every problem as `line:column: key: message`."""
-    return [
-        f"{each.line}:{each.column}: {each.key}: {each.message}" for each in problems(text, environ, file)
-    ]
+    return [f"{each.line}:{each.column}: {each.key}: {each.message}" for each in problems(text, environ, file)]
 
 
 def warned(text: str, environ: Mapping[str, str] = ENVIRON) -> list[str]:

@@ -198,9 +198,7 @@ def test_the_urls_of_known_ledgers_are_accepted(text: str) -> None:
         pytest.param(check_ledger, "db2://u:hunter2@h", "", id="another database"),
     ],
 )
-def test_other_store_urls_are_refused_and_not_quoted(
-    check: Callable[[str], None], text: str, hint: str
-) -> None:
+def test_other_store_urls_are_refused_and_not_quoted(check: Callable[[str], None], text: str, hint: str) -> None:
     with pytest.raises(Invalid) as refused:
         check(text)
     assert refused.value.hint == hint

@@ -21,9 +21,7 @@ values = st.sampled_from(
 )
 pairs = st.tuples(st.sampled_from(WORDS), values).map(" = ".join)
 headers = st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(lambda parts: f"[{'.'.join(parts)}]")
-named = st.tuples(st.sampled_from(["route", "plan", "x"]), st.sampled_from(WORDS)).map(
-    lambda two: f"[{':'.join(two)}]"
-)
+named = st.tuples(st.sampled_from(["route", "plan", "x"]), st.sampled_from(WORDS)).map(lambda two: f"[{':'.join(two)}]")
 lines = st.lists(pairs | headers | named | st.text(max_size=8), max_size=12).map("\n".join)
 
 
@@ -34,9 +32,7 @@ def test_any_text_loads_or_is_refused_with_problems(text: str, file: str) -> Non
 
 @given(st.sampled_from(WORDS), values)
 def test_the_reference_with_one_value_changed_loads_or_is_refused(word: str, value: str) -> None:
-    text = "\n".join(
-        f"{word} = {value}" if line.startswith(f"{word} =") else line for line in CONF.splitlines()
-    )
+    text = "\n".join(f"{word} = {value}" if line.startswith(f"{word} =") else line for line in CONF.splitlines())
     assert SECRET not in str(problems(text))
 
 

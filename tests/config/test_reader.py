@@ -85,9 +85,7 @@ def test_the_source_of_a_secret_is_replaced_as_a_whole_but_a_quota_is_not() -> N
 
 
 def test_a_toml_file_can_be_merged_into_ini() -> None:
-    document = parse_sources(
-        [Source("a.ini", "[server]\nworkers = 2"), Source("b.toml", "[server]\nmax_body = 5")]
-    )
+    document = parse_sources([Source("a.ini", "[server]\nworkers = 2"), Source("b.toml", "[server]\nmax_body = 5")])
     assert document.values == {"server": {"workers": "2", "max_body": 5}}
 
 

@@ -35,9 +35,7 @@ def test_a_table_has_the_keys_of_the_type_it_makes(table: Table) -> None:
 @pytest.mark.parametrize("made", [Plan, RouteSettings])
 def test_a_named_table_too(made: type) -> None:
     (kind,) = [
-        key.kind.item
-        for _, key in KEYS
-        if isinstance(key.kind, MapOf) and getattr(key.kind.item, "make", 0) is made
+        key.kind.item for _, key in KEYS if isinstance(key.kind, MapOf) and getattr(key.kind.item, "make", 0) is made
     ]
     assert isinstance(kind, Table)
     assert {key.name for key in kind.keys} == {field.name for field in fields(made)} - {"name"}
@@ -97,9 +95,7 @@ def test_the_reference_has_the_platforms_agents_and_the_defaults() -> None:
     reference = load(CONF / "gatewayd.toml", ENVIRON).settings
     default = settings(MINIMAL)
     assert reference.routes["email"] == default.routes["email"]
-    assert [route.prefix for route in reference.routes.values()] == [
-        f"/api/{name}" for name in reference.routes
-    ]
+    assert [route.prefix for route in reference.routes.values()] == [f"/api/{name}" for name in reference.routes]
     for section in ("server", "admin", "auth", "counters", "ledger", "access_log", "rate_limit"):
         assert getattr(reference, section) == getattr(default, section)
 

@@ -62,9 +62,7 @@ def test_every_key_remembers_its_place() -> None:
 def test_a_fault_of_syntax_has_its_place(text: str, told: str) -> None:
     with pytest.raises(ConfigError) as refused:
         parse_ini(Source("f.ini", text))
-    assert [f"{each.line}:{each.column}: {each.key}: {each.message}" for each in refused.value.problems] == [
-        told
-    ]
+    assert [f"{each.line}:{each.column}: {each.key}: {each.message}" for each in refused.value.problems] == [told]
 
 
 def test_every_fault_of_syntax_is_told_at_once() -> None:
@@ -85,9 +83,7 @@ value = st.text("abc =:#;[].,0", max_size=12).map(str.strip)
 
 @given(st.dictionaries(name, st.dictionaries(name, value, max_size=4), max_size=3))
 def test_plain_ini_is_read_as_configparser_reads_it(sections: dict[str, dict[str, str]]) -> None:
-    text = "".join(
-        f"[{one}]\n" + "".join(f"{k} = {v}\n" for k, v in keys.items()) for one, keys in sections.items()
-    )
+    text = "".join(f"[{one}]\n" + "".join(f"{k} = {v}\n" for k, v in keys.items()) for one, keys in sections.items())
     parser = configparser.RawConfigParser(delimiters="=", default_section="-")
     parser.read_string(text)
     assert parse_ini(Source("f.ini", text.replace("[plan]", "[plan_]"))).values == {
@@ -96,9 +92,9 @@ def test_plain_ini_is_read_as_configparser_reads_it(sections: dict[str, dict[str
 
 
 @given(
-    st.lists(
-        st.sampled_from(["[", "]", "=", ".", "a", " ", "\n", "[server]\n", "a.b = 1\n", "\x00", "é", ":"])
-    ).map("".join)
+    st.lists(st.sampled_from(["[", "]", "=", ".", "a", " ", "\n", "[server]\n", "a.b = 1\n", "\x00", "é", ":"])).map(
+        "".join
+    )
 )
 def test_any_text_is_text_or_refused(text: str) -> None:
     try:
@@ -109,6 +105,4 @@ def test_any_text_is_text_or_refused(text: str) -> None:
 
 
 def _is_text(value: object) -> bool:
-    return (
-        all(_is_text(each) for each in value.values()) if isinstance(value, dict) else isinstance(value, Text)
-    )
+    return all(_is_text(each) for each in value.values()) if isinstance(value, dict) else isinstance(value, Text)

@@ -16,9 +16,7 @@ def _loaded(environ: dict[str, str]) -> Settings:
 
 def test_the_starter_has_the_five_agents_of_the_platform() -> None:
     settings = parse(starter(), "gatewayd.toml", ENVIRON).settings
-    assert {
-        (name, route.prefix, *route.upstream, route.usage.unit) for name, route in settings.routes.items()
-    } == {
+    assert {(name, route.prefix, *route.upstream, route.usage.unit) for name, route in settings.routes.items()} == {
         ("email", "/api/email", "http://127.0.0.1:8081/api/email", "api_calls"),
         ("rag", "/api/rag", "http://127.0.0.1:8082/api", "api_calls"),
         ("scraper", "/api/scraper", "http://127.0.0.1:8083/api/scraper", "scraping_tasks"),
@@ -79,9 +77,7 @@ def test_another_database_leaves_the_ledger_where_it_is(url: str) -> None:
         ("DATABASE_URL", "postgres://u:hunter2@h/db", "is of another form"),
     ],
 )
-def test_a_variable_that_cannot_be_kept_is_told_by_name_and_not_quoted(
-    variable: str, value: str, message: str
-) -> None:
+def test_a_variable_that_cannot_be_kept_is_told_by_name_and_not_quoted(variable: str, value: str, message: str) -> None:
     with pytest.raises(ConfigError) as refused:
         from_environment({variable: value})
     (problem,) = refused.value.problems
@@ -91,8 +87,6 @@ def test_a_variable_that_cannot_be_kept_is_told_by_name_and_not_quoted(
 
 def test_every_variable_that_cannot_be_kept_is_told_at_once() -> None:
     with pytest.raises(ConfigError) as refused:
-        from_environment(
-            {agent.variable: "x" for agent in AGENTS} | {"SECRET_KEY": "x", "REQUEST_TIMEOUT": "x"}
-        )
+        from_environment({agent.variable: "x" for agent in AGENTS} | {"SECRET_KEY": "x", "REQUEST_TIMEOUT": "x"})
     assert len(refused.value.problems) == 7
     assert SECRET not in str(refused.value)

@@ -69,9 +69,7 @@ def test_algorithms_with_their_keys_are_accepted(
         ('["RS256", "HS256"]', ("jwks",), "2:14: auth.algorithms: HS256 needs auth.secret"),
     ],
 )
-def test_algorithms_without_their_key_are_refused(
-    algorithms: str, keys: tuple[str, ...], problem: str
-) -> None:
+def test_algorithms_without_their_key_are_refused(algorithms: str, keys: tuple[str, ...], problem: str) -> None:
     (only,) = told(_auth(algorithms, *keys), {"S": "s" * 32})
     assert only.startswith(problem)
 

@@ -112,9 +112,7 @@ REFUSED = [
     REFUSED,
     ids=[f"{message}: {str(value)[:20]!r}" for _, value, message in REFUSED],
 )
-def test_a_value_of_another_kind_is_refused(
-    read: Callable[[object], object], value: object, message: str
-) -> None:
+def test_a_value_of_another_kind_is_refused(read: Callable[[object], object], value: object, message: str) -> None:
     with pytest.raises(Invalid) as refused:
         read(value)
     assert refused.value.message == message

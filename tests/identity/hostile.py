@@ -58,9 +58,7 @@ _TEXT = texts(
     line_break_behind=f"{GOOD}\n",
     line_break_inside=sign(HEAD, f"{PAYLOAD[:8]}\n{PAYLOAD[8:]}"),
     nul_behind=f"{GOOD}\0",
-    standard_alphabet=sign(
-        HEAD, b64('{"sub":"???>>>","exp":1764003600}').replace("_", "/").replace("-", "+")
-    ),
+    standard_alphabet=sign(HEAD, b64('{"sub":"???>>>","exp":1764003600}').replace("_", "/").replace("-", "+")),
     not_base64=sign(HEAD, "!!!!"),
     one_character_of_base64=sign(HEAD, f"{PAYLOAD}AAAAA"[: len(PAYLOAD) // 4 * 4 + 1]),
     scheme_left_in=f"Bearer {GOOD}",

@@ -61,9 +61,7 @@ def test_a_cache_has_room_for_one_at_least() -> None:
     capacity=st.integers(1, 5),
     uses=st.lists(st.tuples(st.text(max_size=2), st.floats(0, 200)), max_size=50),
 )
-def test_any_use_keeps_the_bound_and_tells_nobody_apart_wrongly(
-    capacity: int, uses: list[tuple[str, float]]
-) -> None:
+def test_any_use_keeps_the_bound_and_tells_nobody_apart_wrongly(capacity: int, uses: list[tuple[str, float]]) -> None:
     cache = VerifiedTokens(capacity)
     for token, now in uses:
         cache.keep(token, identity(token), now)

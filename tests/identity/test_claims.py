@@ -79,9 +79,7 @@ def test_good_claims_are_taken(changes: dict[str, object], claims: dict[str, obj
         pytest.param({"user_claim": "email"}, {}, id="user claim missing"),
         pytest.param({"user_claim": "email"}, {"email": 7}, id="user claim a number"),
         pytest.param({"user_claim": "email"}, {"email": "a\r\nb"}, id="user claim with a line break"),
-        pytest.param(
-            {"user_claim": "email"}, {"email": "a@b", "sub": ""}, id="sub empty beside the user claim"
-        ),
+        pytest.param({"user_claim": "email"}, {"email": "a@b", "sub": ""}, id="sub empty beside the user claim"),
         pytest.param({"user_claim": "exp"}, {}, id="a date as the user"),
         pytest.param({"require": ()}, {"sub": None}, id="no user, though sub is not required"),
         pytest.param({"leeway": 0.0}, {"nbf": NOW + 1}, id="nbf without leeway"),

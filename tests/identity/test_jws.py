@@ -108,9 +108,7 @@ def test_no_text_raises_anything_but_a_refusal(token: str) -> None:
         parse_jws(token, ALGORITHMS)
 
 
-@given(
-    header=st.dictionaries(st.sampled_from(["alg", "typ", "kid", "crit", "b64", "x"]), st.text() | st.none())
-)
+@given(header=st.dictionaries(st.sampled_from(["alg", "typ", "kid", "crit", "b64", "x"]), st.text() | st.none()))
 def test_whatever_header_passes_names_an_allowed_algorithm(header: dict[str, str | None]) -> None:
     try:
         jws = parse_jws(forge(header=json.dumps(header)), ALGORITHMS)

@@ -25,9 +25,7 @@ async def test_each_configured_algorithm_has_its_key_and_no_other_has_one() -> N
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        pytest.param(
-            lambda: auth_settings(algorithms=()), "auth.algorithms: name at least one", id="no algorithm"
-        ),
+        pytest.param(lambda: auth_settings(algorithms=()), "auth.algorithms: name at least one", id="no algorithm"),
         pytest.param(
             lambda: auth_settings(algorithms=("none",)), "auth.algorithms: 'none' is none of HS256", id="none"
         ),
@@ -57,9 +55,7 @@ async def test_each_configured_algorithm_has_its_key_and_no_other_has_one() -> N
             "auth.secret: HS256 needs a secret, this is a key",
             id="public key as the secret",
         ),
-        pytest.param(
-            lambda: with_public_key("hunter2", "RS256"), "auth.public_key: is not a public key", id="no PEM"
-        ),
+        pytest.param(lambda: with_public_key("hunter2", "RS256"), "auth.public_key: is not a public key", id="no PEM"),
         pytest.param(
             lambda: with_public_key(private_pem("RSA"), "RS256"),
             "auth.public_key: is a private key; give its public half",
@@ -82,9 +78,7 @@ async def test_each_configured_algorithm_has_its_key_and_no_other_has_one() -> N
         ),
     ],
 )
-def test_a_key_that_cannot_serve_is_named_with_its_fault(
-    settings: Callable[[], AuthSettings], message: str
-) -> None:
+def test_a_key_that_cannot_serve_is_named_with_its_fault(settings: Callable[[], AuthSettings], message: str) -> None:
     with pytest.raises(StartError) as caught:
         ConfiguredKeys(settings())
     assert str(caught.value).startswith(message)

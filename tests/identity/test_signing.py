@@ -18,9 +18,7 @@ from tests.identity.forging import NOW, SECRET, auth_settings, public_key_settin
         pytest.param({"algorithms": ("HS512",)}, id="HS512"),
         pytest.param({"issuer": "https://idp/", "audience": "gatewayd"}, id="issuer and audience"),
         pytest.param({"require": ("exp", "sub", "iat", "nbf", "jti", "plan", "role")}, id="all required"),
-        pytest.param(
-            {"user_claim": "email", "plan_claim": "tier", "role_claim": "groups"}, id="other claims"
-        ),
+        pytest.param({"user_claim": "email", "plan_claim": "tier", "role_claim": "groups"}, id="other claims"),
         pytest.param({"leeway": 0.0}, id="no leeway"),
     ],
 )

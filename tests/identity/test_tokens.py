@@ -73,9 +73,7 @@ async def test_a_good_token_of_every_hmac_algorithm_is_taken(clock: ManualClock,
 
 
 @pytest.mark.parametrize("algorithm", PUBLIC_KEY_ALGORITHMS)
-async def test_a_good_token_of_every_public_key_algorithm_is_taken(
-    clock: ManualClock, algorithm: str
-) -> None:
+async def test_a_good_token_of_every_public_key_algorithm_is_taken(clock: ManualClock, algorithm: str) -> None:
     verifier = TokenVerifier(public_key_settings(algorithm), clock)
     token = sign_with_key(algorithm)
     assert (await verifier.verify(token)).user == "alice"
@@ -126,9 +124,7 @@ async def test_keys_may_come_from_elsewhere_by_their_id(clock: ManualClock) -> N
             await verifier.verify(forge(header=header))
 
 
-async def test_a_token_expires_after_its_leeway_and_says_so(
-    clock: ManualClock, verifier: TokenVerifier
-) -> None:
+async def test_a_token_expires_after_its_leeway_and_says_so(clock: ManualClock, verifier: TokenVerifier) -> None:
     token = forge()
     clock.advance(3600 + 29.9)
     assert (await verifier.verify(token)).user == "alice"

@@ -35,9 +35,7 @@ def test_after_the_burst_the_next_waits_one_interval() -> None:
     assert decision.tat == drained(rate)
 
 
-@pytest.mark.parametrize(
-    "rate", [Rate(7, "second"), Rate(3, "second"), Rate(7, "minute"), Rate(999, "hour")], ids=str
-)
+@pytest.mark.parametrize("rate", [Rate(7, "second"), Rate(3, "second"), Rate(7, "minute"), Rate(999, "hour")], ids=str)
 def test_an_interval_that_is_no_whole_number_does_not_drift(rate: Rate) -> None:
     assert judge(drained(rate), NOW, rate).tally.resets_in == rate.seconds
 
@@ -75,11 +73,7 @@ def test_it_admits_exactly_what_a_leaky_bucket_of_fractions_admits(rate: Rate, s
         level += decision.tally.admitted
         assert decision.tally.remaining == math.floor(rate.burst - level)
         resets_in = level * rate.seconds / rate.limit
-        assert (
-            resets_in
-            <= Fraction(round(decision.tally.resets_in * SECOND), SECOND)
-            < resets_in + Fraction(1, SECOND)
-        )
+        assert resets_in <= Fraction(round(decision.tally.resets_in * SECOND), SECOND) < resets_in + Fraction(1, SECOND)
 
 
 @given(rate=rates, steps=st.lists(st.integers(0, 10**10), min_size=1, max_size=60))
@@ -97,9 +91,7 @@ def test_no_stretch_of_time_admits_more_than_the_burst_and_the_rate(rate: Rate, 
 
 
 @given(rate=rates, other=rates, backlog=st.integers(0, 10**15))
-def test_a_changed_limit_keeps_the_moment_at_which_the_bucket_is_full(
-    rate: Rate, other: Rate, backlog: int
-) -> None:
+def test_a_changed_limit_keeps_the_moment_at_which_the_bucket_is_full(rate: Rate, other: Rate, backlog: int) -> None:
     tat = NOW * rate.limit + backlog
     moved = full_at(rescaled(tat, rate.limit, other.limit), other.limit)
     assert 0 <= moved - full_at(tat, rate.limit) <= 1

@@ -65,9 +65,7 @@ async def test_the_limit_is_the_one_the_latest_hold_came_with(ledger: LedgerStor
     assert (await ledger.hold(hold("r3", limit=20))).granted
 
 
-async def test_a_settlement_frees_the_units_and_charges_the_quantity(
-    ledger: LedgerStore, place: Place
-) -> None:
+async def test_a_settlement_frees_the_units_and_charges_the_quantity(ledger: LedgerStore, place: Place) -> None:
     request = hold(units=5)
     await ledger.hold(request)
     await ledger.settle(record(request, quantity=2))
@@ -193,9 +191,7 @@ async def test_balances_are_by_unit_and_empty_before_the_first_use(ledger: Ledge
         pytest.param(hold("r2", at=1e20), id="a time beyond the calendar"),
     ],
 )
-async def test_a_hold_that_cannot_be_stored_is_refused_and_spoils_nothing(
-    ledger: LedgerStore, absurd: Hold
-) -> None:
+async def test_a_hold_that_cannot_be_stored_is_refused_and_spoils_nothing(ledger: LedgerStore, absurd: Hold) -> None:
     holds = (hold("r1"), absurd, hold("r3"))
     answers = await asyncio.gather(*map(ledger.hold, holds), return_exceptions=True)
     assert [isinstance(answer, Holding) for answer in answers] == [True, False, True]
@@ -207,17 +203,13 @@ async def test_a_record_that_cannot_be_stored_is_told_logged_and_spoils_nothing(
     ledger: LedgerStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     good, bad = hold("r1"), hold("r2", user="\ud800")
-    answers = await asyncio.gather(
-        ledger.settle(record(bad)), ledger.settle(record(good)), return_exceptions=True
-    )
+    answers = await asyncio.gather(ledger.settle(record(bad)), ledger.settle(record(good)), return_exceptions=True)
     assert isinstance(answers[0], ValueError)
     assert await standing(ledger) == [(0, 0, 1)]
     assert "usage record r2 cannot be stored" in caplog.text
 
 
-@pytest.mark.parametrize(
-    "user", ["", "a\0b", "zo\u00eb", "'; DROP TABLE usage_records; --", "x" * 5_000], ids=ascii
-)
+@pytest.mark.parametrize("user", ["", "a\0b", "zo\u00eb", "'; DROP TABLE usage_records; --", "x" * 5_000], ids=ascii)
 async def test_any_text_is_a_user_of_its_own(ledger: LedgerStore, place: Place, user: str) -> None:
     request = hold(user=user)
     await ledger.hold(request)
@@ -301,9 +293,7 @@ async def test_an_account_has_the_plan_it_was_given_last(ledger: LedgerStore, pl
         assert reader.plans() == {"alice": "pro", "bob": "pro"}
 
 
-async def test_a_reader_lists_balances_of_all_of_a_user_or_of_a_period(
-    ledger: LedgerStore, place: Place
-) -> None:
+async def test_a_reader_lists_balances_of_all_of_a_user_or_of_a_period(ledger: LedgerStore, place: Place) -> None:
     for number, (user, at) in enumerate([("bob", NOVEMBER), ("alice", DECEMBER), ("alice", NOVEMBER)]):
         await ledger.settle(record(hold(f"r{number}", user=user, at=at)))
     with place.read() as reader:
@@ -317,9 +307,7 @@ async def test_a_reader_lists_balances_of_all_of_a_user_or_of_a_period(
         assert reader.balances(user_id="alice", period="2026-01") == []
 
 
-async def test_a_reader_tells_of_one_moment_while_the_ledger_goes_on(
-    ledger: LedgerStore, place: Place
-) -> None:
+async def test_a_reader_tells_of_one_moment_while_the_ledger_goes_on(ledger: LedgerStore, place: Place) -> None:
     await ledger.settle(record(hold("r1")))
     with place.read() as reader:
         await ledger.settle(record(hold("r2")))
@@ -328,9 +316,7 @@ async def test_a_reader_tells_of_one_moment_while_the_ledger_goes_on(
         assert audit(reader).total() == 2
 
 
-async def test_a_reader_knows_the_plan_of_each_users_latest_request(
-    ledger: LedgerStore, place: Place
-) -> None:
+async def test_a_reader_knows_the_plan_of_each_users_latest_request(ledger: LedgerStore, place: Place) -> None:
     for name, user, plan in [("r3", "alice", "free"), ("r1", "alice", "pro"), ("r2", "bob", "free")]:
         await ledger.settle(record(replace(hold(name, user=user), plan=plan)))
     with place.read() as reader:

@@ -149,6 +149,4 @@ class LedgerMachine(RuleBasedStateMachine):
 @pytest.mark.parametrize("kind", PLACES)
 def test_every_history_leaves_the_balances_that_its_records_add_up_to(kind: str) -> None:
     machine = type("Machine", (LedgerMachine,), {"kind": kind})
-    run_state_machine_as_test(
-        machine, settings=settings(max_examples=40, stateful_step_count=30, deadline=None)
-    )
+    run_state_machine_as_test(machine, settings=settings(max_examples=40, stateful_step_count=30, deadline=None))

@@ -67,9 +67,7 @@ async def test_a_flood_of_callers_never_grows_it_beyond_its_capacity(clock: Manu
     counters = MemoryCounters(clock, capacity=100)
     for number in range(10_000):
         clock.advance(0.001)
-        await counters.take(
-            [window(f"user-{number}/minute"), window(f"user-{number}/hour", Rate(10, "hour"))]
-        )
+        await counters.take([window(f"user-{number}/minute"), window(f"user-{number}/hour", Rate(10, "hour"))])
         assert len(counters) <= 100
 
 

@@ -39,21 +39,15 @@ NOT_YET = "is not built into this version yet: use"
         pytest.param("counters.url", "rediss://:s3cret@h/0", f"rediss: {NOT_YET} memory:", id="rediss"),
         pytest.param("counters.url", "unix:/s3cret", f"unix: {NOT_YET} memory:", id="unix"),
         pytest.param("counters.url", "memcached://s3cret", "memcached: is not a kind of store", id="unknown"),
-        pytest.param(
-            "ledger.url", "postgresql://u:s3cret@h/d", f"postgresql: {NOT_YET} sqlite:", id="postgresql"
-        ),
+        pytest.param("ledger.url", "postgresql://u:s3cret@h/d", f"postgresql: {NOT_YET} sqlite:", id="postgresql"),
         pytest.param("ledger.url", "s3cret", "an address begins with sqlite:", id="no scheme"),
-        pytest.param(
-            "ledger.url", "user:s3cret@host", "an address begins with sqlite:", id="a colon, no scheme"
-        ),
+        pytest.param("ledger.url", "user:s3cret@host", "an address begins with sqlite:", id="a colon, no scheme"),
         pytest.param("ledger.url", "", "an address begins with sqlite:", id="empty"),
         pytest.param("ledger.url", "sqlite:", "write sqlite:PATH", id="no path"),
         pytest.param("ledger.url", "sqlite://var/ledger.db", "write sqlite:PATH", id="two slashes"),
     ],
 )
-def test_an_unusable_address_is_refused_by_its_key_and_without_its_secret(
-    key: str, url: str, message: str
-) -> None:
+def test_an_unusable_address_is_refused_by_its_key_and_without_its_secret(key: str, url: str, message: str) -> None:
     with pytest.raises(StoreError) as refused:
         OPENERS[key](url)
     assert str(refused.value).startswith(f"{key}: ")

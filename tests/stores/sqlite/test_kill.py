@@ -36,9 +36,7 @@ def note(said: dict[str, dict[str, int]], line: str) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
-async def test_what_was_acknowledged_survives_kill_9_once_each(
-    tmp_path: Path, clock: ManualClock, seed: int
-) -> None:
+async def test_what_was_acknowledged_survives_kill_9_once_each(tmp_path: Path, clock: ManualClock, seed: int) -> None:
     path = tmp_path / "ledger.db"
     rounds = [run_and_kill(path, f"round{number}", seed * 10 + number) for number in range(3)]
 

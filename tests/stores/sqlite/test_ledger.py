@@ -126,9 +126,7 @@ async def test_a_start_that_cannot_close_what_was_left_open_is_refused_and_frees
             open_ledger(str(path), "process", clock)
 
 
-async def test_an_end_before_the_beginning_is_put_at_the_beginning(
-    tmp_path: Path, clock: ManualClock
-) -> None:
+async def test_an_end_before_the_beginning_is_put_at_the_beginning(tmp_path: Path, clock: ManualClock) -> None:
     path = str(tmp_path / "ledger.db")
     ledger = open_ledger(path, "process", clock)
     await ledger.hold(hold())

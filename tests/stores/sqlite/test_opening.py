@@ -107,15 +107,11 @@ def a_directory(path: Path) -> None:
         pytest.param(a_blank_page, "is damaged: restore it from a backup", id="a blank page"),
         pytest.param(cut_off, "is damaged: restore it from a backup", id="cut off"),
         pytest.param(foreign, "belongs to another program: name another file", id="another program's tables"),
-        pytest.param(
-            foreign_application, "belongs to another program: name another file", id="another program's id"
-        ),
+        pytest.param(foreign_application, "belongs to another program: name another file", id="another program's id"),
         pytest.param(newer, "was made by a newer gatewayd (schema 2, this one knows 1): upgrade", id="newer"),
         pytest.param(no_version, "is damaged: restore it from a backup", id="no version"),
         pytest.param(garbled_version, "is damaged: restore it from a backup", id="garbled version"),
-        pytest.param(
-            no_tables, "cannot be used (no such table: ledger_meta): restore it", id="a table is missing"
-        ),
+        pytest.param(no_tables, "cannot be used (no such table: ledger_meta): restore it", id="a table is missing"),
     ],
 )
 def test_a_file_that_is_no_ledger_of_ours_is_refused_by_name_and_left_alone(
@@ -161,9 +157,7 @@ def test_an_empty_file_becomes_a_ledger(path: Path) -> None:
 
 def test_a_second_daemon_on_the_file_is_refused_and_told_which_process_has_it(path: Path) -> None:
     first = open_file(str(path), "process")
-    with pytest.raises(
-        StoreError, match=rf"{path} is in use by another gatewayd \(process {os.getpid()}\): stop"
-    ):
+    with pytest.raises(StoreError, match=rf"{path} is in use by another gatewayd \(process {os.getpid()}\): stop"):
         open_file(str(path), "process")
     first.close()
     made(path)
@@ -178,9 +172,7 @@ def test_a_refused_file_is_not_left_locked(path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_a_file_locked_by_another_program_is_refused_by_name(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_locked_by_another_program_is_refused_by_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "BUSY_SECONDS", 0.0)
     other = sqlite3.connect(made(path), isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
@@ -190,9 +182,7 @@ def test_a_file_locked_by_another_program_is_refused_by_name(
 
 
 @pytest.mark.parametrize(("durability", "synchronous"), [("process", 1), ("disk", 2)])
-def test_durability_says_what_a_commit_waits_for(
-    path: Path, durability: Durability, synchronous: int
-) -> None:
+def test_durability_says_what_a_commit_waits_for(path: Path, durability: Durability, synchronous: int) -> None:
     opened = open_file(str(path), durability)
     assert opened.connection.execute("PRAGMA synchronous").fetchone() == (synchronous,)
     assert opened.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -215,9 +205,7 @@ def test_a_stop_while_somebody_reads_is_no_error(path: Path) -> None:
     made(path)
 
 
-def test_a_relative_path_is_from_the_working_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_relative_path_is_from_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert located("var/ledger.db") == tmp_path / "var" / "ledger.db"
     assert located("///var/ledger.db") == Path("/var/ledger.db").resolve()

@@ -37,9 +37,7 @@ def test_where_there_is_no_ledger_a_reader_says_so_and_makes_nothing(
     assert sorted(tmp_path.iterdir()) == before
 
 
-async def test_reading_beside_a_running_daemon_and_after_it_makes_no_file(
-    tmp_path: Path, clock: ManualClock
-) -> None:
+async def test_reading_beside_a_running_daemon_and_after_it_makes_no_file(tmp_path: Path, clock: ManualClock) -> None:
     path = tmp_path / "a ledger?#%41.db"
     ledger = open_ledger(str(path), "process", clock)
     await ledger.settle(record(hold()))

@@ -59,9 +59,7 @@ async def table() -> Table:
 
 @pytest.fixture
 async def writer(table: Table) -> AsyncIterator[Writer[str]]:
-    writer: Writer[str] = Writer(
-        table.commit, table.close, name="ledger var/x.db", capacity=8, retry_seconds=0.005
-    )
+    writer: Writer[str] = Writer(table.commit, table.close, name="ledger var/x.db", capacity=8, retry_seconds=0.005)
     yield writer
     table.failure = None
     table.gate.set()
@@ -93,9 +91,7 @@ async def test_a_commit_is_of_a_bounded_size(writer: Writer[str], table: Table) 
     assert [len(batch) for batch in table.batches] == [1, BATCH, 1]
 
 
-async def test_beyond_its_capacity_it_refuses_at_once_all_but_kept_work(
-    writer: Writer[str], table: Table
-) -> None:
+async def test_beyond_its_capacity_it_refuses_at_once_all_but_kept_work(writer: Writer[str], table: Table) -> None:
     first = await table.busy(writer)
     others = [writer.submit(f"w{number}") for number in range(7)]
     with pytest.raises(StoreUnavailable):
@@ -174,9 +170,7 @@ async def test_a_fault_of_our_own_is_logged_with_its_trace_and_stops_nothing(
     assert await writer.submit("hold") == "did hold"
 
 
-async def test_closing_writes_what_is_queued_and_then_gives_up_the_database(
-    writer: Writer[str], table: Table
-) -> None:
+async def test_closing_writes_what_is_queued_and_then_gives_up_the_database(writer: Writer[str], table: Table) -> None:
     futures = [writer.submit(f"w{number}") for number in range(5)]
     await writer.close()
     assert [future.result() for future in futures] == [f"did w{number}" for number in range(5)]

@@ -1,0 +1,160 @@
+"""A call on one connection: aiohttp's parser and what is around it, without its client on top.
+
+A call writes one buffer and reads the parsed head back. This room, `body` and `upstream` alone touch aiohttp's client
+protocol; `tests/proxy/test_call.py` fails loudly if an upgrade moves something under them. Every failure leaves as a
+Refusal.
+"""
+
+import asyncio
+from typing import Final
+
+from aiohttp import ClientConnectionError, ServerDisconnectedError
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.http import RawResponseMessage, StreamWriter
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import EofStream
+
+from gatewayd.errors import Refusal, UpstreamProtocol, UpstreamReset, UpstreamTimeout
+from gatewayd.proxy.answer import AnswerHead, judge
+from gatewayd.proxy.body import Body
+from gatewayd.sent import hang_up
+
+_READ_BUFFER: Final = 64 * 1024
+_MAX_FIELD: Final = 32 * 1024
+_MAX_FIELDS: Final = 256
+_MAX_INTERIM: Final = 16
+
+
+class StaleConnectionError(Exception):
+    """A pooled connection turned out to be closed before it gave a byte: the agent may not have seen the request."""
+
+
+class Call:
+    """One request on one connection. End it with `release` when both sides are done, else with `abort`."""
+
+    __slots__ = ("_bodiless", "_clock", "_connection", "_interim", "_patience", "_protocol", "_reused", "body")
+
+    def __init__(self, connection: Connection) -> None:
+        protocol = connection.protocol
+        assert protocol is not None
+        self._connection = connection
+        self._protocol: ResponseHandler = protocol
+        # Unset until a first call has set the parameters of its answer, so it tells a fresh connection.
+        self._reused = protocol.read_timeout is not None
+        self._bodiless = False
+        self._interim = 0
+        self._patience = 0.0
+        self._clock: asyncio.TimerHandle | None = None
+        self.body: Body | None = None
+
+    @property
+    def protocol(self) -> ResponseHandler:
+        return self._protocol
+
+    @property
+    def is_spoiled(self) -> bool:
+        """Whether an agent spoke on a pooled connection before it was asked: that is no answer to the next caller."""
+        return self._reused and self._protocol.should_close
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the whole answer has come and was taken."""
+        return self.body is not None and self.body.at_end
+
+    def expect(self, *, bodiless: bool) -> None:
+        """Prepare for the answer; `bodiless` for HEAD, whose answer has none whatever its fields say."""
+        self._bodiless = bodiless
+        self._protocol.set_response_params(
+            skip_payload=bodiless,
+            read_until_eof=True,
+            auto_decompress=False,
+            read_timeout=0.0,
+            read_bufsize=_READ_BUFFER,
+            max_line_size=_MAX_FIELD,
+            max_field_size=_MAX_FIELD,
+            max_headers=_MAX_FIELDS,
+        )
+
+    def send(self, data: bytes) -> None:
+        """Write without waiting. Raises StaleConnectionError on a pooled connection, UpstreamReset on a fresh one."""
+        transport = self._protocol.transport
+        if transport is None or transport.is_closing():
+            raise self._broken()
+        transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until the agent takes more (back-pressure). Raises UpstreamReset if it never will."""
+        if not self._protocol.writing_paused:
+            return
+        try:
+            await StreamWriter(self._protocol, asyncio.get_running_loop()).drain()
+        except ConnectionError:
+            raise UpstreamReset from None
+
+    def start_clock(self, patience: float) -> None:
+        """From now on the answer must come within `patience` seconds (0: ever); an interim one starts it anew."""
+        if patience and self.body is None:
+            self._stop_clock()
+            self._patience = patience
+            self._clock = asyncio.get_running_loop().call_later(patience, self.fail, UpstreamTimeout())
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+
+    async def answer(self) -> AnswerHead:
+        """The next head; after one that is not interim, `body` is there.
+
+        Raises UpstreamProtocol, UpstreamReset, UpstreamTimeout, StaleConnectionError, or what the call was failed with.
+        """
+        try:
+            message, reader = await self._protocol.read()
+        except HttpProcessingError:
+            raise UpstreamProtocol from None
+        except ServerDisconnectedError as error:
+            raise self._broken(spoke=isinstance(error.message, RawResponseMessage)) from None
+        except (ClientConnectionError, EofStream, OSError):
+            raise self._broken() from None
+        head = judge(message, bodiless=self._bodiless)
+        if head.is_interim:
+            self._count_interim()
+        else:
+            self._stop_clock()
+            self.body = Body(reader, self._protocol, until_close=head.ends_with_connection)
+        return head
+
+    def _count_interim(self) -> None:
+        self._interim += 1
+        if self._interim > _MAX_INTERIM:
+            raise UpstreamProtocol("The agent sent too many interim answers.")
+        if self._clock is not None:
+            self.start_clock(self._patience)
+
+    def _broken(self, *, spoke: bool = False) -> Exception:
+        return UpstreamReset() if spoke or self._interim or not self._reused else StaleConnectionError()
+
+    def fail(self, refusal: Refusal) -> None:
+        """Whoever waits for the answer, or for more of its body, is told this instead. What has come stays there."""
+        self._protocol.set_exception(refusal)
+        if self.body is not None:
+            self.body.fail(refusal)
+
+    def release(self) -> None:
+        """Give the connection back to the pool, which closes it unless it is clean; what was written still goes out."""
+        self._stop_clock()
+        if self.body is not None:
+            self.body.detach()
+        transport = self._protocol.transport
+        self._connection.release()
+        if transport is not None and transport.is_closing():
+            hang_up(transport)
+
+    def abort(self) -> None:
+        """Close the connection now: the agent sees at once that nobody listens."""
+        self._stop_clock()
+        transport = self._protocol.transport
+        self._connection.close()
+        if transport is not None:
+            transport.abort()

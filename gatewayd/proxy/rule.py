@@ -1,0 +1,52 @@
+"""A route's rule for the proxy: where to, what is allowed, how long."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp.http import HttpVersion11
+
+from gatewayd.config.settings import RouteSettings, Settings, Timeouts
+from gatewayd.errors import BadRequest, BodyTooLarge, MethodNotAllowed
+from gatewayd.exchange import Exchange
+from gatewayd.proxy.balance import Balance
+from gatewayd.proxy.upstream import Upstream
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forwarding:
+    """`silence` is the longest that a caller may say nothing in the middle of a body, in seconds."""
+
+    balance: Balance
+    prefix: str
+    methods: tuple[str, ...]
+    timeouts: Timeouts
+    max_body: int
+    silence: float
+    authorization: bool
+    upgrades: tuple[str, ...]
+
+    def admit(self, exchange: Exchange) -> None:
+        """Raises the Refusal of a request that this route does not take, whoever sends it."""
+        head, request = exchange.head, exchange.request
+        if request.method not in self.methods:
+            raise MethodNotAllowed(self.methods)
+        if head.content_length is not None and head.content_length > self.max_body:
+            raise BodyTooLarge(f"This route takes at most {self.max_body} bytes.")
+        if head.upgrade is None:
+            return
+        if head.upgrade not in self.upgrades or request.method != "GET" or request.version < HttpVersion11:
+            raise BadRequest("This upgrade is not allowed here.")
+
+
+def forwarding(settings: Settings, route: RouteSettings, upstream_at: Callable[[str], Upstream]) -> Forwarding:
+    """The rule of a configured route."""
+    return Forwarding(
+        balance=Balance([upstream_at(url) for url in route.upstream]),
+        prefix=route.prefix.rstrip("/"),
+        methods=route.methods,
+        timeouts=route.timeouts,
+        max_body=route.max_body if route.max_body is not None else settings.server.max_body,
+        silence=settings.server.body_timeout,
+        authorization=route.forward_authorization,
+        upgrades=route.upgrades,
+    )

@@ -1,0 +1,50 @@
+"""What every command does alike with its configuration and its durations."""
+
+from pathlib import Path
+
+import click
+import pytest
+
+from gatewayd.commands.common import Duration, counted
+from gatewayd.errors import Problem
+from tests.daemons import command, write_config
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("250ms", 0.25), ("90s", 90.0), ("5m", 300.0), ("1h", 3600.0), ("7d", 604_800.0)]
+)
+def test_a_duration_is_a_number_and_a_unit(text: str, seconds: float) -> None:
+    assert Duration().convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "90", "1.5h", "-1h", "1w", "1 h", "99999d", "٣s"])
+def test_any_other_duration_is_a_usage_error_that_shows_how(text: str) -> None:
+    with pytest.raises(click.BadParameter, match=r"is not a duration \(write .*1h|is longer than a year") as error:
+        Duration().convert(text, None, None)
+    assert error.value.exit_code == 2
+
+
+@pytest.mark.parametrize("asks", ["start", "status", "stop", "usage", "token --user a", "explain GET /"])
+def test_a_broken_configuration_is_refused_with_every_problem_on_stderr(tmp_path: Path, asks: str) -> None:
+    config = write_config(tmp_path, server="worker = 2\nmax_body = -1")
+    found = command(*asks.split(), "-c", config)
+    assert (found.exit_code, found.stdout) == (1, "")
+    *problems, count = found.stderr.splitlines()
+    assert sorted(line.split(": ")[1] for line in problems) == ["server.max_body", "server.worker"]
+    assert count == "2 problems"
+
+
+def test_warnings_go_to_stderr_and_stop_nothing(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    config.write_text(config.read_text().replace('secret = { env = "SECRET" }', f'secret = "{"x" * 40}"'))
+    found = command("token", "-c", config, "--user", "ann")
+    assert found.exit_code == 0
+    assert found.stderr.startswith("warning: ")
+    assert "auth.secret" in found.stderr
+    assert "x" * 40 not in found.stderr
+    assert found.stdout.count(".") == 2
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "0 problems"), (1, "1 problem"), (2, "2 problems")])
+def test_problems_are_counted_in_words(number: int, words: str) -> None:
+    assert counted([Problem("f", 1, 1, "k", "m")] * number) == words

@@ -1,0 +1,36 @@
+"""What the service manager hears."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from gatewayd.process.notify import notify
+
+
+@pytest.fixture(params=["file", "abstract"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
+    """Where a manager binds, and what it says of that in the environment."""
+    path = f"{tmp_path}/notify"
+    return (path, path) if request.param == "file" else (f"\0gatewayd-test{path}@x", f"@gatewayd-test{path}@x")
+
+
+def test_states_arrive_as_lines_of_one_datagram(place: tuple[str, str]) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(place[0])
+        manager.settimeout(5)
+        notify({"NOTIFY_SOCKET": place[1]}, "READY=1", "STATUS=serving")
+        assert manager.recv(100) == b"READY=1\nSTATUS=serving"
+
+
+def test_a_manager_that_takes_nothing_holds_nobody_up(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(f"{tmp_path}/notify")
+        for _ in range(5_000):  # more than fits into any queue
+            notify({"NOTIFY_SOCKET": f"{tmp_path}/notify"}, "WATCHDOG=1")
+        assert manager.recv(100) == b"WATCHDOG=1"
+
+
+@pytest.mark.parametrize("address", [None, "", "vsock:2:1", "relative", "/nowhere/notify"])
+def test_where_nobody_listens_nothing_happens(address: str | None) -> None:
+    notify({} if address is None else {"NOTIFY_SOCKET": address}, "READY=1")

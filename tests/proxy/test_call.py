@@ -1,0 +1,246 @@
+"""A call on one connection; and, first, what it takes of aiohttp, so that an upgrade that moves it is noticed here."""
+
+import asyncio
+import inspect
+
+import pytest
+from aiohttp import BaseConnector, ClientRequest, ClientTimeout, TCPConnector
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.http import HttpResponseParser, RawResponseMessage
+from aiohttp.streams import EMPTY_PAYLOAD, DataQueue, StreamReader
+from yarl import URL
+
+from gatewayd.errors import BodyTooLarge, UpstreamProtocol, UpstreamReset, UpstreamTimeout
+from gatewayd.proxy.call import StaleConnectionError
+from tests.agents import answering, raw_agent
+from tests.proxy.upstreams import ASK, ask, upstream_at
+from tests.proxy.wire import OK, at_first, beat, saying
+
+# ------------------------------------------------------------------ the contract with aiohttp
+
+
+def parameters(function: object) -> list[str]:
+    return list(inspect.signature(function).parameters)  # type: ignore[arg-type]
+
+
+def test_the_pool_is_asked_as_it_expects() -> None:
+    assert parameters(BaseConnector.connect) == ["self", "req", "traces", "timeout"]
+    assert inspect.iscoroutinefunction(BaseConnector.connect)
+
+
+def test_the_parser_is_set_up_as_it_expects() -> None:
+    used = {
+        "skip_payload",
+        "read_until_eof",
+        "auto_decompress",
+        "read_timeout",
+        "read_bufsize",
+        "max_line_size",
+        "max_field_size",
+        "max_headers",
+    }
+    assert used <= set(parameters(ResponseHandler.set_response_params))
+    assert parameters(ResponseHandler.set_parser)[:3] == ["self", "parser", "payload"]
+    assert parameters(DataQueue.read) == ["self"]
+    assert issubclass(ResponseHandler, DataQueue)
+    assert issubclass(ResponseHandler, BaseProtocol)
+
+
+def test_the_parser_is_the_one_in_c() -> None:
+    """The other reads some heads in another way, and `judge` was not tried against it."""
+    assert HttpResponseParser.__module__ == "aiohttp._http_parser"
+
+
+def test_a_parsed_head_has_what_is_read_of_it() -> None:
+    for name in ("version", "code", "reason", "raw_headers"):
+        assert hasattr(RawResponseMessage, name), name
+
+
+def test_a_stream_has_what_is_asked_of_it() -> None:
+    for name in ("is_eof", "at_eof", "exception", "set_exception", "read_nowait", "readany", "_read_nowait"):
+        assert callable(getattr(StreamReader, name)), name
+    assert (EMPTY_PAYLOAD.is_eof(), EMPTY_PAYLOAD.at_eof(), EMPTY_PAYLOAD.read_nowait()) == (True, True, b"")
+    assert EMPTY_PAYLOAD.exception() is None
+
+
+async def test_a_fresh_protocol_can_be_told_from_a_used_one() -> None:
+    protocol = ResponseHandler(asyncio.get_running_loop())
+    timeouts = [protocol.read_timeout]
+    assert not protocol.should_close
+    protocol.set_response_params(read_timeout=0.0)
+    timeouts.append(protocol.read_timeout)
+    assert timeouts == [None, 0.0]
+    for name in ("connected", "writing_paused", "closed", "transport"):
+        assert hasattr(protocol, name), name
+    error = ValueError()
+    protocol.set_exception(error)
+    assert protocol.exception() is error
+    assert protocol.should_close
+
+
+async def test_a_connection_can_be_had_kept_and_closed() -> None:
+    async with raw_agent(answering(OK)) as agent, TCPConnector() as connector:
+        dial = ClientRequest("GET", URL(f"http://127.0.0.1:{agent.port}"), loop=asyncio.get_running_loop())
+        connection = await connector.connect(dial, [], ClientTimeout())
+        assert isinstance(connection, Connection)
+        protocol = connection.protocol
+        assert isinstance(protocol, ResponseHandler)
+        connection.release()
+        again = await connector.connect(dial, [], ClientTimeout())
+        assert again.protocol is protocol
+        again.close()
+        assert protocol.transport is None
+
+
+async def test_a_connection_that_is_lost_tells_a_reset_from_an_end() -> None:
+    said = b"HTTP/1.1 200 OK\r\n\r\n"
+    for script, was_reset in ((saying(said, then="close"), False), (saying(said, then="reset"), True)):
+        async with raw_agent(script) as agent, upstream_at(agent.port) as upstream:
+            call, _ = await ask(upstream)
+            for _ in range(5):
+                await beat()
+            assert isinstance(call.protocol.exception(), OSError) is was_reset
+            call.abort()
+
+
+# ------------------------------------------------------------------ a call
+
+
+async def test_a_connection_is_used_again_after_a_whole_answer() -> None:
+    async with raw_agent(answering(OK)) as agent, upstream_at(agent.port) as upstream:
+        for _ in range(3):
+            call, head = await ask(upstream)
+            assert call.body is not None
+            assert (head.status, call.body.take(), call.is_complete) == (200, b"ok", True)
+            call.release()
+    assert len(agent.received) == 1
+
+
+async def test_a_connection_on_which_the_agent_spoke_unasked_is_not_used_again() -> None:
+    async with raw_agent(at_first(saying(OK + OK, then="stay"))) as agent, upstream_at(agent.port) as upstream:
+        call, _ = await ask(upstream)
+        assert call.body is not None
+        call.body.take()
+        call._connection.release()  # as if the second answer had come after the release
+        call.protocol._should_close = False
+        again, head = await ask(upstream)
+        assert (head.status, again.protocol is call.protocol) == (200, False)
+        again.abort()
+
+
+async def test_a_call_that_was_aborted_is_seen_by_the_agent_at_once() -> None:
+    async with raw_agent(saying(OK)) as agent, upstream_at(agent.port) as upstream:
+        call, _ = await ask(upstream)
+        call.abort()
+        await asyncio.wait_for(agent.closed.wait(), 5)
+
+
+async def test_an_answer_that_is_late_times_out() -> None:
+    async with raw_agent(saying()) as agent, upstream_at(agent.port) as upstream:
+        call = await upstream.connect(5)
+        call.expect(bodiless=False)
+        call.send(ASK)
+        call.start_clock(0.02)
+        with pytest.raises(UpstreamTimeout):
+            await call.answer()
+        call.abort()
+
+
+async def test_each_interim_head_starts_the_clock_anew() -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for _ in range(4):
+            await asyncio.wait({asyncio.create_task(reader.read())}, timeout=0.06)
+            writer.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+        writer.write(OK)
+
+    async with raw_agent(script) as agent, upstream_at(agent.port) as upstream:
+        call = await upstream.connect(5)
+        call.expect(bodiless=False)
+        call.send(ASK)
+        call.start_clock(0.15)
+        heads = [await call.answer() for _ in range(5)]
+        assert [head.status for head in heads] == [102, 102, 102, 102, 200]
+        assert call._clock is None
+        call.start_clock(0.01)  # an upload that ends only now
+        assert call._clock is None
+        call.abort()
+
+
+async def test_whoever_waits_for_an_answer_is_told_that_the_call_failed() -> None:
+    async with raw_agent(saying()) as agent, upstream_at(agent.port) as upstream:
+        call = await upstream.connect(5)
+        call.expect(bodiless=False)
+        call.send(ASK)
+        waiting = asyncio.create_task(call.answer())
+        await beat()
+        call.fail(BodyTooLarge())
+        with pytest.raises(BodyTooLarge):
+            await waiting
+        call.abort()
+
+
+async def test_an_answer_that_has_come_wins_over_a_failure_that_comes_later() -> None:
+    async with raw_agent(answering(OK)) as agent, upstream_at(agent.port) as upstream:
+        call = await upstream.connect(5)
+        call.expect(bodiless=False)
+        call.send(ASK)
+        while not call.protocol._buffer:
+            await beat()
+        call.fail(BodyTooLarge())
+        assert (await call.answer()).status == 200
+        assert call.body is not None
+        assert call.body.take() == b"ok"
+        call.abort()
+
+
+async def test_writing_to_a_connection_that_is_gone_is_stale_if_it_was_pooled() -> None:
+    async with raw_agent(answering(OK)) as agent, upstream_at(agent.port) as upstream:
+        call, _ = await ask(upstream)
+        assert call.body is not None
+        call.body.take()
+        call.release()
+        again = await upstream.connect(5)
+        again.protocol.close()
+        with pytest.raises(StaleConnectionError):
+            again.send(ASK)
+        again.abort()
+        fresh = await upstream.connect(5)
+        fresh.protocol.close()
+        with pytest.raises(UpstreamReset):
+            fresh.send(ASK)
+        with pytest.raises(UpstreamReset):
+            await fresh.answer()
+        fresh.abort()
+
+
+async def test_waiting_for_room_on_a_lost_connection_is_a_reset() -> None:
+    async with raw_agent(saying(then="close")) as agent, upstream_at(agent.port) as upstream:
+        call = await upstream.connect(5)
+        await call.drain()  # there is room
+        call.protocol.pause_writing()
+        draining = asyncio.create_task(call.drain())
+        await beat()
+        call.protocol.connection_lost(ConnectionResetError())
+        with pytest.raises(UpstreamReset):
+            await draining
+        call.abort()
+
+
+@pytest.mark.parametrize("count", [16, 17])
+async def test_interim_heads_are_bounded(count: int) -> None:
+    flood = b"HTTP/1.1 103 Early Hints\r\n\r\n" * count
+    async with raw_agent(saying(flood + OK)) as agent, upstream_at(agent.port) as upstream:
+        call, head = await ask(upstream)
+        for _ in range(15):
+            assert head.is_interim
+            head = await call.answer()
+        assert head.is_interim
+        if count == 16:
+            assert (await call.answer()).status == 200
+        else:
+            with pytest.raises(UpstreamProtocol):
+                await call.answer()
+        call.abort()

@@ -1,0 +1,110 @@
+"""Header sections from one side to the other: what is kept, what is dropped, what is said anew."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewayd.framing import HOP_BY_HOP
+from gatewayd.proxy.headers import answer_head, connection_named, stated_quantity
+from tests.agents import answering, raw_agent
+from tests.gateways import running_gateway
+from tests.proxy.test_forward import named
+from tests.proxy.wire import OK, call
+
+Field = tuple[bytes, bytes]
+
+names = st.from_regex(rb"[A-Za-z][A-Za-z0-9-]{0,12}", fullmatch=True)
+values = st.from_regex(rb"(?:[!-~\x80-\xff](?:[ \t!-~\x80-\xff]{0,12}[!-~\x80-\xff])?)?", fullmatch=True)
+fields = st.tuples(names, values)
+
+
+def lines_of(head: bytes) -> list[bytes]:
+    assert head.endswith(b"\r\n\r\n")
+    return head[:-4].split(b"\r\n")
+
+
+@given(st.lists(fields, max_size=8), st.lists(fields, max_size=3))
+def test_an_answers_fields_are_a_part_of_the_agents_in_their_order(raw: list[Field], named_too: list[Field]) -> None:
+    connection = [(b"Connection", b", ".join(name for name, _ in named_too))]
+    section = (*raw, *connection, *named_too)
+    head = answer_head(200, b"OK", section, [(b"Content-Length", b"0")], [("X-Request-ID", "ours")])
+    status, *lines = lines_of(head)
+    hops = HOP_BY_HOP | {name.lower() for name, _ in named_too} | {b"content-length", b"x-request-id"}
+    kept = [b"%b: %b" % field for field in raw if field[0].lower() not in hops and field[0].lower() != b"server"]
+    assert status == b"HTTP/1.1 200 OK"
+    assert [line for line in lines[:-2] if not line.lower().startswith(b"server:")] == kept
+    assert lines[-2:] == [b"Content-Length: 0", b"X-Request-ID: ours"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "found"),
+    [
+        ([], set()),
+        ([(b"Connection", b"close")], {b"close"}),
+        ([(b"connection", b"Keep-Alive, X-A ,x-b")], {b"keep-alive", b"x-a", b"x-b"}),
+        ([(b"Connection", b"a"), (b"CONNECTION", b"b")], {b"a", b"b"}),
+    ],
+)
+def test_connection_names_are_gathered_from_all_its_fields(raw: list[Field], found: set[bytes]) -> None:
+    assert connection_named(raw) == found
+
+
+@given(st.integers(0, 10**15 - 1))
+def test_a_quantity_of_up_to_15_digits_is_taken(quantity: int) -> None:
+    assert stated_quantity([(b"X-Usage-Quantity", b"%d" % quantity)]) == (quantity, False)
+    assert stated_quantity([(b"x-usage-quantity", b"%015d" % quantity)]) == (quantity, False)
+
+
+@given(st.binary(max_size=20).filter(lambda value: not (value.isdigit() and len(value) <= 15)))
+def test_anything_else_is_ignored_and_said_to_be(value: bytes) -> None:
+    assert stated_quantity([(b"X-Usage-Quantity", value)]) == (None, True)
+
+
+def test_no_quantity_is_no_fault_and_two_are() -> None:
+    assert stated_quantity([(b"X-Usage", b"7")]) == (None, False)
+    assert stated_quantity([(b"X-Usage-Quantity", b"7")] * 2) == (None, True)
+
+
+async def test_what_a_trusted_proxy_says_of_its_caller_is_passed_on(tmp_path: Path) -> None:
+    said = [
+        "X-Forwarded-For: 192.0.2.7, 198.51.100.1",
+        "Forwarded: for=192.0.2.7",
+        "X-Forwarded-Proto: HTTPS",
+        "X-Forwarded-Host: shop.test",
+        "X-Request-ID: from-the-edge",
+        "X-Correlation-ID: spoofed",
+    ]
+    trusting = 'trusted_proxies = ["127.0.0.0/8"]'
+    async with raw_agent(answering(OK)) as agent, running_gateway(tmp_path, agent.url, server=trusting) as gateway:
+        heard = await call(gateway, fields=said)
+        (line,) = await gateway.log_lines(1)
+    received = agent.received[0]
+    assert named(received, "x-forwarded-for") == ["192.0.2.7, 198.51.100.1, 127.0.0.1"]
+    assert named(received, "forwarded") == ["for=192.0.2.7, for=127.0.0.1;proto=https"]
+    assert named(received, "x-forwarded-proto") == ["https"]
+    assert named(received, "x-forwarded-host") == ["shop.test"]
+    assert named(received, "x-correlation-id") == ["from-the-edge"]
+    assert named(received, "x-request-id") == [heard["x-request-id"]] != ["from-the-edge"]
+    assert line["correlation_id"] == "from-the-edge"
+
+
+@pytest.mark.parametrize("proto", ["gopher", "https, http", ""])
+async def test_a_scheme_that_is_none_is_not_believed(proto: str, tmp_path: Path) -> None:
+    trusting = 'trusted_proxies = ["127.0.0.1"]'
+    async with raw_agent(answering(OK)) as agent, running_gateway(tmp_path, agent.url, server=trusting) as gateway:
+        await call(gateway, fields=[f"X-Forwarded-Proto: {proto}"])
+    assert named(agent.received[0], "x-forwarded-proto") == ["http"]
+
+
+async def test_the_plan_that_is_in_force_is_told(tmp_path: Path) -> None:
+    plans = "[plans.gold]\nquota = { api_calls = 0 }\n[plans.free]\ndefault = true\n"
+    async with raw_agent(answering(OK)) as agent, running_gateway(tmp_path, agent.url, general=plans) as gateway:
+        for plan in ("gold", "free"):
+            await call(gateway, token=gateway.token("ann", plan=plan))
+    assert [named(received, "x-user-plan") for received in _requests(agent.received)] == [["gold"], ["free"]]
+
+
+def _requests(received: list[bytearray]) -> list[bytes]:
+    return [part + b"\r\n\r\n" for each in received for part in bytes(each).split(b"\r\n\r\n") if part]

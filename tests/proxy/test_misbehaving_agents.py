@@ -1,0 +1,345 @@
+"""What each way of an agent to go wrong looks like: to the caller, in the log, in the ledger, to the next request."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.agents import Script, answering, raw_agent
+from tests.gateways import PLANS, RunningGateway, running_gateway
+from tests.proxy.wire import OK, Caller, Ending, Heard, at_first, call, calling, chunked, message, saying
+
+ROUTES = """
+[routes.email]
+prefix = "/api/email"
+upstream = "{upstream}"
+timeouts = {{ connect = "150ms", first_byte = "150ms", idle = "150ms", total = "0s" }}
+[routes.well]
+prefix = "/api/well"
+upstream = "{well}"
+"""
+UNLIMITED = PLANS.replace("api_calls = 100000", "api_calls = 0")  # for agents that state absurd quantities
+HEAD = b"HTTP/1.1 200 OK\r\n"
+SIZED = HEAD + b"Content-Length: 10\r\n\r\n"
+LARGE = HEAD + b"Content-Length: 100000\r\n\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+ENDLESS = HEAD + b"\r\n"
+
+
+def head(*lines: bytes, body: bytes = b"ok") -> bytes:
+    return b"".join([HEAD, *(line + b"\r\n" for line in lines), b"\r\n", body])
+
+
+def sized(*lines: bytes) -> bytes:
+    return head(*lines, b"Content-Length: 2")
+
+
+@dataclass(frozen=True)
+class Case:
+    """`code` is the log's; empty for an agent's own answer. `outcome` None: no record, for no agent was reached."""
+
+    agent: Script
+    status: int
+    code: str = ""
+    outcome: str | None = "failed"
+    quantity: int = 0
+    ending: Ending = "whole"
+    body: bytes | None = None
+    method: str = "GET"
+    version: str = "1.1"
+    upload: bytes = b""
+
+
+def reset_502(agent: Script, **more: str) -> Case:
+    return Case(agent, 502, "upstream_reset", **more)  # type: ignore[arg-type]
+
+
+def garbled(*parts: bytes, method: str = "GET") -> Case:
+    return Case(saying(*parts), 502, "upstream_protocol", method=method)
+
+
+def broken(*parts: bytes, then: str = "close", code: str = "upstream_reset", version: str = "1.1") -> Case:
+    ending: Ending = "reset" if version == "1.0" else "short"
+    return Case(saying(*parts, then=then), 200, code, ending=ending, version=version)  # type: ignore[arg-type]
+
+
+def late(*parts: bytes) -> Case:
+    return Case(saying(*parts), 504, "upstream_timeout")
+
+
+def passed(*parts: bytes, status: int = 200, quantity: int = 1, body: bytes = b"ok") -> Case:
+    outcome = "delivered" if status < 500 else "failed"
+    return Case(saying(*parts, then="serve"), status, outcome=outcome, quantity=quantity, body=body)
+
+
+async def hangs_up(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    """Accepts and closes."""
+
+
+async def never_reads(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await asyncio.get_running_loop().create_future()
+
+
+async def answers_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+    while await reader.read(65536):
+        pass
+
+
+CASES = {
+    # the connection ends
+    "accepts and closes": reset_502(hangs_up),
+    "reads and closes": reset_502(saying(then="close")),
+    "reset before the head": reset_502(saying(then="reset")),
+    "closed in the middle of the head": reset_502(saying(b"HTTP/1.1 200 OK\r\nContent-Le", then="close")),
+    "reset in the middle of the head": reset_502(saying(b"HTTP/1.1 200 OK\r\nContent-Le", then="reset")),
+    "closed after an interim head": reset_502(saying(b"HTTP/1.1 102 Processing\r\n\r\n", then="close")),
+    "closed after a sized head": reset_502(saying(SIZED, then="close")),
+    "reset after a sized head": reset_502(saying(SIZED, then="reset")),
+    "closed after a chunked head": broken(CHUNKED),
+    "reset after a chunked head": broken(CHUNKED, then="reset"),
+    "small sized body cut short": broken(SIZED, b"1234"),
+    "large sized body cut short": broken(LARGE, b"1234"),
+    "large sized body reset": broken(LARGE, b"1234", then="reset"),
+    "chunked body without its end": broken(CHUNKED, b"4\r\n1234\r\n"),
+    "chunked body cut inside a chunk": broken(CHUNKED, b"8\r\n1234"),
+    "chunked body reset": broken(CHUNKED, b"4\r\n1234\r\n", then="reset"),
+    "close-delimited body reset": broken(ENDLESS, b"1234", then="reset"),
+    "chunked body without its end, to HTTP/1.0": broken(CHUNKED, b"4\r\n1234\r\n", version="1.0"),
+    "close-delimited body reset, to HTTP/1.0": broken(ENDLESS, b"1234", then="reset", version="1.0"),
+    # the head is not HTTP/1.1
+    "garbage": garbled(b"220 smtp.example.org ESMTP\r\n"),
+    "nothing but binary": garbled(bytes(range(256))),
+    "a TLS alert": garbled(b"\x15\x03\x01\x00\x02\x02F"),
+    "HTTP/2 settings frame": garbled(b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00d"),
+    "HTTP/2.0 in the status line": garbled(b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+    "HTTP/0.9 in the status line": garbled(b"HTTP/0.9 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+    "status 099": garbled(b"HTTP/1.1 099 Low\r\nContent-Length: 2\r\n\r\nok"),
+    "status 1000": garbled(b"HTTP/1.1 1000 High\r\nContent-Length: 2\r\n\r\nok"),
+    "status in letters": garbled(b"HTTP/1.1 two OK\r\nContent-Length: 2\r\n\r\nok"),
+    # its framing is ambiguous
+    "two different lengths": garbled(head(b"Content-Length: 2", b"Content-Length: 3")),
+    "the same length twice": garbled(head(b"Content-Length: 2", b"Content-Length: 2")),
+    "a list of lengths": garbled(head(b"Content-Length: 2, 2")),
+    "a negative length": garbled(head(b"Content-Length: -2")),
+    "a length with a sign": garbled(head(b"Content-Length: +2")),
+    "a length in letters": garbled(head(b"Content-Length: two")),
+    "an empty length": garbled(head(b"Content-Length:")),
+    "a length beyond 64 bits": garbled(head(b"Content-Length: 99999999999999999999999")),
+    "a length of 19 digits": garbled(head(b"Content-Length: 9999999999999999999")),
+    "length and chunked": garbled(head(b"Content-Length: 2", b"Transfer-Encoding: chunked", body=chunked(b"ok"))),
+    "coding gzip": garbled(head(b"Transfer-Encoding: gzip")),
+    "coding gzip, chunked": garbled(head(b"Transfer-Encoding: gzip, chunked", body=chunked(b"ok"))),
+    "coding chunked, gzip": garbled(head(b"Transfer-Encoding: chunked, gzip", body=chunked(b"ok"))),
+    "chunked twice": garbled(head(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked", body=chunked(b"ok"))),
+    "chunked in HTTP/1.0": garbled(b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(b"ok")),
+    # its fields try to be more than fields
+    "bare CR in a value": garbled(sized(b"X-A: a\rSet-Cookie: b")),
+    "NUL in a value": garbled(sized(b"X-A: a\0b")),
+    "control character in a value": garbled(sized(b"X-A: a\x01b")),
+    "DEL in a value": garbled(sized(b"X-A: a\x7fb")),
+    "control character in the reason": garbled(b"HTTP/1.1 200 O\x0bK\r\nContent-Length: 2\r\n\r\nok"),
+    "bare CR in the reason": garbled(b"HTTP/1.1 200 O\rK\r\nContent-Length: 2\r\n\r\nok"),
+    "space in a name": garbled(sized(b"X A: a")),
+    "space before the colon": garbled(sized(b"X-A : a")),
+    "an empty name": garbled(sized(b": a")),
+    "a field that is too long": garbled(sized(b"X-A: " + b"a" * 40_000)),
+    "a head that is too long": garbled(sized(*[b"X-A: " + b"a" * 10_000] * 7)),
+    "too many fields": garbled(sized(*[b"X-A: a"] * 300)),
+    "control character in an interim head": garbled(b"HTTP/1.1 103 Early Hints\r\nLink: a\x01\r\n\r\n" + OK),
+    # its body is not what was announced
+    "bad chunk size at once": garbled(CHUNKED + b"2\r\nok\r\nzz\r\n"),
+    "bad chunk size in the middle": broken(CHUNKED, b"2\r\nok\r\n", b"zz\r\n", then="stay", code="upstream_protocol"),
+    "negative chunk size": broken(CHUNKED, b"2\r\nok\r\n", b"-2\r\n", then="stay", code="upstream_protocol"),
+    "chunk size beyond 64 bits": broken(CHUNKED, b"fffffffffffffffff\r\n", then="stay", code="upstream_protocol"),
+    "chunk longer than its size": broken(CHUNKED, b"2\r\nok", b"more", then="stay", code="upstream_protocol"),
+    "too many trailers": broken(
+        CHUNKED, b"2\r\nok\r\n", b"0\r\n" + b"a: b\r\n" * 300 + b"\r\n", then="stay", code="upstream_protocol"
+    ),
+    "body in a 204": garbled(b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok"),
+    "body in a 304": garbled(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\nok"),
+    "body in the answer to HEAD": garbled(OK, method="HEAD"),
+    "extra bytes at once": garbled(OK + b"extra"),
+    "extra bytes after Connection: close": garbled(sized(b"Connection: close") + b"extra"),
+    # it switches, or never comes to the point
+    "an unasked 101": garbled(b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"),
+    "a bare 101": garbled(b"HTTP/1.1 101 Switching\r\n\r\n"),
+    "a flood of interim heads": garbled(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 17),
+    "no first byte": late(),
+    "slow in the middle of the head": late(b"HTTP/1.1 200 OK\r\n", b"X-A: a\r\n"),
+    "an interim head and no more": late(b"HTTP/1.1 102 Processing\r\n\r\n"),
+    "stalls after a small sized head": late(SIZED),
+    "stalls in a small sized body": broken(SIZED, b"1234", then="stay", code="upstream_timeout"),
+    "stalls after a chunked head": broken(CHUNKED, then="stay", code="upstream_timeout"),
+    "stalls in a chunked body": broken(CHUNKED, b"2\r\nok\r\n", then="stay", code="upstream_timeout"),
+    "stalls in a close-delimited body": broken(ENDLESS, b"ok", then="stay", code="upstream_timeout"),
+    "stalls, to HTTP/1.0": broken(CHUNKED, b"2\r\nok\r\n", then="stay", code="upstream_timeout", version="1.0"),
+    "takes no more of the body": Case(never_reads, 504, "upstream_timeout", method="POST", upload=b"x" * 20_000_000),
+    "answers before the body has come": Case(
+        answers_early, 413, outcome="delivered", quantity=1, body=b"no", method="POST", upload=b"x" * 2_000_000
+    ),
+    # nothing is wrong with it, or nothing that hurts
+    "empty lines before the head": passed(b"\r\n\r\n" + OK),
+    "no reason": passed(b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok"),
+    "bare LF as line ends": passed(b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok"),
+    "a folded field": passed(sized(b"X-A: a\r\n b")),
+    "a second answer at once": passed(OK + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"),
+    "its own 404": passed(b"HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nok", status=404),
+    "its own 500": passed(b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nok", status=500, quantity=0),
+    "its own 503": passed(b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nok", status=503, quantity=0),
+    "status 999": passed(b"HTTP/1.1 999 No\r\nContent-Length: 2\r\n\r\nok", status=999, quantity=0),
+    # it states what is to be charged
+    "states 7": passed(sized(b"X-Usage-Quantity: 7"), quantity=7),
+    "states 0": passed(sized(b"X-Usage-Quantity: 0"), quantity=0),
+    "states 15 digits": passed(sized(b"X-Usage-Quantity: 999999999999999"), quantity=999_999_999_999_999),
+    "states 16 digits": passed(sized(b"X-Usage-Quantity: 1000000000000000")),
+    "states a fraction": passed(sized(b"X-Usage-Quantity: 1.5")),
+    "states a negative": passed(sized(b"X-Usage-Quantity: -7")),
+    "states digits that are not ASCII": passed(sized("X-Usage-Quantity: ٧".encode())),
+    "states nothing": passed(sized(b"X-Usage-Quantity:")),
+    "states it twice": passed(sized(b"X-Usage-Quantity: 7", b"x-usage-quantity: 7")),
+    "states 7 and fails": passed(
+        b"HTTP/1.1 500 No\r\nX-Usage-Quantity: 7\r\nContent-Length: 2\r\n\r\nok", status=500, quantity=0
+    ),
+    "states 7 and breaks off": broken(HEAD + b"X-Usage-Quantity: 7\r\nContent-Length: 10\r\n\r\n", b"1234"),
+}
+
+
+@asynccontextmanager
+async def gateway_before(tmp_path: Path, upstream: str) -> AsyncIterator[RunningGateway]:
+    async with raw_agent(answering(OK)) as well:
+        routes = ROUTES.format(upstream=upstream, well=well.url)
+        async with running_gateway(tmp_path, routes=routes, general=UNLIMITED) as gateway:
+            yield gateway
+
+
+async def one_and_the_next(gateway: RunningGateway, case: Case) -> tuple[Heard, Heard]:
+    """Make the case's request, then an ordinary one, on the same connection if that is still good."""
+    async with calling(gateway) as caller:
+        data = message(gateway, case.method, body=case.upload, version=case.version)
+        sending = asyncio.create_task(caller.send(data))
+        heard = await caller.hear(case.method)
+        sending.cancel()
+        if heard.ending != "whole" or heard.closes or case.version == "1.0":
+            return heard, await call(gateway)
+        await caller.send(message(gateway))
+        return heard, await caller.hear()
+
+
+async def judge(gateway: RunningGateway, case: Case) -> None:
+    heard, following = await one_and_the_next(gateway, case)
+    assert (heard.status, heard.ending) == (case.status, case.ending)
+    if case.body is not None:
+        assert heard.body == case.body
+    if case.code and case.ending == "whole" and case.method != "HEAD":
+        assert heard["content-type"] == "application/problem+json"
+        assert f'"code":"{case.code}"'.encode() in heard.body
+    assert (following.status, following.body) == (200, b"ok")
+    log = await gateway.log_lines(2)
+    assert (log[0]["status"], log[0]["code"]) == (case.status, case.code or None)
+    assert (log[0]["outcome"], log[0]["quantity"]) == (case.outcome, case.quantity)
+    record, after = await gateway.records_when(2)
+    assert (record["outcome"], record["quantity"], record["status"]) == (case.outcome, case.quantity, case.status)
+    assert record["id"] == heard["x-request-id"] == log[0]["request_id"]
+    assert (after["outcome"], after["quantity"]) == ("delivered", 1)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+async def test_an_agent_that_misbehaves_harms_only_its_own_request(case: Case, tmp_path: Path) -> None:
+    async with raw_agent(at_first(case.agent)) as agent, gateway_before(tmp_path, agent.url) as gateway:
+        await judge(gateway, case)
+
+
+@asynccontextmanager
+async def nobody_listens() -> AsyncIterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+
+
+@asynccontextmanager
+async def backlog_is_full() -> AsyncIterator[str]:
+    """A listening socket that is never accepted from: once its queue is full, the kernel drops further callers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as sock:
+        address = sock.getsockname()
+        waiting = []
+        for _ in range(3):
+            queued = socket.socket()
+            queued.setblocking(False)
+            queued.connect_ex(address)
+            waiting.append(queued)
+        yield f"http://127.0.0.1:{address[1]}"
+        for queued in waiting:
+            queued.close()
+
+
+@asynccontextmanager
+async def no_such_name() -> AsyncIterator[str]:
+    """The name service is not ours to run, so it is the one thing here that is made up."""
+    real = socket.getaddrinfo
+
+    def fail(host: str, *more: object, **named: object) -> object:
+        if host == "agent.invalid":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return real(host, *more, **named)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", fail)
+        yield "http://agent.invalid:8081"
+
+
+@pytest.mark.parametrize(
+    ("nowhere", "status", "code"),
+    [
+        pytest.param(nobody_listens, 502, "upstream_connect", id="connection refused"),
+        pytest.param(no_such_name, 502, "upstream_connect", id="no such name"),
+        pytest.param(backlog_is_full, 504, "upstream_timeout", id="connection not accepted"),
+    ],
+)
+async def test_a_call_that_reached_no_agent_leaves_no_record(
+    nowhere: object, status: int, code: str, tmp_path: Path
+) -> None:
+    async with nowhere() as upstream, gateway_before(tmp_path, upstream) as gateway:  # type: ignore[operator]
+        async with calling(gateway) as caller:
+            await caller.send(message(gateway, "POST", body=b"hello"))
+            heard = await caller.hear()
+            await caller.send(message(gateway, path="/api/well/x"))
+            following = await caller.hear()
+        log = await gateway.log_lines(2)
+        records = await gateway.records_when(1)
+        balances = gateway.balances()
+    assert (heard.status, log[0]["status"], log[0]["code"]) == (status, status, code)
+    assert f'"code":"{code}"'.encode() in heard.body
+    assert (log[0]["outcome"], log[0]["quantity"], log[0]["upstream_ms"]) == (None, 0, None)
+    assert [record["id"] for record in records] == [following["x-request-id"]]
+    assert [(each["held"], each["spent"]) for each in balances] == [(0, 1)]
+
+
+async def test_a_caller_who_leaves_ends_an_endless_answer_at_once(tmp_path: Path) -> None:
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(CHUNKED)
+        while True:
+            writer.write(b"400\r\n" + b"x" * 1024 + b"\r\n")
+            await writer.drain()
+
+    async with raw_agent(at_first(endless)) as agent, gateway_before(tmp_path, agent.url) as gateway:
+        caller = await Caller.to(gateway.port)
+        await caller.send(message(gateway))
+        await caller.head()
+        await caller.chunk()
+        caller.leave()
+        await asyncio.wait_for(agent.closed.wait(), 5)
+        (record,) = await gateway.records_when(1)
+        (line,) = await gateway.log_lines(1)
+        following = await call(gateway)
+    assert (record["outcome"], record["quantity"], record["status"]) == ("client_closed", 1, 499)
+    assert (line["status"], line["code"], line["outcome"]) == (499, "client_closed", "client_closed")
+    assert following.status == 200

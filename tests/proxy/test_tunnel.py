@@ -1,0 +1,483 @@
+"""A WebSocket through the gateway, end to end: nothing is changed, nothing is lost, nobody is left waiting."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from tests.agents import Script, answering, raw_agent
+from tests.gateways import RunningGateway, running_gateway
+from tests.proxy.test_websocket import Frame
+from tests.proxy.wire import OK, Caller, Heard, at_first, beat, calling, message, reset, saying
+
+ROUTE = """
+[routes.email]
+prefix = "/api/email"
+upstream = "{upstream}"
+{more}
+"""
+ASKS = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZQ=="]
+SWITCHES = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Own: 1\r\n\r\n"
+CLOSE = bytes(Frame(0x8, (1000).to_bytes(2, "big")))
+MASKED_CLOSE = bytes(Frame(0x8, (1000).to_bytes(2, "big"), masked=True))
+LARGE = bytes(range(256)) * 4 * 3000
+
+
+def switching(then: Script, early: bytes = b"") -> Script:
+    """Agrees to the upgrade, says `early` with the same breath, and goes on as told."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(SWITCHES + early)
+        await then(reader, writer)
+
+    return script
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+
+
+async def says_nothing(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    while await reader.read(65536):
+        pass
+
+
+async def upgraded(caller: Caller, gateway: RunningGateway, *more: str) -> Heard:
+    await caller.send(message(gateway, fields=[*ASKS, *more]))
+    heard = await caller.head()
+    assert heard.status == 101
+    return heard
+
+
+@asynccontextmanager
+async def websocket_agent(
+    talk: Callable[[web.WebSocketResponse], Awaitable[None]], **options: Any
+) -> AsyncIterator[str]:
+    async def handle(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(max_msg_size=0, **options)
+        await socket.prepare(request)
+        await talk(socket)
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/api/email/ws", handle)
+    async with TestServer(app) as server:
+        yield f"http://127.0.0.1:{server.port}/api/email"
+
+
+@asynccontextmanager
+async def connected(gateway: RunningGateway, **options: Any) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    async with (
+        aiohttp.ClientSession(headers=gateway.bearer()) as session,
+        session.ws_connect(gateway.url + "/api/email/ws", max_msg_size=0, **options) as socket,
+    ):
+        yield socket
+
+
+async def echoing(socket: web.WebSocketResponse) -> None:
+    async for each in socket:
+        if each.type is aiohttp.WSMsgType.TEXT:
+            await socket.send_str(each.data)
+        else:
+            await socket.send_bytes(each.data)
+
+
+# ------------------------------------------------------------------ what passes
+
+
+async def test_a_conversation_of_text_and_binary_ends_with_its_close_code(tmp_path: Path) -> None:
+    codes: list[int | None] = []
+
+    async def talk(socket: web.WebSocketResponse) -> None:
+        await echoing(socket)
+        codes.append(socket.close_code)
+
+    async with websocket_agent(talk) as url, running_gateway(tmp_path, url) as gateway:
+        async with connected(gateway) as socket:
+            await socket.send_str("grüezi")
+            assert await socket.receive_str() == "grüezi"
+            await socket.send_bytes(LARGE)
+            assert await socket.receive_bytes() == LARGE
+            await socket.close(code=4321)
+        (record,) = await gateway.records_when(1)
+        (line,) = await gateway.log_lines(1)
+    assert codes == [4321]
+    assert (record["outcome"], record["quantity"], record["status"]) == ("delivered", 1, 101)
+    assert min(record["bytes_in"], record["bytes_out"]) > len(LARGE)
+    assert (line["status"], line["code"]) == (101, None)
+
+
+async def test_the_agents_close_code_reaches_the_caller(tmp_path: Path) -> None:
+    async def talk(socket: web.WebSocketResponse) -> None:
+        await socket.send_str("last words")
+        await socket.close(code=4999, message=b"because")
+
+    async with websocket_agent(talk) as url, running_gateway(tmp_path, url) as gateway:
+        async with connected(gateway) as socket:
+            assert await socket.receive_str() == "last words"
+            closing = await socket.receive()
+            assert (closing.type, closing.data, closing.extra) == (aiohttp.WSMsgType.CLOSE, 4999, "because")
+        (record,) = await gateway.records_when(1)
+    assert record["outcome"] == "delivered"
+
+
+async def test_pings_and_pongs_are_the_ends_business(tmp_path: Path) -> None:
+    async def talk(socket: web.WebSocketResponse) -> None:
+        message = await socket.receive()
+        assert message.type is aiohttp.WSMsgType.PING
+        await socket.pong(message.data)
+
+    async with (
+        websocket_agent(talk, autoping=False) as url,
+        running_gateway(tmp_path, url) as gateway,
+        connected(gateway, autoping=False) as socket,
+    ):
+        await socket.ping(b"are you there")
+        answer = await socket.receive()
+    assert (answer.type, bytes(answer.data)) == (aiohttp.WSMsgType.PONG, b"are you there")
+
+
+async def test_subprotocols_and_extensions_are_agreed_between_the_ends(tmp_path: Path) -> None:
+    async with (
+        websocket_agent(echoing, protocols=("chat.v2",)) as url,
+        running_gateway(tmp_path, url) as gateway,
+        connected(gateway, protocols=("chat.v1", "chat.v2"), compress=15) as socket,
+    ):
+        assert socket.protocol == "chat.v2"
+        assert socket.compress == 15
+        await socket.send_str("a" * 100_000)
+        assert await socket.receive_str() == "a" * 100_000
+        await socket.close()
+        (record,) = await gateway.records_when(1)
+    assert record["bytes_in"] < 10_000  # it stayed compressed
+
+
+async def test_frames_pass_byte_for_byte_however_they_are_cut(tmp_path: Path) -> None:
+    frames = b"".join(
+        map(
+            bytes,
+            [
+                Frame(0x1, b"frag", masked=True, fin=False),
+                Frame(0x9, b"ping between fragments", masked=True),
+                Frame(0x0, b"ment", masked=True),
+                Frame(0x2, LARGE, masked=True),
+                Frame(0x3, b"reserved for who knows what", masked=True),
+            ],
+        )
+    )
+    async with (
+        raw_agent(switching(echo)) as agent,
+        running_gateway(tmp_path, agent.url) as gateway,
+        calling(gateway) as caller,
+    ):
+        heard = await upgraded(caller, gateway)
+        sending = asyncio.create_task(caller.send(frames))
+        assert await caller.reader.readexactly(len(frames)) == frames
+        await sending
+    assert heard["upgrade"] == "websocket"
+    assert heard["connection"] == "Upgrade"
+    assert heard["x-own"] == "1"
+    assert heard["x-request-id"]
+    head = bytes(agent.received[0])
+    assert b"Connection: Upgrade\r\nUpgrade: websocket\r\n" in head
+    assert b"Sec-WebSocket-Key: dGhlIHNhbXBsZQ==\r\n" in head
+    assert b"Authorization" not in head
+
+
+async def test_what_is_said_in_one_breath_with_the_switch_arrives(tmp_path: Path) -> None:
+    hello = bytes(Frame(0x1, b"hello"))
+    async with (
+        raw_agent(switching(echo, early=hello)) as agent,
+        running_gateway(tmp_path, agent.url) as gateway,
+        calling(gateway) as caller,
+    ):
+        await caller.send(message(gateway, fields=ASKS) + b"too early")
+        assert (await caller.head()).status == 101
+        assert await caller.reader.readexactly(len(hello) + 9) == hello + b"too early"
+
+
+# ------------------------------------------------------------------ back-pressure
+
+
+async def settled(figure: Callable[[], int]) -> int:
+    """The figure once it has stopped moving."""
+    before = -1
+    while before != figure():
+        before = figure()
+        for _ in range(20):
+            await beat()
+    return before
+
+
+@pytest.mark.parametrize("early", [b"", b"x" * 3_000_000], ids=["after the switch", "in one breath with it"])
+async def test_a_caller_who_does_not_read_holds_the_agent_back(early: bytes, tmp_path: Path) -> None:
+    written = 0
+
+    async def floods(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal written
+        for _ in range(1000):
+            writer.write(b"x" * 100_000)
+            await writer.drain()
+            written += 100_000
+        writer.write(CLOSE)
+
+    total = len(early) + 100_000_000 + len(CLOSE)
+    async with (
+        raw_agent(switching(floods, early)) as agent,
+        running_gateway(tmp_path, agent.url) as gateway,
+        calling(gateway, window=65536) as caller,
+    ):
+        await upgraded(caller, gateway)
+        held_back_at = await settled(lambda: written)
+        heard = 0
+        while piece := await caller.reader.read(1 << 20):
+            heard += len(piece)
+        (record,) = await gateway.records_when(1)
+    assert held_back_at < 30_000_000
+    assert heard == total == record["bytes_out"]
+    assert record["outcome"] == "delivered"
+
+
+async def test_an_agent_that_does_not_read_holds_the_caller_back(tmp_path: Path) -> None:
+    goes_on = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await goes_on.wait()
+        left = 100_000_000
+        while left:
+            left -= len(await reader.read(left))
+        writer.write(CLOSE)
+
+    async with (
+        raw_agent(switching(slow)) as agent,
+        running_gateway(tmp_path, agent.url) as gateway,
+        calling(gateway) as caller,
+    ):
+        await upgraded(caller, gateway)
+        sending = asyncio.create_task(caller.send(b"x" * 100_000_000))
+        await beat()
+        left = await settled(caller.writer.transport.get_write_buffer_size)
+        goes_on.set()
+        await sending
+        assert await caller.gone() == CLOSE
+    assert left > 70_000_000
+
+
+# ------------------------------------------------------------------ how it ends
+
+
+async def test_an_agent_that_drops_the_connection_has_failed(tmp_path: Path) -> None:
+    async def drops(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(bytes(Frame(0x1, b"hello")))
+
+    async with (
+        raw_agent(switching(drops)) as agent,
+        running_gateway(tmp_path, agent.url) as gateway,
+        calling(gateway) as caller,
+    ):
+        await upgraded(caller, gateway)
+        assert await caller.gone() == bytes(Frame(0x1, b"hello"))
+        (record,) = await gateway.records_when(1)
+        (line,) = await gateway.log_lines(1)
+    assert (record["outcome"], record["quantity"], record["status"]) == ("failed", 0, 101)
+    assert (line["status"], line["code"]) == (101, "upstream_reset")
+
+
+async def test_an_agent_that_resets_the_connection_has_failed(tmp_path: Path) -> None:
+    async def resets(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await beat()
+        reset(writer)
+
+    async with (
+        raw_agent(switching(resets)) as agent,
+        running_gateway(tmp_path, agent.url) as gateway,
+        calling(gateway) as caller,
+    ):
+        await upgraded(caller, gateway)
+        assert await caller.gone() == b""
+        (record,) = await gateway.records_when(1)
+    assert record["outcome"] == "failed"
+
+
+async def test_a_caller_who_drops_the_connection_takes_the_agent_along(tmp_path: Path) -> None:
+    async with raw_agent(switching(says_nothing)) as agent, running_gateway(tmp_path, agent.url) as gateway:
+        async with calling(gateway) as caller:
+            await upgraded(caller, gateway)
+            caller.leave()
+        await asyncio.wait_for(agent.closed.wait(), 5)
+        (record,) = await gateway.records_when(1)
+        (line,) = await gateway.log_lines(1)
+    assert (record["outcome"], record["quantity"], record["status"]) == ("client_closed", 1, 499)
+    assert (line["status"], line["code"]) == (499, "client_closed")
+
+
+async def test_a_caller_who_leaves_after_goodbye_was_served(tmp_path: Path) -> None:
+    async with raw_agent(switching(says_nothing)) as agent, running_gateway(tmp_path, agent.url) as gateway:
+        async with calling(gateway) as caller:
+            await upgraded(caller, gateway)
+            await caller.send(MASKED_CLOSE)
+            while MASKED_CLOSE not in agent.received[0]:
+                await beat()
+        await asyncio.wait_for(agent.closed.wait(), 5)
+        (record,) = await gateway.records_when(1)
+    assert (record["outcome"], record["status"]) == ("delivered", 101)
+
+
+async def test_the_last_bytes_of_the_agent_are_not_lost(tmp_path: Path) -> None:
+    async def says_all_at_once(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(LARGE + CLOSE)
+
+    async with (
+        raw_agent(switching(says_all_at_once)) as agent,
+        running_gateway(tmp_path, agent.url) as gateway,
+        calling(gateway, window=65536) as caller,
+    ):
+        await upgraded(caller, gateway)
+        await agent.closed.wait()
+        assert await caller.gone() == LARGE + CLOSE
+
+
+async def test_the_last_bytes_of_the_caller_are_not_lost(tmp_path: Path) -> None:
+    heard, goes_on = bytearray(), asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await goes_on.wait()
+        while piece := await reader.read(65536):
+            heard.extend(piece)
+
+    async with (
+        raw_agent(switching(slow)) as agent,
+        running_gateway(tmp_path, agent.url) as gateway,
+        calling(gateway) as caller,
+    ):
+        await upgraded(caller, gateway)
+        caller.writer.write(LARGE + MASKED_CLOSE)
+        caller.writer.close()
+        await beat()
+        goes_on.set()
+        await asyncio.wait_for(agent.closed.wait(), 5)
+    assert bytes(heard) == LARGE + MASKED_CLOSE
+
+
+QUIET = 'timeouts = { connect = "1s", first_byte = "5s", idle = "150ms" }'
+
+
+async def test_a_tunnel_in_which_nobody_speaks_is_closed(tmp_path: Path) -> None:
+    async with raw_agent(switching(says_nothing)) as agent:
+        route = ROUTE.format(upstream=agent.url, more=QUIET)
+        async with running_gateway(tmp_path, routes=route) as gateway, calling(gateway) as caller:
+            await upgraded(caller, gateway)
+            assert await caller.gone() == b""
+            await asyncio.wait_for(agent.closed.wait(), 5)
+            (record,) = await gateway.records_when(1)
+    assert (record["outcome"], record["quantity"]) == ("delivered", 1)
+
+
+async def test_a_tunnel_in_which_somebody_speaks_stays_open(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    async with raw_agent(switching(echo)) as agent:
+        route = ROUTE.format(upstream=agent.url, more=QUIET)
+        async with running_gateway(tmp_path, routes=route) as gateway, calling(gateway) as caller:
+            await upgraded(caller, gateway)
+            ends = loop.time() + 0.4
+            while loop.time() < ends:
+                await caller.send(b"x")
+                assert await caller.reader.readexactly(1) == b"x"
+                await beat()
+            assert await caller.gone() == b""
+
+
+async def test_the_total_time_ends_a_tunnel_too(tmp_path: Path) -> None:
+    async with raw_agent(switching(echo)) as agent:
+        route = ROUTE.format(upstream=agent.url, more='timeouts = { total = "100ms" }')
+        async with running_gateway(tmp_path, routes=route) as gateway, calling(gateway) as caller:
+            await upgraded(caller, gateway)
+            assert await caller.gone() == b""
+            (line,) = await gateway.log_lines(1)
+    assert (line["status"], line["code"], line["outcome"]) == (101, "upstream_timeout", "failed")
+
+
+async def test_a_tunnel_without_an_idle_time_is_not_watched(tmp_path: Path) -> None:
+    async with raw_agent(switching(echo)) as agent:
+        route = ROUTE.format(upstream=agent.url, more='timeouts = { idle = "0s" }')
+        async with running_gateway(tmp_path, routes=route) as gateway, calling(gateway) as caller:
+            await upgraded(caller, gateway)
+            await caller.send(b"x")
+            assert await caller.reader.readexactly(1) == b"x"
+
+
+# ------------------------------------------------------------------ when it does not begin
+
+
+@pytest.mark.parametrize("status", [b"400 Bad Request", b"403 Forbidden", b"426 Upgrade Required", b"200 OK"])
+async def test_an_agent_that_does_not_switch_answers_as_usual(status: bytes, tmp_path: Path) -> None:
+    answer = b"HTTP/1.1 " + status + b"\r\nContent-Length: 2\r\n\r\nno"
+    async with (
+        raw_agent(answering(answer)) as agent,
+        running_gateway(tmp_path, agent.url) as gateway,
+        calling(gateway) as caller,
+    ):
+        for _ in range(2):
+            await caller.send(message(gateway, fields=ASKS))
+            heard = await caller.hear()
+            assert (heard.status, heard.body) == (int(status[:3]), b"no")
+        assert [record["outcome"] for record in await gateway.records_when(2)] == ["delivered"] * 2
+    assert len(agent.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "method", "version", "upgrade"),
+    [
+        pytest.param("upgrades = []", "GET", "1.1", "websocket", id="the route allows none"),
+        pytest.param("", "GET", "1.1", "h2c", id="h2c"),
+        pytest.param("", "GET", "1.1", "websocket, h2c", id="one of several"),
+        pytest.param("", "POST", "1.1", "websocket", id="not a GET"),
+        pytest.param("", "GET", "1.0", "websocket", id="HTTP/1.0"),
+    ],
+)
+async def test_an_upgrade_that_is_not_allowed_reaches_no_agent(
+    setting: str, method: str, version: str, upgrade: str, tmp_path: Path
+) -> None:
+    async with raw_agent(switching(echo)) as agent:
+        route = ROUTE.format(upstream=agent.url, more=setting)
+        async with running_gateway(tmp_path, routes=route) as gateway, calling(gateway) as caller:
+            fields = ["Connection: Upgrade", f"Upgrade: {upgrade}"]
+            await caller.send(message(gateway, method, version=version, fields=fields))
+            heard = await caller.hear()
+    assert heard.status == 400
+    assert b'"code":"bad_request"' in heard.body
+    assert not agent.received
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [
+        pytest.param(SWITCHES.replace(b"websocket", b"h2c"), id="to another protocol"),
+        pytest.param(SWITCHES.replace(b"Connection: Upgrade\r\n", b""), id="without Connection"),
+        pytest.param(SWITCHES.replace(b"Upgrade: websocket\r\n", b""), id="without Upgrade"),
+    ],
+)
+async def test_a_switch_that_was_not_asked_for_is_no_answer(switch: bytes, tmp_path: Path) -> None:
+    async with (
+        raw_agent(at_first(saying(switch))) as agent,
+        running_gateway(tmp_path, agent.url) as gateway,
+        calling(gateway) as caller,
+    ):
+        await caller.send(message(gateway, fields=ASKS))
+        heard = await caller.hear()
+        record = await gateway.record_of(heard["x-request-id"])
+        await caller.send(message(gateway))
+        following = await caller.hear()
+    assert heard.status == 502
+    assert b'"code":"upstream_protocol"' in heard.body
+    assert (record["outcome"], record["quantity"]) == ("failed", 0)
+    assert (following.status, following.body) == (200, OK[-2:])

@@ -1,0 +1,80 @@
+"""The way out: in flight, idle, cut."""
+
+import pytest
+
+from gatewayd.drain import Drain
+from gatewayd.errors import UpstreamConnect
+from gatewayd.exchange import Exchange
+from tests.clocks import ManualClock
+from tests.policies.rings import EMAIL, Ring
+
+
+class Transport:
+    aborted = 0
+
+    def abort(self) -> None:
+        self.aborted += 1
+
+    def get_extra_info(self, _name: str) -> None:
+        """It has no socket."""
+
+
+class Request:
+    remote = "192.0.2.1"
+
+    def __init__(self, transport: Transport | None) -> None:
+        self.transport = transport
+
+
+@pytest.fixture
+def ring(clock: ManualClock) -> Ring:
+    return Ring(EMAIL, clock)
+
+
+def begun(ring: Ring, transport: Transport | None = None) -> Exchange:
+    return ring.generations.begin(Request(transport))  # type: ignore[arg-type]
+
+
+def test_a_drain_is_idle_when_the_last_exchange_has_left(ring: Ring) -> None:
+    drain, first, second = Drain(), begun(ring), begun(ring)
+    drain.enter(first)
+    drain.enter(second)
+    drain.begin()
+    drain.leave(first)
+    assert (drain.in_flight, drain.idle.is_set()) == (1, False)
+    drain.leave(second)
+    assert (drain.in_flight, drain.idle.is_set()) == (0, True)
+
+
+def test_a_drain_with_nothing_in_flight_is_idle_at_once() -> None:
+    drain = Drain()
+    assert (drain.began, drain.idle.is_set()) == (False, False)
+    drain.begin()
+    assert (drain.began, drain.idle.is_set()) == (True, True)
+
+
+def test_an_exchange_that_leaves_before_the_drain_says_nothing(ring: Ring) -> None:
+    drain, exchange = Drain(), begun(ring)
+    drain.enter(exchange)
+    drain.leave(exchange)
+    assert not drain.idle.is_set()
+
+
+def test_what_is_cut_ends_by_our_doing(ring: Ring) -> None:
+    drain, transport = Drain(), Transport()
+    waiting, answered, gone = begun(ring, transport), begun(ring, transport), begun(ring)
+    answered.status = 200
+    refused = begun(ring, transport)
+    refused.refused(UpstreamConnect())
+    for exchange in (waiting, answered, gone, refused):
+        drain.enter(exchange)
+    drain.begin()
+    drain.cut()
+    assert transport.aborted == 3
+    assert all(exchange.cut for exchange in (waiting, answered, gone, refused))
+    assert [(each.status, each.code) for each in (waiting, answered, gone, refused)] == [
+        (503, "draining"),
+        (200, ""),
+        (503, "draining"),
+        (502, "upstream_connect"),
+    ]

@@ -1,0 +1,157 @@
+"""The one record of a request: ids, who is calling, and books that close once."""
+
+import asyncio
+import logging
+
+import pytest
+
+from gatewayd import exchange as exchange_module
+from gatewayd.errors import StoreUnavailable, TokenMissing, Unauthenticated, UpstreamConnect
+from gatewayd.exchange import Exchange, new_request_id
+from gatewayd.framing import Head
+from gatewayd.model import Identity
+from tests.clocks import ManualClock
+from tests.policies.rings import EMAIL, Ring
+
+PLANS = "[plans.free]\ndefault = true\n[plans.pro]\n"
+
+
+class Request:
+    remote = "192.0.2.1"
+
+
+@pytest.fixture
+def ring(clock: ManualClock) -> Ring:
+    return Ring(PLANS + EMAIL, clock)
+
+
+@pytest.fixture
+def exchange(ring: Ring) -> Exchange:
+    return ring.generations.begin(Request())  # type: ignore[arg-type]
+
+
+def with_token(exchange: Exchange, token: str) -> Exchange:
+    exchange.head = Head([], {b"authorization": [f"Bearer {token}".encode()]})
+    return exchange
+
+
+def test_request_ids_are_32_hex_digits_and_unique_over_100000() -> None:
+    ids = {new_request_id(1_764_000_000.0) for _ in range(100_000)}
+    assert len(ids) == 100_000
+    assert all(len(each) == 32 and set(each) <= set("0123456789abcdef") for each in list(ids)[:1000])
+
+
+def test_request_ids_sort_by_time() -> None:
+    times = [1.0, 1_763_999_999.999, 1_764_000_000.0, 1_764_000_000.001, 1_764_000_001.0, 2_000_000_000.0, 9e9]
+    ids = [new_request_id(utc) for utc in times]
+    assert ids == sorted(ids)
+
+
+def test_a_fresh_exchange_knows_its_times_and_nothing_else(exchange: Exchange, clock: ManualClock) -> None:
+    assert (exchange.started_at, exchange.started) == (clock.utc(), clock.monotonic())
+    assert exchange.fields == [("X-Request-ID", exchange.request_id)]
+    assert (exchange.status, exchange.code, exchange.route.name, exchange.client) == (0, "", "", "192.0.2.1")
+    assert exchange.proved is None
+    assert exchange.overhead == 0.0
+
+
+def test_the_overhead_is_the_time_before_an_agent_was_called(exchange: Exchange, clock: ManualClock) -> None:
+    clock.advance(0.25)
+    exchange.reached = clock.monotonic()
+    clock.advance(9)
+    assert exchange.overhead == 0.25
+
+
+async def test_who_is_calling_is_verified_once(ring: Ring, exchange: Exchange) -> None:
+    with_token(exchange, ring.token("ann"))
+    assert (await exchange.identity()).user == "ann"
+    assert await exchange.caller() is await exchange.identity()
+    assert exchange.proved is await exchange.identity()
+    assert ring.verifier.asked == 1
+
+
+async def test_a_refused_caller_is_refused_alike_at_every_question(ring: Ring, exchange: Exchange) -> None:
+    with_token(exchange, "a.b.c")
+    refusals = []
+    for _ in range(2):
+        with pytest.raises(Unauthenticated) as caught:
+            await exchange.identity()
+        refusals.append(caught.value)
+    assert refusals[0] is refusals[1]
+    assert await exchange.caller() is None
+    assert exchange.proved is None
+    assert ring.verifier.asked == 1
+
+
+async def test_without_a_token_nobody_is_asked_to_verify_one(ring: Ring, exchange: Exchange) -> None:
+    with pytest.raises(TokenMissing):
+        await exchange.identity()
+    assert ring.verifier.asked == 0
+
+
+async def test_keys_that_cannot_be_had_are_not_taken_for_a_bad_token(ring: Ring, exchange: Exchange) -> None:
+    async def away(token: str) -> Identity:
+        raise StoreUnavailable
+
+    ring.verifier.verify = away  # type: ignore[method-assign]
+    with_token(exchange, ring.token())
+    with pytest.raises(StoreUnavailable):
+        await exchange.caller()
+
+
+async def test_the_plan_does_not_change_under_a_request(ring: Ring, exchange: Exchange) -> None:
+    identity = await with_token(exchange, ring.token()).identity()
+    before = exchange.plan(identity)
+    ring.accounts.plans["ann"] = "pro"
+    assert before is exchange.plan(identity)
+    assert before is ring.settings.plans["free"]
+
+
+async def test_books_close_once_and_at_once(exchange: Exchange) -> None:
+    closed: list[Exchange] = []
+
+    def conclusion(of: Exchange) -> "asyncio.Future[None]":
+        closed.append(of)
+        future = asyncio.get_running_loop().create_future()
+        future.set_result(None)
+        return future
+
+    exchange.on_conclusion(conclusion)
+    closing = exchange.conclude()
+    assert (closing is not None, closed) == (True, [exchange])
+    assert exchange.conclude() is None
+    await exchange.close_books()
+    assert closed == [exchange]
+
+
+async def test_a_slow_ledger_keeps_nobody_for_longer_than_the_bound(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange_module, "SETTLE_WAIT", 0.02)
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    exchange.on_conclusion(lambda _: future)
+    async with asyncio.timeout(1):
+        await exchange.close_books()
+    assert not future.done()
+    future.cancel()
+    await asyncio.sleep(0)
+
+
+def test_an_answer_is_kept_back_two_seconds_at_most() -> None:
+    assert exchange_module.SETTLE_WAIT == 2.0
+
+
+async def test_books_that_could_not_be_closed_are_told_to_the_operator(
+    exchange: Exchange, caplog: pytest.LogCaptureFixture
+) -> None:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.set_exception(StoreUnavailable())
+    exchange.on_conclusion(lambda _: future)
+    with caplog.at_level(logging.ERROR):
+        await exchange.close_books()
+    assert f"the books of request {exchange.request_id} could not be closed" in caplog.text
+
+
+def test_a_refusal_is_noted_with_status_and_code(exchange: Exchange) -> None:
+    exchange.refused(UpstreamConnect())
+    assert (exchange.status, exchange.code) == (502, "upstream_connect")

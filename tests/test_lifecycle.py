@@ -1,0 +1,147 @@
+"""What is in force and what it stands on: opened once, closed in reverse, pinned by each request."""
+
+import asyncio
+import dataclasses
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from pytest_aiohttp.plugin import AiohttpClient
+
+from gatewayd.config.loading import parse
+from gatewayd.config.settings import Settings
+from gatewayd.endpoints import Endpoint
+from gatewayd.errors import StoreError
+from gatewayd.exchange import EXCHANGE
+from gatewayd.lifecycle import build, open_pool, route_table
+from gatewayd.policies.auth import AuthRule
+from gatewayd.policies.quota import UsageRule
+from gatewayd.policies.rate_limit import RateLimitRule
+from gatewayd.proxy.rule import Forwarding
+from tests.clocks import ManualClock
+from tests.gateways import SECRET
+from tests.policies.rings import EMAIL, Ring, until
+from tests.problems import ask
+
+TEXT = """
+[auth]
+secret = {{ env = "SECRET" }}
+[ledger]
+url = "sqlite:{state}/ledger.db"
+[plans.free]
+default = true
+[routes.email]
+prefix = "/api/email"
+upstream = ["http://127.0.0.1:9/a", "http://127.0.0.1:9/b"]
+roles = ["ops"]
+[routes.rag]
+prefix = "/api/rag"
+upstream = "http://127.0.0.1:9/a"
+"""
+
+
+def settings_in(state: Path) -> Settings:
+    return parse(TEXT.format(state=state), "test.toml", {"SECRET": SECRET}).settings
+
+
+async def test_a_generation_is_built_from_settings_on_what_is_open(tmp_path: Path, clock: ManualClock) -> None:
+    settings = settings_in(tmp_path)
+    async with AsyncExitStack() as stack:
+        pool = await open_pool(settings, clock, stack)
+        generation = build(7, settings, pool, clock)
+        assert (generation.number, generation.default_plan) == (7, settings.plans["free"])
+        assert generation.stores.accounts.loaded
+        email = generation.routes.match("/api/email/x")
+        rules = {RateLimitRule, UsageRule, AuthRule, Forwarding}
+        assert (email.name, set(email.rules)) == ("email", rules)
+        assert email.rule(AuthRule) == AuthRule(public=False, roles=frozenset({"ops"}))
+        assert set(generation.routes.unknown.rules) == {RateLimitRule, AuthRule}
+        assert set(generation.routes.match("/health").rules) == {Endpoint, AuthRule}
+
+
+async def test_an_address_has_one_pool_whichever_routes_and_generations_use_it(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    settings = settings_in(tmp_path)
+    async with AsyncExitStack() as stack:
+        pool = await open_pool(settings, clock, stack)
+        tables = [route_table(settings, pool), route_table(settings, pool)]
+        used = [
+            upstream
+            for table in tables
+            for route in table.routes
+            if (rule := route.rule(Forwarding)) is not None
+            for upstream in rule.balance.upstreams
+        ]
+        assert (len(used), len({id(upstream) for upstream in used}), len(pool.upstreams)) == (6, 2, 2)
+
+
+async def test_what_was_opened_is_closed_at_the_end(tmp_path: Path, clock: ManualClock) -> None:
+    async with AsyncExitStack() as stack:
+        session = (await open_pool(settings_in(tmp_path), clock, stack)).session
+        was_open = not session.closed
+    assert (was_open, session.closed) == (True, True)
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "account plans"]
+
+
+async def test_a_ledger_that_cannot_be_opened_stops_the_start_and_leaves_nothing_open(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    (tmp_path / "ledger.db").mkdir()
+    with pytest.raises(StoreError, match="ledger"):
+        async with AsyncExitStack() as stack:
+            await open_pool(settings_in(tmp_path), clock, stack)
+
+
+async def test_a_request_keeps_the_generation_that_it_began_with(
+    aiohttp_client: AiohttpClient, clock: ManualClock
+) -> None:
+    ring = Ring(EMAIL, clock)
+    begun, swapped = asyncio.Event(), asyncio.Event()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        begun.set()
+        await swapped.wait()
+        return web.json_response([request[EXCHANGE].generation.number, dict(ring.generations.running)])
+
+    ring.handler = handle
+    client = await aiohttp_client(ring.app)
+    first = asyncio.create_task(ask(client, "/api/email/x"))
+    await until(begun)
+    ring.generations.current = dataclasses.replace(ring.generation, number=2)
+    begun.clear()
+    second = asyncio.create_task(ask(client, "/api/email/x"))
+    await until(begun)
+    assert (ring.generations.running, ring.drain.in_flight) == ({1: 1, 2: 1}, 2)
+    swapped.set()
+    assert [(await first).json[0], (await second).json[0]] == [1, 2]  # type: ignore[index]
+    assert (ring.generations.running, ring.drain.in_flight) == ({}, 0)
+
+
+@pytest.mark.parametrize("error", [RuntimeError(), web.HTTPNotFound(), asyncio.CancelledError()], ids=repr)
+async def test_requests_that_fail_are_not_counted_for_ever(clock: ManualClock, error: BaseException) -> None:
+    ring = Ring(EMAIL, clock)
+
+    async def failing(_: web.Request) -> web.StreamResponse:
+        assert (dict(ring.generations.running), ring.drain.in_flight) == ({1: 1}, 1)
+        raise error
+
+    with pytest.raises(type(error)):
+        await ring.generations.pinning()(Fields(), failing)  # type: ignore[arg-type]
+    assert (dict(ring.generations.running), ring.drain.in_flight) == ({}, 0)
+
+
+class Fields(dict[object, object]):
+    """As much of a request as pinning looks at."""
+
+    remote = "192.0.2.1"
+
+
+@pytest.mark.parametrize(("remote", "client"), [("192.0.2.1", "192.0.2.1"), ("", "unix"), (None, "unix")])
+def test_a_caller_without_an_address_came_over_a_unix_socket(
+    clock: ManualClock, remote: str | None, client: str
+) -> None:
+    request = Fields()
+    request.remote = remote  # type: ignore[assignment]
+    assert Ring(EMAIL, clock).generations.begin(request).client == client  # type: ignore[arg-type]
