@@ -11,8 +11,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from gatewayd.config.settings import Secret
-from gatewayd.identity.base import bearer_token
 from gatewayd.errors import TokenInvalid
+from gatewayd.identity.base import bearer_token
 from gatewayd.metrics import Metrics
 
 Status = Callable[[], Awaitable[Mapping[str, Any]]]

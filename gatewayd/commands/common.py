@@ -9,11 +9,14 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import click
 
+from gatewayd.config import loading
 from gatewayd.config.loading import Loaded, load
+from gatewayd.config.report import Report
 from gatewayd.config.settings import Settings
 from gatewayd.config.shape import Invalid
 from gatewayd.config.values import duration
 from gatewayd.errors import ConfigError, Problem
+from gatewayd.stores.open import judge_addresses
 
 try:
     import uvloop
@@ -49,10 +52,28 @@ class Duration(click.ParamType[float]):
             self.fail(f"{value!r} {error.message} ({error.hint or 'it must be shorter'})", param, ctx)
 
 
+def judged(path: Path) -> Loaded:
+    """The configuration, with a warning for each key that this version cannot start with yet. Raises ConfigError."""
+    return load(path, os.environ, judges=(_stores, _keys))
+
+
+def _stores(settings: Settings, report: Report) -> None:
+    addresses = settings.counters.url.reveal(), settings.ledger.url.reveal()
+    for key, fault in judge_addresses(*addresses).items():
+        report.warning(tuple(key.split(".")), f"{fault}: start will refuse it")
+
+
+def _keys(settings: Settings, report: Report) -> None:
+    """Keys that are fetched need what this version does not have."""
+    path = ("auth", "jwks_url")
+    if settings.auth.jwks_url and report.sound(path) and not (settings.auth.secret or settings.auth.public_key):
+        report.warning(path, "keys are not fetched by this version yet: start will refuse it", "add a public_key")
+
+
 def load_config(path: Path) -> Loaded:
     """The configuration with its warnings on stderr; ends the command with every problem if it is refused."""
     try:
-        loaded = load(path, os.environ)
+        loaded = judged(path)
     except ConfigError as error:
         refuse(error)
     for warning in loaded.warnings:
@@ -62,6 +83,14 @@ def load_config(path: Path) -> Loaded:
 
 def load_settings(path: Path) -> Settings:
     return load_config(path).settings
+
+
+def load_without_secrets(path: Path) -> Settings:
+    """The settings for commands that need no secret, in a shell that may not know them."""
+    try:
+        return loading.load_without_secrets(path, os.environ)
+    except ConfigError as error:
+        refuse(error)
 
 
 def refuse(error: ConfigError) -> NoReturn:

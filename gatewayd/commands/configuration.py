@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 import orjson
 
-from gatewayd.commands.common import config_option, counted, fail, refuse
-from gatewayd.config.loading import load
+from gatewayd.commands.common import config_option, counted, fail, judged, refuse
 from gatewayd.config.report import problems_as_json
 from gatewayd.config.starter import from_environment, starter
 from gatewayd.errors import ConfigError, Problem
@@ -22,7 +21,7 @@ def check(config: Path, form: str) -> None:
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     try:
-        warnings = load(config, os.environ).warnings
+        warnings = judged(config).warnings
     except ConfigError as error:
         problems = error.problems
     if form == "json":

@@ -56,7 +56,7 @@ async def _show(config: Path | None, free_ports: bool, environ: Mapping[str, str
     async with running_agents(dict.fromkeys((agent.name for agent in AGENTS), 0) if free_ports else None) as upstreams:
         settings = load(config, environ).settings if config is not None else _before(upstreams, environ)
         if free_ports:
-            settings = replace(settings, server=replace(settings.server, listen=(_ANY_PORT,)))
+            settings = _anywhere(settings)
         for name, url in upstreams.items():
             click.echo(f"agent {name:<8} {url}")
         daemon = Daemon(settings, SystemClock(), environ)
@@ -67,6 +67,11 @@ def _before(upstreams: Mapping[str, str], environ: Mapping[str, str]) -> Setting
     """The starter configuration, in front of the agents where they are."""
     bases = {agent.variable: upstreams[agent.name].removesuffix(agent.mount) for agent in AGENTS}
     return parse(from_environment(bases), "demo.toml", environ).settings
+
+
+def _anywhere(settings: Settings) -> Settings:
+    server, admin = replace(settings.server, listen=(_ANY_PORT,)), replace(settings.admin, listen=_ANY_PORT)
+    return replace(settings, server=server, admin=admin)
 
 
 def _introduce(settings: Settings, daemon: Daemon, scraper: int | None, *, nohup: bool) -> Callable[[str], None]:

@@ -10,7 +10,7 @@ import click
 import orjson
 
 from gatewayd.clock import SystemClock
-from gatewayd.commands.common import config_option, fail, load_settings, run
+from gatewayd.commands.common import config_option, fail, load_settings, load_without_secrets, run
 from gatewayd.config.settings import Settings
 from gatewayd.errors import StartError, StoreError
 from gatewayd.process.control import NotRunning, ask
@@ -53,7 +53,7 @@ def log_to_stderr() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the daemon's whole answer.")
 def status(config: Path, as_json: bool) -> None:
     """Ask the running daemon how it is."""
-    answer = _ask(load_settings(config), "status")
+    answer = _ask(load_without_secrets(config), "status")
     if as_json:
         click.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2))
         return
@@ -68,7 +68,7 @@ def status(config: Path, as_json: bool) -> None:
 @config_option
 def stop(config: Path) -> None:
     """Ask the running daemon to drain, and wait until it is gone."""
-    settings = load_settings(config)
+    settings = load_without_secrets(config)
     patience = settings.server.drain_timeout + _STOP_MARGIN
     answer = _ask(settings, "stop", until_gone=True, patience=patience)
     click.echo(f"stopped pid {answer['pid']}, which had {answer['in_flight']} requests in flight")

@@ -15,9 +15,15 @@ class Converter:
     """One pass over one document. A value with a problem becomes its default, so that the rest is judged too."""
 
     def __init__(
-        self, report: Report, environ: Mapping[str, str], from_environment: frozenset[KeyPath]
+        self,
+        report: Report,
+        environ: Mapping[str, str],
+        from_environment: frozenset[KeyPath],
+        *,
+        secrets_needed: bool = True,
     ) -> None:
         self._report = report
+        self._secrets_needed = secrets_needed
         self._environ = environ
         self._from_environment = from_environment
 
@@ -105,10 +111,10 @@ class Converter:
     def _secret(self, kind: SecretFrom, raw: object, path: KeyPath) -> Secret | None:
         try:
             secret = resolve(raw, self._environ)
-        except Missing:
-            if kind.optional:
-                return None
-            raise
+        except Invalid as error:
+            if self._secrets_needed and not (kind.optional and isinstance(error, Missing)):
+                raise
+            return None if kind.optional else Secret("", "nowhere: it was not asked for")
         kind.check(secret.reveal())
         if isinstance(raw, str) and not kind.plain and path not in self._from_environment:
             self._report.warning(

@@ -21,13 +21,15 @@ class Balance:
 
         Raises what the last one raised: UpstreamConnect or UpstreamTimeout. Nothing was sent to any.
         """
-        count = len(self.upstreams)
-        first, self._turn = self._turn, (self._turn + 1) % count
-        for step in range(count):
-            upstream = self.upstreams[(first + step) % count]
+        *others, last = self._in_turn()
+        for upstream in others:
             try:
                 return upstream, await upstream.connect(timeout)
             except (UpstreamConnect, UpstreamTimeout):
-                if step == count - 1:
-                    raise
-        raise AssertionError("a route has at least one upstream")
+                continue
+        return last, await last.connect(timeout)
+
+    def _in_turn(self) -> tuple[Upstream, ...]:
+        first = self._turn
+        self._turn = (first + 1) % len(self.upstreams)
+        return self.upstreams[first:] + self.upstreams[:first]

@@ -59,6 +59,17 @@ def open_reader(url: str) -> AbstractContextManager[LedgerReader]:
     return opener(rest)
 
 
+def judge_addresses(counters: str, ledger: str) -> dict[str, str]:
+    """What is wrong with the stores' addresses, by their configuration key; opens nothing."""
+    faults = {}
+    for key, url, table in (("counters.url", counters, COUNTERS), ("ledger.url", ledger, LEDGERS)):
+        try:
+            _choose(key, url, table)
+        except StoreError as error:
+            faults[key] = str(error).removeprefix(f"{key}: ")
+    return faults
+
+
 def _choose(key: str, url: str, table: Mapping[str, Opener]) -> tuple[Opener, str]:
     """Never quotes what follows the scheme, which may hold a password."""
     scheme, colon, rest = url.partition(":")

@@ -9,6 +9,7 @@ import pytest
 from gatewayd.admin.views import RouteRow, verdict
 from tests.agents import answering, raw_agent
 from tests.gateways import running_gateway
+from tests.problems import ask
 
 BROKEN = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
 TOKEN = "a-token-for-operators-only"
@@ -19,15 +20,15 @@ def serving(**more: Any) -> dict[str, Any]:
 
 
 async def test_page_json_and_metrics_say_the_same(tmp_path: Path) -> None:
-    async with raw_agent(answering(BROKEN)) as agent, running_gateway(tmp_path, agent.url) as gateway:
-        async with aiohttp.ClientSession() as session:
-            for headers in (gateway.bearer(), {}):
-                async with session.get(gateway.url + "/api/email/x", headers=headers) as response:
-                    await response.read()
-            async with session.get(gateway.admin_url + "/api/status") as response:
-                document = await response.json()
-            async with session.get(gateway.admin_url + "/") as response:
-                page = await response.text()
+    async with (
+        raw_agent(answering(BROKEN)) as agent,
+        running_gateway(tmp_path, agent.url) as gateway,
+        aiohttp.ClientSession() as session,
+    ):
+        for headers in (gateway.bearer(), {}):
+            await ask(session, gateway.url + "/api/email/x", headers)
+        document = (await ask(session, gateway.admin_url + "/api/status")).json
+        page = (await ask(session, gateway.admin_url + "/")).body.decode()
     assert document["state"] == "serving"
     assert document["requests"] == [{"route": "email", "total": 2, "refused": 1, "failed": 1}]
     assert "email has failed most, 1 of its 2 requests" in page
@@ -36,12 +37,11 @@ async def test_page_json_and_metrics_say_the_same(tmp_path: Path) -> None:
 
 async def test_a_page_runs_nothing_and_is_framed_by_nobody(tmp_path: Path) -> None:
     async with running_gateway(tmp_path, "http://127.0.0.1:9") as gateway, aiohttp.ClientSession() as session:
-        async with session.get(gateway.admin_url + "/") as response:
-            page = await response.text()
-    assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
-    assert "<script" not in page
-    assert response.headers["Server"] == "gatewayd"
-    assert "No request has ended yet." in page
+        answer = await ask(session, gateway.admin_url + "/")
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert b"<script" not in answer.body
+    assert answer.headers["Server"] == "gatewayd"
+    assert b"No request has ended yet." in answer.body
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ async def test_status_tells_how_the_daemon_is_while_a_stream_runs_and_stop_lets_
             assert await response.content.readany() == b"first"
             status = json.loads((await gatewayd_of(daemon, "status", "--json")).stdout)
             assert status.pop("uptime_seconds") > 0
+            assert status.pop("admin").startswith("http://127.0.0.1:")
             assert status == {
                 "pid": daemon.process.pid,
                 "version": "0.1.0",

@@ -294,6 +294,7 @@ _SAME_BYTES = [
     for target in (
         b"/api/email", b"/api/email/", b"/api/email?a", b"/api/email//", b"/api/email//x", b"/api/email/a%2fb",
         b"/api/email/a%5Cb", b"/api/email/%41%62", b"/api/email/%e4%bd%a0", b"/api/email/%E4", b"/api/email/a;b=c/d",
+        b"/api/email/a%0ab", b"/api/email/%0D%0A",
         b"/api/email/...", b"/api/email/..a", b"/api/email/a..", b"/api/email/.well-known", b"/api/email/a%20b",
         b"/api/email/%252f", b"/api/email/100%25", b"/api/email/100%2525", b"/api/email/http://gw/x",
         b"/api/email/x?../../rag", b"/api/email/x?%zz%00", b"/api/email/x?", b"/api/email/x??",

@@ -15,7 +15,7 @@ from aiohttp.web_protocol import RequestHandler, _ErrInfo
 from gatewayd.edge import connection as module
 from gatewayd.edge.connection import USED, EdgeConnection
 from gatewayd.errors import InternalError, RequestTimeout
-from gatewayd.sent import BrokenOff
+from gatewayd.sent import BrokenOff, Sent
 from tests.agents import Script, answering, raw_agent, read_body, talk
 from tests.certificates import write_certificate
 from tests.edge.hostile import CHUNKED, GET, POST, request
@@ -406,6 +406,19 @@ async def test_a_body_that_breaks_while_its_request_still_waits_is_known_to_be_b
     assert [refusal.status for refusal in running.refused] == [400]
 
 
+async def test_a_body_that_breaks_before_its_request_was_looked_at_is_known_to_be_broken() -> None:
+    async with edge() as running, caller(running.port) as sender:
+        while not running.connections:
+            await sender.pause(0.001)
+        (connection,) = running.connections
+        await sender.pause(0.01)
+        connection.data_received(request(POST, CHUNKED, body=b"1\r\na\r\n"))
+        connection.data_received(b"zz\r\n")
+        await sender.all()
+    assert [body for _, _, body in running.asked] == [None]
+    assert [refusal.status for refusal in running.refused] == [400]
+
+
 async def test_a_body_that_breaks_after_its_answer_ends_the_connection_quietly(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -469,6 +482,25 @@ async def test_a_caller_is_told_that_nothing_behind_its_chunked_body_was_read() 
 
 
 # Upgrades that come to nothing
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one segment", "in two"])
+async def test_what_is_said_in_another_protocol_is_no_head(together: bool) -> None:
+    go = asyncio.Event()
+
+    async def handler(_request: web.BaseRequest) -> web.StreamResponse:
+        await go.wait()
+        return Sent(101, keep_alive=False)
+
+    async with edge(handler, header_timeout=0.1) as running, caller(running.port) as sender:
+        sender.writer.write(request(GET, b"Connection: Upgrade", b"Upgrade: websocket") + b"x" * 5000 * together)
+        await sender.pause(0.02)
+        sender.writer.write(b"x" * 5000)
+        await sender.pause(0.2)
+        assert [each._deaf for each in running.connections] == [False]
+        go.set()
+        await sender.all()
+    assert not running.refused
 
 
 async def test_what_stands_behind_a_declined_upgrade_is_judged_like_everything_else() -> None:

@@ -9,14 +9,14 @@ import pytest
 
 from tests.agents import answering, raw_agent
 from tests.gateways import running_gateway
+from tests.problems import ask
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 async def test_it_is_told_where_it_listens(tmp_path: Path) -> None:
     async with running_gateway(tmp_path, "http://127.0.0.1:9") as gateway, aiohttp.ClientSession() as session:
-        async with session.get(gateway.admin_url + "/api/status") as response:
-            document = await response.json()
+        document = (await ask(session, gateway.admin_url + "/api/status")).json
     assert document["admin"] == gateway.admin_url
     assert document["listening"] == [gateway.url]
 
@@ -28,7 +28,6 @@ async def test_callers_are_served_even_where_operators_cannot_be(
         admin = f'listen = "127.0.0.1:{taken.getsockname()[1]}"\n#'
         async with raw_agent(answering(OK)) as agent, running_gateway(tmp_path, agent.url, admin=admin) as gateway:
             async with aiohttp.ClientSession(headers=gateway.bearer()) as session:
-                async with session.get(gateway.url + "/api/email/x") as response:
-                    assert response.status == 200
+                assert (await ask(session, gateway.url + "/api/email/x")).status == 200
             assert gateway.daemon.admin_url is None
     assert "no page and no metrics: cannot listen on" in caplog.text

@@ -85,6 +85,27 @@ async def test_whoever_waits_for_a_body_is_told_that_it_failed() -> None:
         call.abort()
 
 
+async def test_a_body_may_be_waited_for_without_a_bound() -> None:
+    async with raw_agent(saying(SIZED, b"0123456789")) as agent, upstream_at(agent.port) as upstream:
+        call, _ = await ask(upstream)
+        assert call.body is not None
+        assert await all_of(call.body, idle=0) == (b"0123456789", None)
+        call.abort()
+
+
+async def test_a_pool_that_stops_waiting_for_a_connection_to_close_is_no_news() -> None:
+    async with raw_agent(saying(SIZED)) as agent, upstream_at(agent.port) as upstream:
+        call, _ = await ask(upstream)
+        assert call.body is not None
+        closed = call.protocol.closed
+        assert closed is not None
+        closed.cancel()
+        await beat()
+        with pytest.raises(UpstreamReset):
+            await call.body.read(0)
+        call.abort()
+
+
 async def test_a_body_that_is_all_here_cannot_fail_any_more() -> None:
     async with raw_agent(answering(OK)) as agent, upstream_at(agent.port) as upstream:
         call, _ = await ask(upstream)

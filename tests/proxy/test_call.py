@@ -118,6 +118,15 @@ async def test_a_connection_is_used_again_after_a_whole_answer() -> None:
     assert len(agent.received) == 1
 
 
+async def test_a_connection_that_was_not_used_goes_back() -> None:
+    async with raw_agent(answering(OK)) as agent, upstream_at(agent.port) as upstream:
+        call = await upstream.connect(5)
+        call.release()
+        again, _ = await ask(upstream)
+        assert again.protocol is call.protocol
+        again.abort()
+
+
 async def test_a_connection_on_which_the_agent_spoke_unasked_is_not_used_again() -> None:
     async with raw_agent(at_first(saying(OK + OK, then="stay"))) as agent, upstream_at(agent.port) as upstream:
         call, _ = await ask(upstream)
@@ -152,7 +161,7 @@ async def test_each_interim_head_starts_the_clock_anew() -> None:
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         for _ in range(4):
-            await asyncio.wait({asyncio.create_task(reader.read())}, timeout=0.06)
+            await asyncio.wait({asyncio.create_task(reader.read())}, timeout=0.1)
             writer.write(b"HTTP/1.1 102 Processing\r\n\r\n")
         writer.write(OK)
 
@@ -160,7 +169,7 @@ async def test_each_interim_head_starts_the_clock_anew() -> None:
         call = await upstream.connect(5)
         call.expect(bodiless=False)
         call.send(ASK)
-        call.start_clock(0.15)
+        call.start_clock(0.3)
         heads = [await call.answer() for _ in range(5)]
         assert [head.status for head in heads] == [102, 102, 102, 102, 200]
         assert call._clock is None

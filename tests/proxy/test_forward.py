@@ -11,6 +11,7 @@ import pytest
 
 from tests.agents import Script, answering, raw_agent, read_body
 from tests.gateways import RunningGateway, running_gateway
+from tests.proxy.test_misbehaving_agents import backlog_is_full
 from tests.proxy.wire import OK, at_first, beat, call, calling, chunked, message, saying
 
 ROUTE = """
@@ -384,6 +385,25 @@ async def test_what_an_agent_says_unasked_is_nobodys_answer(unasked: bytes, tmp_
     assert len(agent.received) == 2
 
 
+async def test_a_request_is_repeated_once_and_no_more(tmp_path: Path) -> None:
+    both = asyncio.Barrier(2)
+
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await both.wait()
+        writer.write(NOTHING)
+        await reader.readuntil(b"\r\n\r\n")
+
+    async with raw_agent(once) as agent, running_gateway(tmp_path, agent.url) as gateway:
+        answers = await asyncio.gather(call(gateway), call(gateway))
+        assert [heard.status for heard in answers] == [204, 204]
+        heard = await call(gateway)
+        record = await gateway.record_of(heard["x-request-id"])
+    assert heard.status == 502
+    assert b'"code":"upstream_reset"' in heard.body
+    assert (record["outcome"], len(agent.received)) == ("failed", 2)
+
+
 async def test_an_answer_that_was_cut_off_is_not_taken_for_a_stale_connection(tmp_path: Path) -> None:
     async def first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -449,6 +469,19 @@ async def test_a_caller_who_leaves_in_the_middle_of_his_body_takes_the_agent_alo
         await asyncio.wait_for(agent.closed.wait(), 5)
         (record,) = await gateway.records_when(1)
     assert (record["outcome"], record["status"], record["bytes_in"]) == ("client_closed", 499, 4)
+
+
+async def test_a_caller_who_leaves_before_an_agent_was_reached_leaves_no_row(tmp_path: Path) -> None:
+    async with backlog_is_full() as nowhere, running_gateway(tmp_path, nowhere) as gateway:
+        async with calling(gateway) as caller:
+            await caller.send(message(gateway))
+            while not gateway.balances():
+                await beat()
+        (line,) = await gateway.log_lines(1)
+        while gateway.balances()[0]["held"]:
+            await beat()
+        assert gateway.records() == []
+    assert (line["status"], line["code"], line["outcome"]) == (499, "client_closed", None)
 
 
 TIGHT = 'timeouts = { connect = "2s", first_byte = "10s", idle = "10s", total = "150ms" }'

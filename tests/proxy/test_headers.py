@@ -106,5 +106,14 @@ async def test_the_plan_that_is_in_force_is_told(tmp_path: Path) -> None:
     assert [named(received, "x-user-plan") for received in _requests(agent.received)] == [["gold"], ["free"]]
 
 
+async def test_a_caller_without_a_plan_is_forwarded_without_one(tmp_path: Path) -> None:
+    async with raw_agent(answering(OK)) as agent:
+        route = f'[routes.email]\nprefix = "/api/email"\nupstream = "{agent.url}"\npublic = true\n'
+        async with running_gateway(tmp_path, routes=route, general="") as gateway:
+            assert (await call(gateway)).status == 200
+    assert named(agent.received[0], "x-user-id") == ["ann"]
+    assert not named(agent.received[0], "x-user-plan")
+
+
 def _requests(received: list[bytearray]) -> list[bytes]:
     return [part + b"\r\n\r\n" for each in received for part in bytes(each).split(b"\r\n\r\n") if part]

@@ -17,7 +17,10 @@ ROUTES = """
 [routes.email]
 prefix = "/api/email"
 upstream = "{upstream}"
-timeouts = {{ connect = "150ms", first_byte = "150ms", idle = "150ms", total = "0s" }}
+[routes.hasty]
+prefix = "/api/hasty"
+upstream = "{upstream}"
+timeouts = {{ connect = "150ms", first_byte = "150ms", idle = "150ms" }}
 [routes.well]
 prefix = "/api/well"
 upstream = "{well}"
@@ -53,6 +56,11 @@ class Case:
     version: str = "1.1"
     upload: bytes = b""
 
+    @property
+    def path(self) -> str:
+        """Only who is to time out is given little time."""
+        return "/api/hasty/x" if self.code == "upstream_timeout" else "/api/email/x"
+
 
 def reset_502(agent: Script, **more: str) -> Case:
     return Case(agent, 502, "upstream_reset", **more)  # type: ignore[arg-type]
@@ -80,17 +88,24 @@ async def hangs_up(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter)
     """Accepts and closes."""
 
 
-async def never_reads(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def read_again_later(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Stop reading until everybody must have given up, then see the connection end."""
+    transport = writer.transport
+    transport.pause_reading()  # type: ignore[attr-defined]
+    asyncio.get_running_loop().call_later(0.5, transport.resume_reading)  # type: ignore[attr-defined]
+    while await reader.read(65536):
+        pass
+
+
+async def takes_no_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.readuntil(b"\r\n\r\n")
-    writer.transport.pause_reading()  # type: ignore[attr-defined]
-    await asyncio.get_running_loop().create_future()
+    await read_again_later(reader, writer)
 
 
 async def answers_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
-    while await reader.read(65536):
-        pass
+    await read_again_later(reader, writer)
 
 
 CASES = {
@@ -181,9 +196,9 @@ CASES = {
     "stalls in a chunked body": broken(CHUNKED, b"2\r\nok\r\n", then="stay", code="upstream_timeout"),
     "stalls in a close-delimited body": broken(ENDLESS, b"ok", then="stay", code="upstream_timeout"),
     "stalls, to HTTP/1.0": broken(CHUNKED, b"2\r\nok\r\n", then="stay", code="upstream_timeout", version="1.0"),
-    "takes no more of the body": Case(never_reads, 504, "upstream_timeout", method="POST", upload=b"x" * 20_000_000),
+    "takes no more of the body": Case(takes_no_body, 504, "upstream_timeout", method="POST", upload=b"x" * 20_000_000),
     "answers before the body has come": Case(
-        answers_early, 413, outcome="delivered", quantity=1, body=b"no", method="POST", upload=b"x" * 2_000_000
+        answers_early, 413, outcome="delivered", quantity=1, body=b"no", method="POST", upload=b"x" * 20_000_000
     ),
     # nothing is wrong with it, or nothing that hurts
     "empty lines before the head": passed(b"\r\n\r\n" + OK),
@@ -223,7 +238,7 @@ async def gateway_before(tmp_path: Path, upstream: str) -> AsyncIterator[Running
 async def one_and_the_next(gateway: RunningGateway, case: Case) -> tuple[Heard, Heard]:
     """Make the case's request, then an ordinary one, on the same connection if that is still good."""
     async with calling(gateway) as caller:
-        data = message(gateway, case.method, body=case.upload, version=case.version)
+        data = message(gateway, case.method, case.path, body=case.upload, version=case.version)
         sending = asyncio.create_task(caller.send(data))
         heard = await caller.hear(case.method)
         sending.cancel()
@@ -308,7 +323,7 @@ async def test_a_call_that_reached_no_agent_leaves_no_record(
 ) -> None:
     async with nowhere() as upstream, gateway_before(tmp_path, upstream) as gateway:  # type: ignore[operator]
         async with calling(gateway) as caller:
-            await caller.send(message(gateway, "POST", body=b"hello"))
+            await caller.send(message(gateway, "POST", "/api/hasty/x", body=b"hello"))
             heard = await caller.hear()
             await caller.send(message(gateway, path="/api/well/x"))
             following = await caller.hear()

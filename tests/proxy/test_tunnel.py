@@ -4,13 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.test_utils import TestServer, make_mocked_request
 
+from gatewayd.errors import ClientClosed
+from gatewayd.proxy.answer import AnswerHead
+from gatewayd.proxy.tunnel import Direction, Tunnel
 from tests.agents import Script, answering, raw_agent
 from tests.gateways import RunningGateway, running_gateway
 from tests.proxy.test_websocket import Frame
@@ -27,6 +32,9 @@ SWITCHES = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade:
 CLOSE = bytes(Frame(0x8, (1000).to_bytes(2, "big")))
 MASKED_CLOSE = bytes(Frame(0x8, (1000).to_bytes(2, "big"), masked=True))
 LARGE = bytes(range(256)) * 4 * 3000
+BLOCK = bytes(Frame(0x2, bytes(999_990)))  # a million bytes
+BLOCKS = 80  # far more than the buffers of two loopback connections (some MB each, as Linux tunes them) can hold
+AT_MOST = 30_000_000
 
 
 def switching(then: Script, early: bytes = b"") -> Script:
@@ -218,19 +226,19 @@ async def settled(figure: Callable[[], int]) -> int:
     return before
 
 
-@pytest.mark.parametrize("early", [b"", b"x" * 3_000_000], ids=["after the switch", "in one breath with it"])
+@pytest.mark.parametrize("early", [b"", BLOCK * 3], ids=["after the switch", "in one breath with it"])
 async def test_a_caller_who_does_not_read_holds_the_agent_back(early: bytes, tmp_path: Path) -> None:
     written = 0
 
     async def floods(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal written
-        for _ in range(1000):
-            writer.write(b"x" * 100_000)
+        for _ in range(BLOCKS):
+            writer.write(BLOCK)
             await writer.drain()
-            written += 100_000
+            written += len(BLOCK)
         writer.write(CLOSE)
 
-    total = len(early) + 100_000_000 + len(CLOSE)
+    total = len(early) + BLOCKS * len(BLOCK) + len(CLOSE)
     async with (
         raw_agent(switching(floods, early)) as agent,
         running_gateway(tmp_path, agent.url) as gateway,
@@ -242,7 +250,7 @@ async def test_a_caller_who_does_not_read_holds_the_agent_back(early: bytes, tmp
         while piece := await caller.reader.read(1 << 20):
             heard += len(piece)
         (record,) = await gateway.records_when(1)
-    assert held_back_at < 30_000_000
+    assert held_back_at < AT_MOST
     assert heard == total == record["bytes_out"]
     assert record["outcome"] == "delivered"
 
@@ -252,7 +260,7 @@ async def test_an_agent_that_does_not_read_holds_the_caller_back(tmp_path: Path)
 
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await goes_on.wait()
-        left = 100_000_000
+        left = BLOCKS * len(BLOCK)
         while left:
             left -= len(await reader.read(left))
         writer.write(CLOSE)
@@ -263,13 +271,55 @@ async def test_an_agent_that_does_not_read_holds_the_caller_back(tmp_path: Path)
         calling(gateway) as caller,
     ):
         await upgraded(caller, gateway)
-        sending = asyncio.create_task(caller.send(b"x" * 100_000_000))
+        sending = asyncio.create_task(caller.send(BLOCK * BLOCKS))
         await beat()
         left = await settled(caller.writer.transport.get_write_buffer_size)
         goes_on.set()
         await sending
         assert await caller.gone() == CLOSE
-    assert left > 70_000_000
+    assert BLOCKS * len(BLOCK) - left < AT_MOST
+
+
+async def test_a_caller_who_leaves_while_he_holds_the_agent_back_ends_it_at_once(tmp_path: Path) -> None:
+    written = 0
+
+    async def floods(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal written
+        while True:
+            writer.write(BLOCK)
+            await writer.drain()
+            written += len(BLOCK)
+
+    async with raw_agent(switching(floods)) as agent, running_gateway(tmp_path, agent.url) as gateway:
+        async with calling(gateway, window=65536) as caller:
+            await upgraded(caller, gateway)
+            await settled(lambda: written)
+            caller.leave()
+        await asyncio.wait_for(agent.closed.wait(), 5)
+        (record,) = await gateway.records_when(1)
+    assert record["outcome"] == "client_closed"
+
+
+async def test_an_agent_that_resets_while_it_holds_the_caller_back_ends_it_at_once(tmp_path: Path) -> None:
+    goes_on = asyncio.Event()
+
+    async def resets(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await goes_on.wait()
+        reset(writer)
+
+    async with (
+        raw_agent(switching(resets)) as agent,
+        running_gateway(tmp_path, agent.url) as gateway,
+        calling(gateway) as caller,
+    ):
+        await upgraded(caller, gateway)
+        caller.writer.write(BLOCK * BLOCKS)
+        await beat()
+        await settled(caller.writer.transport.get_write_buffer_size)
+        goes_on.set()
+        (record,) = await gateway.records_when(1)
+    assert record["outcome"] == "failed"
 
 
 # ------------------------------------------------------------------ how it ends
@@ -385,10 +435,10 @@ async def test_a_tunnel_in_which_nobody_speaks_is_closed(tmp_path: Path) -> None
 async def test_a_tunnel_in_which_somebody_speaks_stays_open(tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     async with raw_agent(switching(echo)) as agent:
-        route = ROUTE.format(upstream=agent.url, more=QUIET)
+        route = ROUTE.format(upstream=agent.url, more=QUIET.replace("150ms", "400ms"))
         async with running_gateway(tmp_path, routes=route) as gateway, calling(gateway) as caller:
             await upgraded(caller, gateway)
-            ends = loop.time() + 0.4
+            ends = loop.time() + 0.6
             while loop.time() < ends:
                 await caller.send(b"x")
                 assert await caller.reader.readexactly(1) == b"x"
@@ -481,3 +531,92 @@ async def test_a_switch_that_was_not_asked_for_is_no_answer(switch: bytes, tmp_p
     assert b'"code":"upstream_protocol"' in heard.body
     assert (record["outcome"], record["quantity"]) == ("failed", 0)
     assert (following.status, following.body) == (200, OK[-2:])
+
+
+# ------------------------------------------------------------------ one direction, alone
+
+
+class Pipe:
+    """A transport that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.written = bytearray()
+        self.paused: list[bool] = []
+        self.closing = False
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def pause_reading(self) -> None:
+        self.paused.append(True)
+
+    def resume_reading(self) -> None:
+        self.paused.append(False)
+
+
+class Side(BaseProtocol):
+    def __init__(self) -> None:
+        super().__init__(asyncio.get_running_loop())
+        self.pipe = Pipe()
+        self.transport = cast("asyncio.Transport", self.pipe)
+
+
+def tunnel_between(source: Side, sink: Side) -> tuple[Tunnel, Direction]:
+    request = make_mocked_request("GET", "/")
+    call = SimpleNamespace(protocol=sink)
+    exchange = SimpleNamespace(bytes_in=0, bytes_out=0, sent=False, fields=[])
+    head = AnswerHead(101, b"Switching Protocols", (), None, chunked=False, has_body=False)
+    tunnel = Tunnel(exchange, request, call, head, b"websocket", 0.0)  # type: ignore[arg-type]
+    return tunnel, Direction(tunnel, source, sink)
+
+
+async def test_a_source_that_is_resumed_by_somebody_else_is_paused_again() -> None:
+    source, sink = Side(), Side()
+    _, direction = tunnel_between(source, sink)
+    sink.pause_writing()
+    direction.feed_data(b"one")
+    direction.feed_data(b"two")  # aiohttp had kept it, and resumed the source to hand it over
+    assert source.pipe.paused == [True, True]
+    await beat()
+    sink.resume_writing()
+    await beat()
+    assert source.pipe.paused == [True, True, False]
+    assert bytes(sink.pipe.written) == b"onetwo"
+
+
+async def test_a_source_that_is_gone_needs_no_pause() -> None:
+    source, sink = Side(), Side()
+    _, direction = tunnel_between(source, sink)
+    sink.pause_writing()
+    source.transport = None
+    direction.feed_data(b"one")
+    await beat()
+    sink.resume_writing()
+    await beat()
+    assert source.pipe.paused == []
+
+
+@pytest.mark.parametrize("why", ["stopped", "closing", "gone"])
+async def test_what_has_nowhere_to_go_is_dropped(why: str) -> None:
+    source, sink = Side(), Side()
+    _, direction = tunnel_between(source, sink)
+    if why == "stopped":
+        direction.stop()
+    elif why == "closing":
+        sink.pipe.closing = True
+    else:
+        sink.transport = None
+    assert direction.feed_data(b"one") == (False, b"")
+    assert (bytes(sink.pipe.written), direction.bytes) == (b"", 0)
+
+
+async def test_a_tunnel_to_a_caller_who_is_gone_does_not_begin() -> None:
+    tunnel, _ = tunnel_between(Side(), Side())
+    tunnel._request._protocol.transport = None
+    with pytest.raises(ClientClosed):
+        await tunnel.run()
+    tunnel.finish()
+    tunnel.break_off()

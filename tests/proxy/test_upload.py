@@ -230,6 +230,20 @@ async def test_a_caller_whose_chunks_are_garbled_is_told_so(garbage: bytes, tmp_
     assert (record["outcome"], record["status"]) == ("client_closed", 400)
 
 
+async def test_a_body_that_is_garbled_before_it_is_forwarded_is_refused_alike(tmp_path: Path) -> None:
+    async with (
+        raw_agent(reading()) as agent,
+        running_gateway(tmp_path, routes=route(agent.url)) as gateway,
+        calling(gateway) as caller,
+    ):
+        await caller.send(message(gateway, "POST", fields=CHUNKED))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # its head is read, and waits for the ledger
+        await caller.send(b"zz\r\n")
+        heard = await caller.hear()
+    assert (heard.status, heard.closes) == (400, True)
+
+
 async def test_the_agents_time_begins_when_the_body_has_gone(tmp_path: Path) -> None:
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_body(await reader.readuntil(b"\r\n\r\n"), reader)
@@ -271,6 +285,29 @@ async def test_an_agent_that_hangs_up_on_an_upload_has_reset_it(tmp_path: Path) 
     assert (record["outcome"], record["quantity"]) == ("failed", 0)
 
 
+async def test_an_agent_that_resets_while_it_holds_an_upload_back_is_noticed_at_once(tmp_path: Path) -> None:
+    goes_on = asyncio.Event()
+
+    async def resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await goes_on.wait()
+        reset(writer)
+
+    async with raw_agent(resets) as agent, running_gateway(tmp_path, agent.url) as gateway, calling(gateway) as caller:
+        await caller.send(message(gateway, "POST", fields=["Content-Length: 80000000"]))
+        caller.writer.write(b"x" * 80_000_000)
+        left = -1
+        while not agent.received or left != caller.writer.transport.get_write_buffer_size():
+            left = caller.writer.transport.get_write_buffer_size()
+            for _ in range(20):
+                await beat()
+        goes_on.set()
+        heard = await caller.hear()
+    assert heard.status == 502
+    assert b'"code":"upstream_reset"' in heard.body
+
+
 async def test_a_slow_agent_holds_the_caller_back(tmp_path: Path) -> None:
     goes_on = asyncio.Event()
 
@@ -280,7 +317,7 @@ async def test_a_slow_agent_holds_the_caller_back(tmp_path: Path) -> None:
         await read_body(head, reader)
         writer.write(OK)
 
-    body = b"x" * 100_000_000
+    body = b"x" * 80_000_000
     async with (
         raw_agent(slow) as agent,
         running_gateway(tmp_path, agent.url) as gateway,
