@@ -1,8 +1,11 @@
 """The `gatewayd` command: one line per subcommand."""
 
+from typing import Any
+
 import click
 
 from gatewayd import __version__
+from gatewayd.commands.common import abandon_stdout, fail
 from gatewayd.commands.configuration import check, init
 from gatewayd.commands.demonstration import demo
 from gatewayd.commands.explaining import explain
@@ -11,7 +14,18 @@ from gatewayd.commands.tokens import token
 from gatewayd.commands.usage import usage
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """A result that cannot be written is an error like any other, not a traceback."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            abandon_stdout()
+            fail(f"the result could not be written: {error.strerror}")
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="gatewayd")
 def main() -> None:
     """A gateway for AI agents: exact about money, invisible in time, calm in operation."""

@@ -1,6 +1,7 @@
 """The way out: whether it has begun, and which exchanges are still waited for."""
 
 import asyncio
+from collections.abc import Collection
 from typing import Final
 
 from aiohttp import web
@@ -21,6 +22,11 @@ class Drain:
     @property
     def in_flight(self) -> int:
         return len(self._in_flight)
+
+    @property
+    def exchanges(self) -> Collection[Exchange]:
+        """Those that are waited for."""
+        return self._in_flight
 
     def enter(self, exchange: Exchange) -> None:
         self._in_flight.add(exchange)

@@ -9,7 +9,7 @@ import orjson
 from aiohttp import web
 
 from gatewayd.drain import DRAIN
-from gatewayd.errors import MethodNotAllowed, StoreUnavailable
+from gatewayd.errors import Draining, MethodNotAllowed
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.model import Balance, BillingPeriod
 from gatewayd.policies.auth import AuthRule
@@ -20,7 +20,7 @@ from gatewayd.stores.base import Ledger
 
 READY_PATIENCE: Final = 1.0
 """Seconds in which a ledger must answer to be called ready."""
-_METHODS: Final = ("GET", "HEAD")
+METHODS: Final = ("GET", "HEAD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class Endpoint:
 
     async def serve(self, request: web.Request) -> web.Response:
         """Raises MethodNotAllowed for anything but GET and HEAD."""
-        if request.method not in _METHODS:
-            raise MethodNotAllowed(_METHODS)
+        if request.method not in METHODS:
+            raise MethodNotAllowed(METHODS)
         return await self.handle(request)
 
 
@@ -48,8 +48,16 @@ def reply(exchange: Exchange, document: object, status: int = 200) -> web.Respon
 
 async def health(request: web.Request) -> web.Response:
     """Whether this process serves; 503 while it drains, so that a load balancer looks elsewhere."""
-    draining = request.app[DRAIN].began
-    return reply(request[EXCHANGE], {"status": "draining" if draining else "ok"}, 503 if draining else 200)
+    if not request.app[DRAIN].began:
+        return reply(request[EXCHANGE], {"status": "ok"})
+    return _last(reply(request[EXCHANGE], {"status": "draining"}, 503))
+
+
+def _last(response: web.Response) -> web.Response:
+    """An answer on the way out: ask again elsewhere, on another connection."""
+    response.headers["Retry-After"] = str(Draining.retry_after)
+    response.force_close()
+    return response
 
 
 async def ready(request: web.Request) -> web.Response:
@@ -62,17 +70,18 @@ async def ready(request: web.Request) -> web.Response:
         "accounts": stores.accounts.loaded,
     }
     is_ready = all(checks.values())
-    return reply(exchange, {"ready": is_ready, "checks": checks}, 200 if is_ready else 503)
+    response = reply(exchange, {"ready": is_ready, "checks": checks}, 200 if is_ready else 503)
+    return response if is_ready else _last(response)
 
 
 async def _answers(ledger: Ledger, period: BillingPeriod) -> bool:
     """Whether the ledger does what it is asked: when it refuses a question, it refuses holds too."""
     question = asyncio.ensure_future(ledger.balances("", period.name))
-    await asyncio.wait({question}, timeout=READY_PATIENCE)
-    if not question.done():
+    try:
+        await asyncio.wait({question}, timeout=READY_PATIENCE)
+        return question.done() and question.exception() is None
+    finally:
         question.cancel()
-        return False
-    return not isinstance(question.exception(), StoreUnavailable)
 
 
 async def usage(request: web.Request) -> web.Response:

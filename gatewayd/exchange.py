@@ -40,14 +40,14 @@ class Exchange:
     """What is known of one request and its answer. Times: `_at` are UTC seconds, the others monotonic."""
 
     __slots__ = (
+        "_conclusions",
         "_identity",
-        "_on_conclusion",
         "_plan",
         "_planned",
         "_refused",
         "bytes_in",  # forward: body bytes taken from the caller
         "bytes_out",  # forward: body bytes given to the caller
-        "client",  # admission: the caller's address, behind proxies that are trusted
+        "client",  # pin, then admission: the caller's address, behind proxies that are trusted
         "clock",
         "code",  # whoever answers or breaks off: the refusal's code; empty for an agent's own answer
         "correlation_id",  # admission: a trusted proxy's request id
@@ -65,7 +65,6 @@ class Exchange:
         "request_id",
         "route",  # admission
         "sent",  # forward: the head of an answer went out
-        "span_id",  # admission
         "started",
         "started_at",
         "stated",  # forward: the quantity the agent stated
@@ -74,6 +73,7 @@ class Exchange:
         "trace_flags",  # admission
         "trace_id",  # admission
         "unit",  # quota
+        "void",  # forward: refused half way, so that it leaves no row although an agent was reached
     )
 
     def __init__(self, request: web.BaseRequest, generation: Generation, clock: Clock) -> None:
@@ -84,7 +84,6 @@ class Exchange:
         self.started_at = clock.utc()
         self.request_id = new_request_id(self.started_at)
         self.trace_id = self.request_id
-        self.span_id = ""
         self.trace_flags = "00"
         self.correlation_id = ""
         self.client = ""
@@ -106,11 +105,12 @@ class Exchange:
         self.bytes_out = 0
         self.sent = False
         self.cut = False
+        self.void = False
         self._identity: Identity | None = None
         self._plan: Plan | None = None
         self._planned = False
         self._refused: Unauthenticated | None = None
-        self._on_conclusion: Conclusion | None = None
+        self._conclusions: tuple[Conclusion, ...] = ()
 
     def rule(self, kind: type[R]) -> R | None:
         """The rule of this type that holds for the request's route."""
@@ -161,25 +161,23 @@ class Exchange:
 
     def on_conclusion(self, conclusion: Conclusion) -> None:
         """Let `conclusion` run once, before the last byte of the answer goes out or when the request dies."""
-        self._on_conclusion = conclusion
+        self._conclusions = (conclusion, *self._conclusions)
 
-    def conclude(self) -> Awaitable[None] | None:
+    def conclude(self) -> list[Awaitable[None]]:
         """Close the books of this exchange, once: the work is submitted here, awaiting it is for durability.
 
-        Returns None when there is nothing (more) to close.
+        The last to ask for it comes first, as the ring unwinds. Empty when there is nothing (more) to close.
         """
-        if (conclusion := self._on_conclusion) is None:
-            return None
-        self._on_conclusion = None
-        return conclusion(self)
+        conclusions, self._conclusions = self._conclusions, ()
+        return [conclusion(self) for conclusion in conclusions]
 
     async def close_books(self) -> None:
         """Conclude, and wait until what was submitted is durable, for at most SETTLE_WAIT seconds."""
-        if (closing := self.conclude()) is None:
+        if not (closing := [asyncio.ensure_future(each) for each in self.conclude()]):
             return
-        future = asyncio.ensure_future(closing)
-        future.add_done_callback(self._look)
-        await asyncio.wait({future}, timeout=SETTLE_WAIT)
+        for future in closing:
+            future.add_done_callback(self._look)
+        await asyncio.wait(closing, timeout=SETTLE_WAIT)
 
     def _look(self, future: asyncio.Future[None]) -> None:
         if not future.cancelled() and (error := future.exception()) is not None:

@@ -56,7 +56,7 @@ _UPGRADE: Final = b"websocket"  # the only protocol that a route can allow
 _LINE_OVERHEAD: Final = len("  HTTP/1.1\r\n\r\n")  # what a head has beside its method, its target and its fields
 
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=-]+)(?::[0-9]{0,5})?")
+HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=-]+)(?::[0-9]{0,5})?")
 _TARGET: Final = re.compile(r"[!\"$-\[\]-~]+")  # printable ASCII without space, "#" and backslash
 _PLAIN_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9._~!$&'()*+,=:@-]*)*/?")
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
@@ -155,7 +155,7 @@ def _judge_host(hosts: list[bytes] | None, version: Version) -> None:
         if version == (1, 0):
             return
         raise BadRequest("The Host header is missing.")
-    if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
+    if len(hosts) != 1 or not HOST.fullmatch(hosts[0]):
         raise BadRequest("The Host header must be one valid host.")
 
 

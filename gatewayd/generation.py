@@ -39,9 +39,7 @@ class Generation:
     routes: RouteTable
     verifier: Verifier
     stores: Stores
-    default_plan: Plan | None
 
     def plan_for(self, user: str, claimed: str | None) -> Plan | None:
         """The account's plan, else the claimed one, else the default; None if there is none by that name."""
-        name = self.stores.accounts.plan_of(user) or claimed
-        return self.settings.plans.get(name) if name else self.default_plan
+        return self.settings.plan_for(self.stores.accounts.plan_of(user) or claimed)

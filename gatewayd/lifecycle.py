@@ -73,7 +73,6 @@ def build(number: int, settings: Settings, pool: Pool, clock: Clock) -> Generati
         routes=route_table(settings, pool),
         verifier=TokenVerifier(settings.auth, clock),
         stores=pool.stores,
-        default_plan=next((plan for plan in settings.plans.values() if plan.default), None),
     )
 
 
@@ -95,9 +94,13 @@ class Generations:
 
     def __init__(self, first: Generation, clock: Clock, drain: Drain) -> None:
         self.current = first
-        self.running: Counter[int] = Counter()  # requests by the number of their generation, while there are any
         self._clock = clock
         self._drain = drain
+
+    @property
+    def running(self) -> Counter[int]:
+        """Requests in flight by the number of the generation that they began with."""
+        return Counter(exchange.generation.number for exchange in self._drain.exchanges)
 
     def pinning(self) -> Middleware:
         """The middleware in which a request begins: it gets its Exchange, on the generation of this moment."""
@@ -105,16 +108,12 @@ class Generations:
         @web.middleware
         async def pin(request: web.Request, handler: Handler) -> web.StreamResponse:
             exchange = request[EXCHANGE] = self.begin(request)
-            number = exchange.generation.number
-            self.running[number] += 1
             self._drain.enter(exchange)
             try:
                 return await handler(request)
             finally:
                 self._drain.leave(exchange)
-                self.running[number] -= 1
-                if not self.running[number]:
-                    del self.running[number]
+                del request[EXCHANGE]  # each holds the other; apart, both are freed now and not by the collector
 
         return pin
 

@@ -140,6 +140,33 @@ class Hold:
     def period(self) -> str:
         return BillingPeriod.at(self.started_at).name
 
+    def record(
+        self,
+        *,
+        quantity: int,
+        outcome: Outcome,
+        status: int,
+        ended_at: float,
+        bytes_in: int = 0,
+        bytes_out: int = 0,
+    ) -> "UsageRecord":
+        """What becomes of the hold once the request has ended; a clock that stepped back ends it at its start."""
+        return UsageRecord(
+            id=self.id,
+            user_id=self.user_id,
+            plan=self.plan,
+            agent=self.agent,
+            route=self.route,
+            unit=self.unit,
+            quantity=quantity,
+            outcome=outcome,
+            status=status,
+            started_at=self.started_at,
+            ended_at=max(ended_at, self.started_at),
+            bytes_in=bytes_in,
+            bytes_out=bytes_out,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class UsageRecord:

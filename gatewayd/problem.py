@@ -38,9 +38,14 @@ def answer(exchange: Exchange, refusal: Refusal) -> web.Response:
     response.headers["Server"] = "gatewayd"
     for name, value in (*exchange.fields, *refusal.headers):
         response.headers[name] = value
-    if refusal.closes:
+    if refusal.closes or _leaves_body_open(exchange):
         response.force_close()
     return response
+
+
+def _leaves_body_open(exchange: Exchange) -> bool:
+    """Who waited for 100 Continue may send the body or leave it: what comes next could be either (RFC 9110 10.1.1)."""
+    return exchange.head.expects_continue and not exchange.request.content.is_eof()
 
 
 def _reason(refusal: Refusal) -> str:

@@ -342,7 +342,7 @@ async def test_a_swapped_generation_judges_the_next_request_on_the_same_connecti
             assert (await ask(session, "/api/email/x", gateway.bearer())).status == 200
             plans = {"paid": dataclasses.replace(current(gateway).settings.plans["free"], name="paid", default=False)}
             settings = dataclasses.replace(current(gateway).settings, plans=plans)
-            swap(gateway, number=2, settings=settings, default_plan=None)
+            swap(gateway, number=2, settings=settings)
             assert (await ask(session, "/api/email/x", gateway.bearer())).status == 402
         lines = await gateway.log_lines(2)
     assert [line["generation"] for line in lines] == [1, 2]

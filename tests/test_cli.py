@@ -128,3 +128,14 @@ def test_the_shipped_configurations_pass_the_check() -> None:
     for name in ("gatewayd.toml", "gatewayd.ini"):
         found = command("check", "-c", ROOT / "conf" / name, **secrets)
         assert (found.exit_code, found.stderr) == (0, "")
+
+
+def test_a_result_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    with Path("/dev/full").open("w") as full:
+        found = subprocess.run(
+            [*COMMAND, "check", "-c", str(config)], env=environment(), stdout=full, stderr=-1, text=True, check=False
+        )
+    assert found.returncode == 1
+    assert found.stderr.startswith("gatewayd: the result could not be written: No space left on device")
+    assert "Traceback" not in found.stderr

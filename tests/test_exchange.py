@@ -118,8 +118,8 @@ async def test_books_close_once_and_at_once(exchange: Exchange) -> None:
 
     exchange.on_conclusion(conclusion)
     closing = exchange.conclude()
-    assert (closing is not None, closed) == (True, [exchange])
-    assert exchange.conclude() is None
+    assert (len(closing), closed) == (1, [exchange])
+    assert exchange.conclude() == []
     await exchange.close_books()
     assert closed == [exchange]
 
@@ -155,3 +155,15 @@ async def test_books_that_could_not_be_closed_are_told_to_the_operator(
 def test_a_refusal_is_noted_with_status_and_code(exchange: Exchange) -> None:
     exchange.refused(UpstreamConnect())
     assert (exchange.status, exchange.code) == (502, "upstream_connect")
+
+
+async def test_all_who_asked_are_concluded_and_the_last_comes_first(exchange: Exchange) -> None:
+    order: list[str] = []
+    for name in ("quota", "another"):
+
+        async def conclusion(_: Exchange, name: str = name) -> None:
+            order.append(name)
+
+        exchange.on_conclusion(conclusion)
+    await exchange.close_books()
+    assert order == ["another", "quota"]

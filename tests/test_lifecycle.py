@@ -50,7 +50,7 @@ async def test_a_generation_is_built_from_settings_on_what_is_open(tmp_path: Pat
     async with AsyncExitStack() as stack:
         pool = await open_pool(settings, clock, stack)
         generation = build(7, settings, pool, clock)
-        assert (generation.number, generation.default_plan) == (7, settings.plans["free"])
+        assert (generation.number, generation.plan_for("nobody", None)) == (7, settings.plans["free"])
         assert generation.stores.accounts.loaded
         email = generation.routes.match("/api/email/x")
         rules = {RateLimitRule, UsageRule, AuthRule, Forwarding}

@@ -11,14 +11,15 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from gatewayd.config.settings import Secret
-from gatewayd.errors import TokenInvalid
+from gatewayd.errors import Refusal, TokenInvalid
 from gatewayd.identity.base import bearer_token
+from gatewayd.keys import secret_bytes
 from gatewayd.metrics import Metrics
 
 Status = Callable[[], Awaitable[Mapping[str, Any]]]
 
 # The page has its style in itself and runs no script.
-_SECURITY: Final = {
+SECURITY: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -93,10 +94,14 @@ def guarded_by(token: Secret | None) -> Middleware:
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if token is not None and not _proves(request, token):
-            raise web.HTTPUnauthorized(headers={**_SECURITY, "WWW-Authenticate": 'Bearer realm="gatewayd admin"'})
-        response = await handler(request)
-        response.headers.update(_SECURITY)
+        try:
+            if token is not None and not _proves(request, token):
+                raise web.HTTPUnauthorized(headers={"WWW-Authenticate": 'Bearer realm="gatewayd admin"'})
+            response = await handler(request)
+        except web.HTTPException as refusal:
+            refusal.headers.update(SECURITY)
+            raise
+        response.headers.update(SECURITY)
         return response
 
     return guard
@@ -107,7 +112,12 @@ def _proves(request: web.Request, token: Secret) -> bool:
         sent = bearer_token(request.headers.getall("Authorization", ()))
     except TokenInvalid:
         return False
-    return sent is not None and hmac.compare_digest(sent.encode(), token.reveal().encode())
+    return sent is not None and hmac.compare_digest(sent.encode(), secret_bytes(token.reveal()))
+
+
+def malformed(_request: web.BaseRequest, refusal: Refusal) -> web.StreamResponse:
+    """The answer to what was not HTTP: it says so, and quotes nothing."""
+    return web.Response(status=refusal.status, text=refusal.title, headers=SECURITY)
 
 
 def make_admin_app(views: AdminViews, token: Secret | None) -> web.Application:

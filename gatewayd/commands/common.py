@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -16,6 +16,7 @@ from gatewayd.config.settings import Settings
 from gatewayd.config.shape import Invalid
 from gatewayd.config.values import duration
 from gatewayd.errors import ConfigError, Problem
+from gatewayd.keys import needs_secret
 from gatewayd.stores.open import judge_addresses
 
 try:
@@ -54,20 +55,27 @@ class Duration(click.ParamType[float]):
 
 def judged(path: Path) -> Loaded:
     """The configuration, with a warning for each key that this version cannot start with yet. Raises ConfigError."""
-    return load(path, os.environ, judges=(_stores, _keys))
+    return load(path, os.environ, judges=(_stores, _keys, _workers))
 
 
 def _stores(settings: Settings, report: Report) -> None:
     addresses = settings.counters.url.reveal(), settings.ledger.url.reveal()
     for key, fault in judge_addresses(*addresses).items():
-        report.warning(tuple(key.split(".")), f"{fault}: start will refuse it")
+        report.warning(tuple(key.split(".")), f"{fault}; start will refuse it")
 
 
 def _keys(settings: Settings, report: Report) -> None:
     """Keys that are fetched need what this version does not have."""
-    path = ("auth", "jwks_url")
-    if settings.auth.jwks_url and report.sound(path) and not (settings.auth.secret or settings.auth.public_key):
-        report.warning(path, "keys are not fetched by this version yet: start will refuse it", "add a public_key")
+    path, auth = ("auth", "jwks_url"), settings.auth
+    published = [name for name in auth.algorithms if not needs_secret(name)]
+    if auth.jwks_url and published and not auth.public_key and report.sound(path):
+        message = f"keys are not fetched by this version yet, and {published[0]} needs one"
+        report.problem(path, message, "add public_key = { file = … }")
+
+
+def _workers(settings: Settings, report: Report) -> None:
+    if settings.server.workers != 1 and report.sound(("server", "workers")):
+        report.warning(("server", "workers"), "this version serves with one process, whatever is asked for")
 
 
 def load_config(path: Path) -> Loaded:
@@ -85,10 +93,10 @@ def load_settings(path: Path) -> Settings:
     return load_config(path).settings
 
 
-def load_without_secrets(path: Path) -> Settings:
-    """The settings for commands that need no secret, in a shell that may not know them."""
+def load_for(needed: Sequence[str], path: Path) -> Settings:
+    """The settings for a command that reads these keys only: it needs no secret, and no other key to be right."""
     try:
-        return loading.load_without_secrets(path, os.environ)
+        return loading.load_for(needed, path, os.environ)
     except ConfigError as error:
         refuse(error)
 
@@ -111,6 +119,11 @@ def fail(message: object, code: int = 1) -> NoReturn:
     """End the command with one line on stderr."""
     click.echo(f"gatewayd: {message}", err=True)
     sys.exit(code)
+
+
+def abandon_stdout() -> None:
+    """Nobody reads it, or it is full: what is still buffered must not fail again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

@@ -63,6 +63,8 @@ def init(config: Path, file: Path | None, from_env: bool) -> None:
     except ConfigError as error:
         refuse(error)
     target = file if file is not None else config
+    if target.suffix in (".ini", ".cfg"):
+        fail(f"a starter is TOML, and {target} would be read as INI: name it {target.with_suffix('.toml')}")
     _write(target, text)
     click.echo(f"wrote {target}; next: gatewayd check -c {target}")
 

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
+from yarl import URL
 
 from gatewayd.clock import Clock, SystemClock
 from gatewayd.commands.common import config_option, fail, load_settings, run
 from gatewayd.config.settings import RouteSettings, Settings
+from gatewayd.endpoints import METHODS as OWN_METHODS
 from gatewayd.endpoints import OWN
 from gatewayd.errors import (
     MethodNotAllowed,
@@ -21,9 +23,10 @@ from gatewayd.errors import (
 )
 from gatewayd.framing import Target, read_target
 from gatewayd.identity.tokens import TokenVerifier
-from gatewayd.model import Balance, BillingPeriod, Identity, Plan
+from gatewayd.model import Balance, BillingPeriod, Identity
 from gatewayd.policies import POLICIES
 from gatewayd.policies.base import Case, Finding, refused
+from gatewayd.proxy.upstream import target_below
 from gatewayd.routing import Route, RouteTable
 from gatewayd.stores.open import open_reader
 
@@ -70,7 +73,7 @@ async def _case(settings: Settings, clock: Clock, method: str, route: Route, tok
     if identity is None:
         return Case(method, route, None, refusal, None)
     accounts, balances = _standing(settings, identity.user, clock)
-    plan = _plan(settings, accounts.get(identity.user) or identity.plan)
+    plan = settings.plan_for(accounts.get(identity.user) or identity.plan)
     return Case(method, route, identity, None, plan, balances)
 
 
@@ -94,12 +97,6 @@ def _standing(settings: Settings, user: str, clock: Clock) -> tuple[Mapping[str,
         return {}, {}
 
 
-def _plan(settings: Settings, name: str | None) -> Plan | None:
-    if name:
-        return settings.plans.get(name)
-    return next((plan for plan in settings.plans.values() if plan.default), None)
-
-
 def _findings(case: Case, settings: Settings) -> Iterator[tuple[str, Finding]]:
     for policy in POLICIES:
         if (finding := policy.explain(case)) is not None:
@@ -109,6 +106,8 @@ def _findings(case: Case, settings: Settings) -> Iterator[tuple[str, Finding]]:
 
 def _router(case: Case, settings: Settings) -> Finding:
     if case.route.own:
+        if case.method not in OWN_METHODS:
+            return refused(MethodNotAllowed(OWN_METHODS), f"allowed are {', '.join(OWN_METHODS)}")
         return Finding("pass", "the gateway answers this itself")
     if not case.route.name:
         return refused(RouteUnknown())
@@ -127,4 +126,4 @@ def _place(route: Route) -> str:
 def _upstreams(route: RouteSettings, target: Target) -> Iterator[str]:
     suffix = target.path[len(route.prefix.rstrip("/")) :]
     for base in route.upstream:
-        yield base.rstrip("/") + suffix + target.query
+        yield f"{URL(base).origin()}{target_below(URL(base), suffix, target.query)}"

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,13 +9,15 @@ import click
 import orjson
 
 from gatewayd.clock import SystemClock
-from gatewayd.commands.common import config_option, fail, load_settings, load_without_secrets, run
+from gatewayd.commands.common import abandon_stdout, config_option, fail, load_for, load_settings, run
 from gatewayd.config.settings import Settings
 from gatewayd.errors import StartError, StoreError
 from gatewayd.process.control import NotRunning, ask
 from gatewayd.process.daemon import Daemon
 
 _STOP_MARGIN: Final = 10.0  # seconds beyond the drain's deadline that a stop may take
+
+_ASKING = ("server.state_dir", "server.drain_timeout")  # all that it takes to ask a daemon
 
 
 @click.command(epilog="Example: gatewayd start -c conf/gatewayd.toml")
@@ -39,8 +40,8 @@ def _announce(ready: str) -> None:
     """A daemon serves, whether anybody reads its ready line or not."""
     try:
         click.echo(ready)
-    except OSError:  # what is still buffered must not fail again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError:
+        abandon_stdout()
 
 
 def log_to_stderr() -> None:
@@ -53,7 +54,7 @@ def log_to_stderr() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the daemon's whole answer.")
 def status(config: Path, as_json: bool) -> None:
     """Ask the running daemon how it is."""
-    answer = _ask(load_without_secrets(config), "status")
+    answer = _ask(load_for(_ASKING, config), "status")
     if as_json:
         click.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2))
         return
@@ -68,7 +69,7 @@ def status(config: Path, as_json: bool) -> None:
 @config_option
 def stop(config: Path) -> None:
     """Ask the running daemon to drain, and wait until it is gone."""
-    settings = load_without_secrets(config)
+    settings = load_for(_ASKING, config)
     patience = settings.server.drain_timeout + _STOP_MARGIN
     answer = _ask(settings, "stop", until_gone=True, patience=patience)
     click.echo(f"stopped pid {answer['pid']}, which had {answer['in_flight']} requests in flight")

@@ -12,7 +12,7 @@ import click
 import orjson
 
 from gatewayd.clock import SystemClock
-from gatewayd.commands.common import config_option, fail, load_without_secrets
+from gatewayd.commands.common import config_option, fail, load_for
 from gatewayd.config.settings import Settings
 from gatewayd.errors import StoreError
 from gatewayd.model import Balance, BillingPeriod, Plan
@@ -50,7 +50,7 @@ def _is_month(text: str) -> bool:
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 def usage(config: Path, user: str | None, period: str | None, form: str) -> None:
     """Show spent, held, limit and the date of renewal per user and unit."""
-    settings = load_without_secrets(config)
+    settings = load_for(("ledger", "plans"), config)
     present = BillingPeriod.at(SystemClock().utc()).name
     try:
         rows = _rows(settings, user, None if period == _EVERY else period or present, present)

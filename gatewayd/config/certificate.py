@@ -19,9 +19,7 @@ def check_tls(settings: Settings, report: Report) -> None:
         if fault:
             report.problem((*path, name), fault, "relative paths are from the working directory")
     if not any(faults.values()) and (mismatch := _unfit(tls)):
-        report.problem(
-            path, mismatch, "both in PEM, the key not encrypted, the certificate's own first in its file"
-        )
+        report.problem(path, mismatch, "both in PEM, the key not encrypted, the certificate's own first in its file")
 
 
 def _unreadable(path: Path) -> str | None:

@@ -27,9 +27,7 @@ def _admin(settings: Settings, report: Report) -> None:
         report.problem(token, message, 'token = { env = "GATEWAYD_ADMIN_TOKEN" }, and set the variable')
     taken = settings.admin.listen in settings.server.listen and settings.admin.listen.port != 0
     if taken and report.sound(listen, ("server", "listen")):
-        report.problem(
-            listen, "is an address of server.listen as well", "callers must not reach the admin pages"
-        )
+        report.problem(listen, "is an address of server.listen as well", "callers must not reach the admin pages")
 
 
 def _plans(settings: Settings, report: Report) -> None:

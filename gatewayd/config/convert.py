@@ -95,9 +95,7 @@ class Converter:
                 self._report.problem((*path, name), error.message, error.hint, at_key=True)
         return self._items(kind.item, given.items(), path)
 
-    def _items(
-        self, kind: Scalar | Table, raw: Iterable[tuple[Any, object]], path: KeyPath
-    ) -> dict[Any, Any]:
+    def _items(self, kind: Scalar | Table, raw: Iterable[tuple[Any, object]], path: KeyPath) -> dict[Any, Any]:
         """What can be read, by its name or index."""
         items: dict[Any, Any] = {}
         for name, value in raw:
@@ -112,14 +110,14 @@ class Converter:
         try:
             secret = resolve(raw, self._environ)
         except Invalid as error:
-            if self._secrets_needed and not (kind.optional and isinstance(error, Missing)):
+            if kind.optional and isinstance(error, Missing):
+                return None
+            if self._secrets_needed or not isinstance(raw, dict):
                 raise
-            return None if kind.optional else Secret("", "nowhere: it was not asked for")
+            return Secret("", "nowhere: it was not asked for")
         kind.check(secret.reveal())
         if isinstance(raw, str) and not kind.plain and path not in self._from_environment:
-            self._report.warning(
-                path, "a secret stands in the file", 'write { env = "NAME" } or { file = "PATH" }'
-            )
+            self._report.warning(path, "a secret stands in the file", 'write { env = "NAME" } or { file = "PATH" }')
         return secret
 
 

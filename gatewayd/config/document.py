@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gatewayd.errors import Problem
+
 KeyPath = tuple[str | int, ...]
 """Where a value stands: table and key names, and the index inside a list."""
 
@@ -53,6 +55,8 @@ class Document:
     values: dict[str, object] = field(repr=False)
     places: Mapping[KeyPath, Span]
     from_environment: frozenset[KeyPath] = frozenset()
+    problems: tuple[Problem, ...] = ()
+    """Faults of the text that do not keep the rest of it from being judged."""
 
     def span(self, path: KeyPath) -> Span:
         """The place of a key, or of the nearest table around it that has one."""

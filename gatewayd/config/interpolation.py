@@ -7,9 +7,7 @@ from dataclasses import replace
 from gatewayd.config.document import Document, KeyPath
 from gatewayd.config.report import Report
 
-_REFERENCE = re.compile(
-    r"(?P<escape>\$\$\{)|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-[^}]*)?\})?"
-)
+_REFERENCE = re.compile(r"(?P<escape>\$\$\{)|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-[^}]*)?\})?")
 
 
 def interpolate(document: Document, environ: Mapping[str, str], report: Report) -> Document:

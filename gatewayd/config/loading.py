@@ -12,7 +12,7 @@ from gatewayd.config.reader import parse_sources, read_sources
 from gatewayd.config.report import Report
 from gatewayd.config.schema import ROOT
 from gatewayd.config.settings import Settings
-from gatewayd.errors import Problem
+from gatewayd.errors import ConfigError, Problem
 
 Judge = Callable[[Settings, Report], None]
 
@@ -34,15 +34,17 @@ def load(path: Path, environ: Mapping[str, str], judges: Sequence[Judge] = ()) -
     return parse_all(read_sources(path), environ, judges)
 
 
-def load_without_secrets(path: Path, environ: Mapping[str, str]) -> Settings:
-    """What commands need that ask a daemon or read its ledger, from shells that may not know its secrets.
+def load_for(needed: Sequence[str], path: Path, environ: Mapping[str, str]) -> Settings:
+    """For commands that read some keys only, and must work while others are broken or their secrets unknown.
 
-    Secrets that cannot be had are empty, and nothing that must agree with them is checked. Raises ConfigError.
+    `needed` names keys or tables. Raises ConfigError with the problems of these alone; what else is wrong has its
+    default, a secret that cannot be had is empty.
     """
     document, report = _interpolated(read_sources(path), environ)
     converter = Converter(report, environ, document.from_environment, secrets_needed=False)
     settings: Settings = converter.table(ROOT, document.values, ())
-    report.raise_problems()
+    if told := [problem for problem in report.problems if problem.key.startswith(tuple(needed))]:
+        raise ConfigError(told)
     return settings
 
 

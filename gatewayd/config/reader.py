@@ -50,7 +50,8 @@ def parse_sources(sources: Sequence[Source]) -> Document:
     for document in documents:
         values = _merged(values, document.values)
         places |= document.places
-    return Document(tuple(source.file for source in sources), values, places)
+    told = tuple(problem for document in documents for problem in document.problems)
+    return Document(tuple(source.file for source in sources), values, places, problems=told)
 
 
 def _overlays(path: Path) -> Iterator[Path]:
@@ -92,6 +93,4 @@ def _merged(base: dict[str, object], over: dict[str, object]) -> dict[str, objec
 
 def _is_secret_source(table: dict[str, object]) -> bool:
     """`{ file = … }` over `{ env = … }` names another source; both together would name none."""
-    return len(table) == 1 and all(
-        key in _SECRET_SOURCES and isinstance(value, str) for key, value in table.items()
-    )
+    return len(table) == 1 and all(key in _SECRET_SOURCES and isinstance(value, str) for key, value in table.items())

@@ -34,7 +34,7 @@ class Report:
 
     def __init__(self, document: Document) -> None:
         self._document = document
-        self._problems: list[Problem] = []
+        self._problems: list[Problem] = list(document.problems)
         self._warnings: list[Problem] = []
         self._failed: set[KeyPath] = set()
 

@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 from gatewayd.config.document import Document, KeyPath, Place, Source, Span, Text
 from gatewayd.config.report import key_name, suggestion
 from gatewayd.config.tomlfile import SYNTAX
-from gatewayd.errors import ConfigError, Problem
+from gatewayd.errors import Problem
 
 NAMED: Final = {"route": "routes", "plan": "plans"}
 """Sections that come with a name, and the tables they stand for."""
@@ -17,16 +17,14 @@ _DEEPEST = 8
 
 
 def parse_ini(source: Source) -> Document:
-    """Values, all of them Text, and places of an INI text. Raises ConfigError with every fault of syntax.
+    """Values, all of them Text, and places of an INI text, with every fault of its syntax.
 
     A line that starts with `#` or `;` is a comment; a line indented deeper than its key continues the value.
     """
     ini = _Ini(source.file)
     for number, line in enumerate(source.text.split("\n"), 1):
         ini.read(number, line.rstrip())
-    if ini.problems:
-        raise ConfigError(sorted(ini.problems))
-    return Document((source.file,), ini.values, ini.places)
+    return Document((source.file,), ini.values, ini.places, problems=tuple(sorted(ini.problems)))
 
 
 class _Ini:
@@ -34,7 +32,7 @@ class _Ini:
 
     def __init__(self, file: str) -> None:
         self._file = file
-        self._section: KeyPath = ()
+        self._section: KeyPath | None = ()  # None: nobody knows which one, so its keys cannot be judged
         self._open: tuple[dict[Any, Any], str, int] | None = None  # the table, key and indent to continue
         self.values: dict[str, object] = {}
         self.places: dict[KeyPath, Span] = {}
@@ -59,8 +57,10 @@ class _Ini:
         name = header[1].strip() if header else ""
         self._section = path = _section_path(name)
         if not name:
+            self._section = None
             self._problem(place, SYNTAX, "is not a section header", "write [server] or [route:NAME]")
         elif hint := _misnamed(name):
+            self._section = None
             self._problem(place, name, "is not a section", hint)
         elif path in self.places:
             self._problem(place, key_name(path), "is a section that was there before", "join the two")
@@ -72,20 +72,20 @@ class _Ini:
         self._open = None
         if not (pair := _PAIR.fullmatch(text)):
             self._problem(place, SYNTAX, "is not of the form key = value", "a comment starts with #")
+        elif self._section is None:
+            return
         elif not self._section:
             self._problem(place, pair["key"], "stands before any section", "begin with [server]")
         else:
             at = Place(self._file, place.line, place.column + pair.start("value"))
             parts = tuple(part.strip() for part in pair["key"].split("."))
-            self._keep(place, parts, pair["value"], Span(place, at))
+            self._keep(place, self._section, parts, pair["value"], Span(place, at))
 
-    def _keep(self, place: Place, parts: tuple[str, ...], value: str, span: Span) -> None:
-        path = (*self._section, *parts)
+    def _keep(self, place: Place, section: KeyPath, parts: tuple[str, ...], value: str, span: Span) -> None:
+        path = (*section, *parts)
         table = self._table(path[:-1]) if all(parts) and len(parts) <= _DEEPEST else None
         if table is None:
-            self._problem(
-                place, key_name(path[:_DEEPEST]), "cannot be a table here", "is it a value as well?"
-            )
+            self._problem(place, key_name(path[:_DEEPEST]), "cannot be a table here", "is it a value as well?")
         elif parts[-1] in table:
             self._problem(place, key_name(path), "is there twice", "keep one")
         elif len(value) > 1 and value[0] == value[-1] == '"':
@@ -94,7 +94,7 @@ class _Ini:
             table[parts[-1]] = Text(value)
             self._open = (table, parts[-1], place.column)
             self.places[path] = span
-            for end in range(len(self._section) + 1, len(path)):
+            for end in range(len(section) + 1, len(path)):
                 self.places.setdefault(path[:end], Span(place, place))
 
     def _table(self, path: KeyPath) -> dict[Any, Any] | None:
@@ -119,11 +119,7 @@ def _misnamed(name: str) -> str:
     """How a section that INI cannot have is written; empty when the name is fine: the schema judges the rest."""
     kind, colon, title = (part.strip() for part in name.partition(":"))
     if colon:
-        return (
-            ""
-            if kind in NAMED and title
-            else suggestion(f"{kind}:NAME", (f"{named}:NAME" for named in NAMED))
-        )
+        return "" if kind in NAMED and title else suggestion(f"{kind}:NAME", (f"{named}:NAME" for named in NAMED))
     for named, table in NAMED.items():
         if name.partition(".")[0] in {named, table}:
             return f"write [{named}:NAME]"

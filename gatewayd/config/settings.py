@@ -180,3 +180,12 @@ class Settings:
     rate_limit: RateLimitSettings
     plans: dict[str, Plan]
     routes: dict[str, RouteSettings]
+
+    @property
+    def default_plan(self) -> Plan | None:
+        """The plan of users that name none."""
+        return next((plan for plan in self.plans.values() if plan.default), None)
+
+    def plan_for(self, name: str | None) -> Plan | None:
+        """The plan that was named, or the default one if none was; None if there is no such plan."""
+        return self.plans.get(name) if name else self.default_plan

@@ -30,9 +30,7 @@ def check_token_keys(settings: Settings, report: Report) -> None:
     for path, message in _unused(shared, published, auth):
         report.warning(path, message, "add its algorithm, or leave the key out")
     if auth.jwks_url and auth.jwks_url.startswith("http://"):
-        report.warning(
-            _JWKS_URL, "fetches keys unencrypted: who can change them can sign tokens", "use https"
-        )
+        report.warning(_JWKS_URL, "fetches keys unencrypted: who can change them can sign tokens", "use https")
 
 
 def _shared(names: list[str], auth: AuthSettings, report: Report) -> None:

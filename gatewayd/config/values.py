@@ -24,6 +24,47 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _TRUTH: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
+# Those of llhttp, but for CONNECT, which asks for no path, and PRI, which is no method.
+METHODS: Final = frozenset(
+    [
+        "ACL",
+        "BIND",
+        "CHECKOUT",
+        "COPY",
+        "DELETE",
+        "GET",
+        "HEAD",
+        "LINK",
+        "LOCK",
+        "M-SEARCH",
+        "MERGE",
+        "MKACTIVITY",
+        "MKCALENDAR",
+        "MKCOL",
+        "MOVE",
+        "NOTIFY",
+        "OPTIONS",
+        "PATCH",
+        "POST",
+        "PROPFIND",
+        "PROPPATCH",
+        "PURGE",
+        "PUT",
+        "QUERY",
+        "REBIND",
+        "REPORT",
+        "SEARCH",
+        "SOURCE",
+        "SUBSCRIBE",
+        "TRACE",
+        "UNBIND",
+        "UNLINK",
+        "UNLOCK",
+        "UNSUBSCRIBE",
+    ]
+)
+
+
 def string(value: object) -> str:
     """A text that is not empty and has no control characters."""
     if not isinstance(value, str):
@@ -55,9 +96,7 @@ def whole(least: int, most: int) -> Callable[[object], int]:
         if isinstance(value, Text) and _WHOLE.fullmatch(value):
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool):
-            raise Invalid(
-                "must be a whole number", "write it without quotes" if isinstance(value, str) else ""
-            )
+            raise Invalid("must be a whole number", "write it without quotes" if isinstance(value, str) else "")
         if value < least:
             raise Invalid(f"must be at least {least}")
         if value > most:
@@ -85,9 +124,7 @@ def choice(*words: str) -> Callable[[object], str]:
 
     def read(value: object) -> str:
         if not isinstance(value, str) or value not in words:
-            raise Invalid(
-                f"must be {' or '.join(words)}" if len(words) < 5 else f"must be one of {', '.join(words)}"
-            )
+            raise Invalid(f"must be {' or '.join(words)}" if len(words) < 5 else f"must be one of {', '.join(words)}")
         return str(value)
 
     return read
@@ -96,9 +133,7 @@ def choice(*words: str) -> Callable[[object], str]:
 def identifier(value: object) -> str:
     """A name that can stand in a metric, a header, a URL and a table: letters, digits, `_`, `.`, `-`."""
     if not _IDENTIFIER.fullmatch(string(value)):
-        raise Invalid(
-            "is not a name", "letters, digits, _ . - and at most 64 of them, a letter or digit first"
-        )
+        raise Invalid("is not a name", "letters, digits, _ . - and at most 64 of them, a letter or digit first")
     return str(value)
 
 
@@ -111,6 +146,8 @@ def method(value: object) -> str:
         raise Invalid("must be in upper case", f'write "{name.upper()}"')
     if name == "CONNECT":
         raise Invalid("CONNECT has no path to route by")
+    if name not in METHODS:
+        raise Invalid("is a method that the HTTP parser does not read", f"it reads {', '.join(sorted(METHODS))}")
     return name
 
 
@@ -150,9 +187,7 @@ def size(least: int, most: int = 2**50) -> Callable[[object], int]:
 def rate(value: object) -> Rate:
     """A Rate of "60/minute" or "60/minute burst 20"."""
     if not isinstance(value, str) or not (found := _RATE.fullmatch(value)):
-        raise Invalid(
-            "is not a rate", 'write "60/minute" or "60/minute burst 20"; second, minute, hour or day'
-        )
+        raise Invalid("is not a rate", 'write "60/minute" or "60/minute burst 20"; second, minute, hour or day')
     limit, burst = int(found[1]), int(found[3] or found[1])
     if not limit or not burst:
         raise Invalid("must let at least 1 request through")

@@ -39,9 +39,7 @@ def query_integer(request: web.Request, name: str, *, default: int, low: int, hi
     return Fields({name: value}).integer(name, default=default, low=low, high=high)
 
 
-def answer(
-    document: Mapping[str, object], status: int = 200, headers: Mapping[str, str] | None = None
-) -> web.Response:
+def answer(document: Mapping[str, object], status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     return web.Response(
         text=json.dumps(document, allow_nan=False) + "\n",
         status=status,

@@ -85,9 +85,7 @@ def _finding(series: Series, threshold: float) -> Finding:
         for index, score in enumerate(scores)
         if abs(score) >= threshold
     )
-    return Finding(
-        series.name, scores, found, trend(series.times, series.values), change_point(series.values)
-    )
+    return Finding(series.name, scores, found, trend(series.times, series.values), change_point(series.values))
 
 
 def _severity(excess: float) -> str:
@@ -104,20 +102,14 @@ def _correlations(findings: Sequence[Finding]) -> list[dict[str, object]]:
         }
         for left, right in combinations(findings, 2)
         if len(left.scores) == len(right.scores)
-        and (
-            shared := sorted(
-                {each.index for each in left.anomalies} & {each.index for each in right.anomalies}
-            )
-        )
+        and (shared := sorted({each.index for each in left.anomalies} & {each.index for each in right.anomalies}))
     ]
 
 
 def _summary(findings: Sequence[Finding]) -> str:
     unusual = [each for each in findings if each.anomalies]
     parts = [_phrase(each) for each in sorted(unusual, key=lambda each: -_RANKS.index(each.severity))]
-    parts += [
-        f"the level of {each.name} changed at index {each.change.index}" for each in findings if each.change
-    ]
+    parts += [f"the level of {each.name} changed at index {each.change.index}" for each in findings if each.change]
     start = f"{len(unusual)} of {len(findings)} metrics {'is' if len(unusual) == 1 else 'are'} unusual"
     return f"{start}{': ' if parts else ''}{'; '.join(parts)}."
 

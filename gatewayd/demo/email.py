@@ -94,9 +94,7 @@ class _EmailAgent:
         tone = fields.choice("tone", TONES, "neutral")
         processed = await self._processed(request, fields)
         draft = draft_reply(processed.letter, processed.triage, tone)
-        return answer(
-            {"id": processed.id, "category": processed.triage.category.label, "tone": tone, **asdict(draft)}
-        )
+        return answer({"id": processed.id, "category": processed.triage.category.label, "tone": tone, **asdict(draft)})
 
     async def _processed(self, request: web.Request, fields: Fields) -> Processed:
         if "id" not in fields:
@@ -118,9 +116,7 @@ async def _letter_in(fields: Fields) -> Letter:
     if "message" in fields:
         return await asyncio.to_thread(parse_letter, fields.text("message", most=MAX_BODY).encode())
     if "body" not in fields:
-        raise Fault(
-            400, "invalid_field", "message (raw, RFC 5322) or body (with from and subject) is required"
-        )
+        raise Fault(400, "invalid_field", "message (raw, RFC 5322) or body (with from and subject) is required")
     return Letter(
         sender=plain(fields.optional_text("from", most=320) or ""),
         sender_name="",

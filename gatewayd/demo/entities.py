@@ -16,12 +16,8 @@ _NUMBER: Final = r"\d{1,9}(?:[.,]\d{3}){0,3}(?:[.,]\d{2})?(?!\d)"
 
 # Every repeat is bounded, so that no text makes the search slow.
 _ISO_DATE: Final = re.compile(r"(?<!\d)(\d{4})-(\d{2})-(\d{2})(?!\d)")
-_DAY_FIRST: Final = re.compile(
-    rf"(?<!\d)(\d{{1,2}})(?:st|nd|rd|th)?\s{{1,3}}{_MONTH}\s{{1,3}}(\d{{4}})(?!\d)", re.I
-)
-_MONTH_FIRST: Final = re.compile(
-    rf"\b{_MONTH}\s{{1,3}}(\d{{1,2}})(?:st|nd|rd|th)?,?\s{{1,3}}(\d{{4}})(?!\d)", re.I
-)
+_DAY_FIRST: Final = re.compile(rf"(?<!\d)(\d{{1,2}})(?:st|nd|rd|th)?\s{{1,3}}{_MONTH}\s{{1,3}}(\d{{4}})(?!\d)", re.I)
+_MONTH_FIRST: Final = re.compile(rf"\b{_MONTH}\s{{1,3}}(\d{{1,2}})(?:st|nd|rd|th)?,?\s{{1,3}}(\d{{4}})(?!\d)", re.I)
 _AMOUNT: Final = re.compile(
     rf"(?P<before>[$€£]|\b(?:USD|EUR|GBP))\s?(?P<first>{_NUMBER})|"
     rf"(?<![\w.,])(?P<second>{_NUMBER})\s?(?P<after>[€£$]|(?:USD|EUR|GBP)\b)"
@@ -65,12 +61,8 @@ def extract(text: str) -> Entities:
 
 def _dates(text: str) -> tuple[str, ...]:
     found = [(match.start(), _iso(match[1], match[2], match[3])) for match in _ISO_DATE.finditer(text)]
-    found += [
-        (match.start(), _iso(match[3], _month(match[2]), match[1])) for match in _DAY_FIRST.finditer(text)
-    ]
-    found += [
-        (match.start(), _iso(match[3], _month(match[1]), match[2])) for match in _MONTH_FIRST.finditer(text)
-    ]
+    found += [(match.start(), _iso(match[3], _month(match[2]), match[1])) for match in _DAY_FIRST.finditer(text)]
+    found += [(match.start(), _iso(match[3], _month(match[1]), match[2])) for match in _MONTH_FIRST.finditer(text)]
     return tuple(dict.fromkeys(day for _, day in sorted(found) if day))[:_MOST]
 
 

@@ -64,9 +64,7 @@ class LoopbackResolver(AbstractResolver):
             raise OSError("not a name of this machine")
         addresses = [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)]
         return [
-            ResolveResult(
-                hostname=host, host=address, port=port, family=kind, proto=0, flags=socket.AI_NUMERICHOST
-            )
+            ResolveResult(hostname=host, host=address, port=port, family=kind, proto=0, flags=socket.AI_NUMERICHOST)
             for address, kind in addresses
             if family in (kind, socket.AF_UNSPEC)
         ]
@@ -113,10 +111,7 @@ class LoopbackClient:
         raise Fault(502, "too_many_redirects", f"the page redirects more than {MOST_REDIRECTS} times")
 
     async def _read(self, response: ClientResponse) -> Fetched:
-        if (
-            response.content_type not in _READABLE
-            or response.headers.get("Content-Encoding", "identity") != "identity"
-        ):
+        if response.content_type not in _READABLE or response.headers.get("Content-Encoding", "identity") != "identity":
             raise Fault(502, "not_a_page", "the address has no plain HTML or text")
         body = bytearray()
         async for chunk in response.content.iter_any():

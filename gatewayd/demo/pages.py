@@ -7,9 +7,7 @@ from html.parser import HTMLParser
 from typing import Final
 
 _SILENT: Final = frozenset({"script", "style", "template", "noscript", "svg"})
-_VOID: Final = frozenset(
-    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}
-)
+_VOID: Final = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"})
 _INLINE: Final = frozenset(
     {
         "a",

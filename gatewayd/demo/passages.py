@@ -69,9 +69,7 @@ def _csv(text: str) -> str:
         raise Fault(400, "invalid_csv", "the file is not CSV that can be read") from error
     columns = [_name(column) for column in header]
     described = (zip(columns, row, strict=False) for row in rows)
-    return "\n\n".join(
-        "; ".join(f"{column}: {value.strip()}" for column, value in row) + "." for row in described
-    )
+    return "\n\n".join("; ".join(f"{column}: {value.strip()}" for column, value in row) + "." for row in described)
 
 
 def _json(text: str) -> str:

@@ -104,9 +104,7 @@ class _RagAgent:
 
     async def _stream(self, request: web.Request, reply: Reply, usage: dict[str, int]) -> web.StreamResponse:
         """Server-sent events: the sources, the answer word by word, then what it took."""
-        response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
-        )
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
         await response.write(_event("sources", {"sources": [asdict(source) for source in reply.sources]}))
         for piece in re.findall(r"\S+\s*", reply.answer):

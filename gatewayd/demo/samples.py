@@ -85,20 +85,14 @@ def _email() -> Iterator[Sample]:
         "subject": "API down",
         "body": "Urgent: every call fails with error 503.",
     }
-    yield Sample(
-        "email", "Draft an answer", "POST", "/api/email/respond", document={**letter, "tone": "friendly"}
-    )
+    yield Sample("email", "Draft an answer", "POST", "/api/email/respond", document={**letter, "tone": "friendly"})
     yield Sample("email", "See what was read so far", "GET", "/api/email/history?limit=5")
 
 
 def _rag() -> Iterator[Sample]:
     path, question = "/api/rag/chat", "When does a quota reset, and what does status 402 say?"
-    yield Sample(
-        "rag", "Upload a document to ask about", "POST", "/api/rag/documents/upload", file=data_file(HANDBOOK)
-    )
-    yield Sample(
-        "rag", "Ask it, with the sources of the answer", "POST", path, document={"question": question}
-    )
+    yield Sample("rag", "Upload a document to ask about", "POST", "/api/rag/documents/upload", file=data_file(HANDBOOK))
+    yield Sample("rag", "Ask it, with the sources of the answer", "POST", path, document={"question": question})
     yield Sample(
         "rag",
         "The same as a stream of events",

@@ -88,11 +88,7 @@ def _texts(fields: Fields, name: str, most: int) -> list[str]:
 
 def _selectors(fields: Fields) -> list[str]:
     """The names of the elements to gather, in lower case."""
-    names = (
-        [name.lower() for name in _texts(fields, "selectors", _MOST_SELECTORS)]
-        if "selectors" in fields
-        else []
-    )
+    names = [name.lower() for name in _texts(fields, "selectors", _MOST_SELECTORS)] if "selectors" in fields else []
     if not all(map(_TAG.fullmatch, names)):
         raise invalid("selectors", "must be names of elements, such as h2")
     return names
@@ -112,9 +108,7 @@ async def _scrape(client: LoopbackClient, url: URL, tags: list[str]) -> dict[str
 
 
 def _report(fetched: Fetched, tags: list[str]) -> dict[str, object]:
-    page = (
-        HtmlPage(text=fetched.text) if fetched.content_type == "text/plain" else read_html(fetched.text, tags)
-    )
+    page = HtmlPage(text=fetched.text) if fetched.content_type == "text/plain" else read_html(fetched.text, tags)
     return {
         "url": fetched.url,
         "status": fetched.status,

@@ -72,9 +72,7 @@ def change_point(values: Sequence[float]) -> ChangePoint | None:
     excursion = abs(sums[last]) / (sigma * math.sqrt(len(values)))
     if excursion <= _CUSUM_LIMIT:
         return None
-    return ChangePoint(
-        last + 1, fmean(values[: last + 1]), fmean(values[last + 1 :]), excursion / _CUSUM_LIMIT
-    )
+    return ChangePoint(last + 1, fmean(values[: last + 1]), fmean(values[last + 1 :]), excursion / _CUSUM_LIMIT)
 
 
 def correlation(left: Sequence[float], right: Sequence[float]) -> float:

@@ -69,9 +69,7 @@ class Shelf(Generic[T]):
         return Page(tuple(item for _, item in shown), str(shown[-1][0]) if more else None)
 
 
-def requested_page(
-    request: web.Request, shelf: Shelf[T], keep: Callable[[T], bool] = lambda _: True
-) -> Page[T]:
+def requested_page(request: web.Request, shelf: Shelf[T], keep: Callable[[T], bool] = lambda _: True) -> Page[T]:
     """The part of a shelf that `?limit=` and `?cursor=` ask for; raises `Fault` when they are not numbers."""
     limit = query_integer(request, "limit", default=20, low=1, high=100)
     return shelf.page(limit, query_integer(request, "cursor", default=_NEWEST, low=0, high=_NEWEST), keep)

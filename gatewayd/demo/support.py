@@ -56,9 +56,7 @@ async def _close_sockets(app: web.Application) -> None:
 
 
 class _SupportAgent:
-    def __init__(
-        self, now: Callable[[], float], tickets: int, users: int, sockets: int, heartbeat: float
-    ) -> None:
+    def __init__(self, now: Callable[[], float], tickets: int, users: int, sockets: int, heartbeat: float) -> None:
         self._desks = Recent(lambda _: Desk(tickets, now), users)
         self._sessions = Recent(lambda _: Recent(Conversation, _SESSIONS_OF_A_USER), users)
         self._most_sockets = sockets
@@ -84,9 +82,7 @@ class _SupportAgent:
 
     async def list_tickets(self, request: web.Request) -> web.Response:
         status = Fields(dict(request.query)).choice("status", ("", *STATUSES), "")
-        page = requested_page(
-            request, self._desk(request).shelf, lambda ticket: status in ("", ticket.status)
-        )
+        page = requested_page(request, self._desk(request).shelf, lambda ticket: status in ("", ticket.status))
         return answer({"items": [ticket.document for ticket in page.items], "next_cursor": page.next_cursor})
 
     async def show_ticket(self, request: web.Request) -> web.Response:

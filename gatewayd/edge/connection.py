@@ -25,6 +25,7 @@ from gatewayd.edge.parser import (
 )
 from gatewayd.errors import HeadersTooLarge, InternalError, Overloaded, Refusal, RequestTimeout
 from gatewayd.framing import check_line
+from gatewayd.sent import hang_up
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ USED: Final = (
     "_waiter",
 )
 _LINGERING: Final = 2.0  # seconds that a refused caller is still read, so that the answer is not reset away
+_LONGEST_STALL: Final = 300.0  # seconds without any room to write; routes are stricter by their idle timeout
 _BLANK: Final = b"\r\n\r\n"
 
 Malformed = Callable[[web.BaseRequest, Refusal], web.StreamResponse]
@@ -48,7 +50,18 @@ Malformed = Callable[[web.BaseRequest, Refusal], web.StreamResponse]
 class EdgeConnection(web.RequestHandler):
     """A request head must be complete in time; broken framing is answered as a problem document and logged."""
 
-    __slots__ = ("_body", "_chunked", "_deadline", "_deaf", "_head_bytes", "_last_bytes", "_limits", "_malformed")
+    __slots__ = (
+        "_body",
+        "_chunked",
+        "_deadline",
+        "_deaf",
+        "_head_bytes",
+        "_last_bytes",
+        "_limits",
+        "_line",
+        "_malformed",
+        "_stalled",
+    )
 
     def __init__(self, manager: Server, *, limits: EdgeLimits, malformed: Malformed, **options: Any) -> None:
         super().__init__(
@@ -69,9 +82,12 @@ class EdgeConnection(web.RequestHandler):
         self._body: StreamReader = EMPTY_PAYLOAD  # of the newest request
         self._chunked = False  # it is chunked, and its end was not dealt with
         self._last_bytes = b""
+        self._line: asyncio.Transport | None = None  # to the caller; aiohttp forgets it before all was sent
+        self._stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._line = self.transport
         self._wait_for_head()
         assert self._manager is not None
         crowd = len(self._manager.connections) - self._limits.max_connections
@@ -82,7 +98,31 @@ class EdgeConnection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_waiting()
+        self._line = None
+        if self._stalled is not None:
+            self._stalled.cancel()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The caller is behind. One that takes nothing for long is cut off, whoever it is that writes."""
+        super().pause_writing()
+        self._stalled = self._loop.call_later(_LONGEST_STALL, self.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stalled is not None:
+            self._stalled.cancel()
+
+    def force_close(self) -> None:
+        """Close, and let the caller take what was written, for some seconds."""
+        super().force_close()
+        if self._line is not None:
+            hang_up(self._line)
+
+    def abort(self) -> None:
+        """End the connection now, whatever was not taken yet."""
+        if self._line is not None:
+            self._line.abort()
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:

@@ -1,6 +1,8 @@
 """The application behind our own connections instead of aiohttp's."""
 
 import asyncio
+import socket
+import ssl
 from typing import Any, Final
 
 from aiohttp import web
@@ -11,6 +13,7 @@ from gatewayd.edge.connection import EdgeConnection, Malformed
 from gatewayd.edge.parser import EdgeLimits, require_c_parser
 
 _KEEPALIVE: Final = 75.0  # seconds a connection may be idle between requests, as nginx has it
+_HANG_UP: Final = 1.0  # seconds that a connection with nothing to do gets to end; draining is over by then
 _LINGERING: Final = 5.0  # seconds that the rest of a refused body is read, so that the connection can go on
 
 
@@ -44,7 +47,7 @@ class EdgeRunner(web.AppRunner):
 
     def __init__(self, app: web.Application, settings: ServerSettings, malformed: Malformed) -> None:
         require_c_parser()
-        super().__init__(app, shutdown_timeout=settings.drain_timeout)
+        super().__init__(app, shutdown_timeout=_HANG_UP)
         self._malformed = malformed
         self._limits = EdgeLimits(
             header_timeout=settings.header_timeout,
@@ -56,3 +59,25 @@ class EdgeRunner(web.AppRunner):
     async def _make_server(self) -> Server:
         plain = await super()._make_server()
         return EdgeServer(plain, self._limits, self._malformed)
+
+
+class EdgeSite(web.SockSite):
+    """A listening socket; a TLS handshake must be over in the time that a request head gets."""
+
+    def __init__(
+        self, runner: EdgeRunner, sock: socket.socket, tls: ssl.SSLContext | None, *, backlog: int, patience: float
+    ) -> None:
+        super().__init__(runner, sock, ssl_context=tls, backlog=backlog)
+        self._patience = patience if tls is not None else None
+
+    async def start(self) -> None:
+        await web.BaseSite.start(self)
+        server = self._runner.server
+        assert server is not None
+        self._server = await asyncio.get_running_loop().create_server(
+            server,
+            sock=self._sock,
+            ssl=self._ssl_context,
+            backlog=self._backlog,
+            ssl_handshake_timeout=self._patience,
+        )

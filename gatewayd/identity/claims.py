@@ -21,12 +21,7 @@ def is_name(value: object) -> bool:
     Printable characters only (no controls, surrogates or invisible ones), and no spaces at the ends, which
     whoever parses a header removes.
     """
-    return (
-        isinstance(value, str)
-        and 0 < len(value) <= MAX_NAME
-        and value.isprintable()
-        and value == value.strip(" ")
-    )
+    return isinstance(value, str) and 0 < len(value) <= MAX_NAME and value.isprintable() and value == value.strip(" ")
 
 
 def _is_names(value: object) -> bool:
@@ -38,9 +33,7 @@ def _is_text(value: object) -> bool:
 
 
 def _is_audience(value: object) -> bool:
-    return isinstance(value, str) or (
-        isinstance(value, list) and all(isinstance(item, str) for item in value)
-    )
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))
 
 
 def _is_date(value: object) -> bool:

@@ -33,9 +33,7 @@ def sign_token(
     algorithm, secret = _signing_key(settings)
     for what, name in (("user", user), ("plan", plan), *(("role", role) for role in roles)):
         if name is not None and not is_name(name):
-            raise SigningError(
-                f"a {what} is 1 to {MAX_NAME} printable characters, without spaces at its ends"
-            )
+            raise SigningError(f"a {what} is 1 to {MAX_NAME} printable characters, without spaces at its ends")
     if not 0 < ttl <= MAX_TTL:
         raise SigningError("a token's time to live is more than 0 s and at most ten years")
     claims = _claims(settings, clock, user, plan, ttl, roles)

@@ -10,7 +10,7 @@ from aiohttp import web
 from gatewayd.config.settings import Charge, Charged, RouteSettings, Settings
 from gatewayd.errors import InternalError, QuotaExhausted, Refusal
 from gatewayd.exchange import EXCHANGE, Exchange
-from gatewayd.model import Balance, BillingPeriod, Hold, Identity, Outcome, Plan, UsageRecord
+from gatewayd.model import Balance, BillingPeriod, Hold, Identity, Outcome, Plan
 from gatewayd.policies.base import Case, Finding, Handler, Policy, refused
 from gatewayd.stores.base import Ledger
 
@@ -110,27 +110,19 @@ def _exhausted(hold: Hold, used: int) -> QuotaExhausted:
 
 def settle(ledger: Ledger, hold: Hold, rule: UsageRule, exchange: Exchange) -> Awaitable[None]:
     """Turn the hold into a record, or free it if no agent was reached."""
-    if not exchange.reached:
+    if exchange.void or not exchange.reached:
         return ledger.release(hold.id)
     outcome = exchange.outcome or Outcome.FAILED
     exchange.quantity = rule.charged(outcome, exchange.stated)
-    return ledger.settle(
-        UsageRecord(
-            id=hold.id,
-            user_id=hold.user_id,
-            plan=hold.plan,
-            agent=hold.agent,
-            route=hold.route,
-            unit=hold.unit,
-            quantity=exchange.quantity,
-            outcome=outcome,
-            status=exchange.status,
-            started_at=hold.started_at,
-            ended_at=max(exchange.clock.utc(), hold.started_at),
-            bytes_in=exchange.bytes_in,
-            bytes_out=exchange.bytes_out,
-        )
+    record = hold.record(
+        quantity=exchange.quantity,
+        outcome=outcome,
+        status=exchange.status,
+        ended_at=exchange.clock.utc(),
+        bytes_in=exchange.bytes_in,
+        bytes_out=exchange.bytes_out,
     )
+    return ledger.settle(record)
 
 
 def rule(_settings: Settings, route: RouteSettings | None) -> UsageRule | None:

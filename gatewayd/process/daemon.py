@@ -6,16 +6,15 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
-from typing import Any, Final
-
-from aiohttp import web
+from typing import Any, Final, cast
 
 from gatewayd import __version__
 from gatewayd.app import make_app, malformed
 from gatewayd.clock import Clock
 from gatewayd.config.settings import Settings
 from gatewayd.drain import Drain
-from gatewayd.edge.server import EdgeRunner
+from gatewayd.edge.connection import EdgeConnection
+from gatewayd.edge.server import EdgeRunner, EdgeSite
 from gatewayd.errors import StartError
 from gatewayd.exchange import Exchange
 from gatewayd.lifecycle import Generations, Pool, build, open_pool
@@ -53,6 +52,7 @@ class Daemon:
         self._listening: tuple[str, ...] = ()
         self._metrics = Metrics()
         self._admin: str | None = None
+        self._runner: EdgeRunner | None = None
 
     async def run(self, announce: Announce) -> None:
         """Serve until stopped. Raises StartError or StoreError before the first connection, or not at all."""
@@ -75,6 +75,12 @@ class Daemon:
     def admin_url(self) -> str | None:
         """Where operators look, if that could be opened."""
         return self._admin
+
+    @property
+    def connections(self) -> Sequence[EdgeConnection]:
+        """Every caller's."""
+        server = self._runner.server if self._runner is not None else None
+        return cast("list[EdgeConnection]", server.connections) if server is not None else ()
 
     def stop(self) -> None:
         """Drain, then end; called again, end at once."""
@@ -101,15 +107,15 @@ class Daemon:
         reporters = self._reporters(stack)
         self._generations = Generations(build(1, settings, pool, self._clock), self._clock, self._drain)
         app = make_app(self._generations, self._drain, reporters)
-        runner = EdgeRunner(app, server, malformed(self._generations, reporters))
+        runner = self._runner = EdgeRunner(app, server, malformed(self._generations, reporters))
         await runner.setup()
         stack.push_async_callback(self._close, runner)
         for sock in sockets:
-            await web.SockSite(runner, sock, backlog=BACKLOG, ssl_context=tls).start()
+            await EdgeSite(runner, sock, tls, backlog=BACKLOG, patience=server.header_timeout).start()
         scheme = "https" if tls is not None else "http"
         self._listening = tuple(name_of(address, scheme) for address in runner.addresses)
         self._watch(pool, self._generations)
-        self._admin = await serve_operators(settings.admin, self._status, self._metrics, self._environ, stack)
+        self._admin = await serve_operators(settings, self._status, self._metrics, self._environ, stack)
 
     def _watch(self, pool: Pool, generations: Generations) -> None:
         watch = self._metrics.watch
@@ -153,9 +159,9 @@ class Daemon:
     async def _close(self, runner: EdgeRunner) -> None:
         """Hang up. Nobody is served any more, but some may still send the rest of a body that was refused."""
         closing = asyncio.ensure_future(runner.cleanup())
-        if not await self._done_in_time(closing, _HANG_UP_PATIENCE) and runner.server is not None:
-            for connection in runner.server.connections:
-                connection.force_close()
+        if not await self._done_in_time(closing, _HANG_UP_PATIENCE):
+            for connection in self.connections:
+                connection.abort()
         await closing
 
     async def _done_in_time(self, future: "asyncio.Future[Any]", timeout: float) -> bool:
@@ -175,6 +181,7 @@ class Daemon:
             "uptime_seconds": round(self._clock.monotonic() - self._started, 3),
             "listening": self._listening,
             "admin": self._admin,
+            "connections": len(self.connections),
             "in_flight": self._drain.in_flight,
             "generation": generations.current.number if generations is not None else 0,
             "running_by_generation": {str(number): count for number, count in running if count},

@@ -37,11 +37,6 @@ class Body:
         return self._reader.at_eof() and not self._is_cut_off
 
     @property
-    def is_broken(self) -> bool:
-        """Whether it is known already that the rest will not come."""
-        return self._reader.exception() is not None or self._is_cut_off
-
-    @property
     def _is_cut_off(self) -> bool:
         return self._until_close and isinstance(self._protocol.exception(), OSError)
 

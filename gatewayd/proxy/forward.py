@@ -164,15 +164,17 @@ class Passage:
         exchange, carrier = self._exchange, self._carrier
         begun = carrier is not None and exchange.sent
         if isinstance(refusal, BodyTooLarge) and not begun:
-            exchange.reached = 0.0  # refused, so it leaves no row (contract, section 7)
-        if exchange.reached:
+            exchange.void = True  # refused, so it leaves no row (contract, section 7)
+        if exchange.reached and not exchange.void:
             exchange.outcome = _outcome_of(refusal)
         if carrier is None or not begun:
+            exchange.refused(refusal)  # now: the caller may leave while the agent is let go
             raise refusal
         exchange.code = refusal.code
         if isinstance(refusal, ClientClosed):
             exchange.status = refusal.status
         carrier.break_off()
+        await self._let_go()
         await exchange.close_books()
         return carrier
 

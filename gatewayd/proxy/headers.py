@@ -6,7 +6,7 @@ from typing import Final
 
 from gatewayd.exchange import Exchange
 from gatewayd.forwarded import extended, is_trusted, node
-from gatewayd.framing import HOP_BY_HOP, Head
+from gatewayd.framing import HOP_BY_HOP, HOST, Head
 from gatewayd.model import Identity
 
 _VIA: Final = b"1.1 gatewayd"
@@ -49,8 +49,7 @@ def _framing(head: Head) -> list[tuple[bytes, bytes]]:
 
 
 def _identity(exchange: Exchange, identity: Identity | None) -> list[tuple[bytes, bytes]]:
-    exchange.span_id = secrets.token_hex(8)
-    trace = f"00-{exchange.trace_id}-{exchange.span_id}-{exchange.trace_flags}"
+    trace = f"00-{exchange.trace_id}-{secrets.token_hex(8)}-{exchange.trace_flags}"
     fields = [
         (b"X-Request-ID", exchange.request_id.encode()),
         (b"X-Trace-ID", exchange.trace_id.encode()),
@@ -76,8 +75,9 @@ def _origin(exchange: Exchange, head: Head, prefix: bytes) -> list[tuple[bytes, 
     if trusted:
         claimed = head.only(b"x-forwarded-proto")
         scheme = claimed.lower() if claimed is not None and claimed.lower() in _SCHEMES else scheme
-        host = head.only(b"x-forwarded-host") or host
-    element = b"for=%s;proto=%s" % (node(peer).encode(), scheme)
+        claimed = head.only(b"x-forwarded-host")
+        host = claimed if claimed is not None and HOST.fullmatch(claimed) else host
+    element = b'for=%s;host="%s";proto=%s' % (node(peer).encode(), host, scheme)
     return [
         (b"X-Forwarded-For", extended(named.get(b"x-forwarded-for") if trusted else None, peer.encode())),
         (b"X-Forwarded-Proto", scheme),

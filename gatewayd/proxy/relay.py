@@ -1,6 +1,7 @@
 """The agent's answer on its way to the caller: head as it came, body as it comes, one write per message if small."""
 
 import asyncio
+from email.utils import formatdate
 from typing import Final
 
 from aiohttp import web
@@ -44,6 +45,8 @@ class Relay(Sent):
             fields.append((b"Content-Length", b"%d" % head.length))
         elif self._in_chunks:
             fields.append((b"Transfer-Encoding", b"chunked"))
+        if not any(name.lower() == b"date" for name, _ in head.raw_headers):  # RFC 9110 section 6.6.1
+            fields.append((b"Date", formatdate(self._exchange.clock.utc(), usegmt=True).encode()))
         if not self.keep_alive:
             fields.append((b"Connection", b"close"))
         elif request.version < HttpVersion11:
@@ -62,7 +65,7 @@ class Relay(Sent):
 
     async def _stream(self) -> bytes:
         source = self._source
-        if not self._may_wait and not source.is_broken:  # broken before a word was said: still time for a refusal
+        if not self._may_wait:
             self._write(b"")
         while (chunk := await source.read(self._idle)) and not source.at_end:
             await self._send(chunk)
@@ -75,13 +78,22 @@ class Relay(Sent):
         """
         self._exchange.bytes_out += len(chunk)
         self._write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self._in_chunks else chunk)
-        if not self._request.protocol.writing_paused:
-            return
+        if self._request.protocol.writing_paused and not await self._has_room():
+            raise ClientClosed
+
+    async def _has_room(self) -> bool:
+        """Wait until the caller has taken most of what was written; whether it did."""
         try:
             async with asyncio.timeout(self._idle or None):
                 await self._request.writer.drain()
         except (TimeoutError, ConnectionError):
-            raise ClientClosed from None
+            return False
+        return True
+
+    async def write_eof(self, data: bytes = b"") -> None:  # noqa: ARG002
+        """The next request of this connection waits until this answer was taken, or answers would pile up here."""
+        if self._request.protocol.writing_paused and not await self._has_room():
+            break_off(self._request, reset=True)
 
     def finish(self) -> None:
         """Send the last piece and the end of the message, in one write with all that still waits.

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from aiohttp.http import HttpVersion11
-
 from gatewayd.config.settings import RouteSettings, Settings, Timeouts
 from gatewayd.errors import BadRequest, BodyTooLarge, MethodNotAllowed
 from gatewayd.exchange import Exchange
@@ -32,9 +30,7 @@ class Forwarding:
             raise MethodNotAllowed(self.methods)
         if head.content_length is not None and head.content_length > self.max_body:
             raise BodyTooLarge(f"This route takes at most {self.max_body} bytes.")
-        if head.upgrade is None:
-            return
-        if head.upgrade not in self.upgrades or request.method != "GET" or request.version < HttpVersion11:
+        if head.upgrade is not None and (head.upgrade not in self.upgrades or request.method != "GET"):
             raise BadRequest("This upgrade is not allowed here.")
 
 

@@ -34,30 +34,27 @@ class Upload:
         self._call = call
         self._rule = rule
         self._chunked = exchange.head.chunked
-        self._task = asyncio.create_task(self._pump(), name=f"upload {exchange.request_id}")
-
-    @property
-    def complete(self) -> bool:
+        self.complete = False
         """Whether the whole body was handed to the agent."""
-        return self._task.done() and not self._task.cancelled() and self._task.result()
+        self._task = asyncio.create_task(self._pump(), name=f"upload {exchange.request_id}")
 
     async def stop(self) -> None:
         """End the task and wait until it is over."""
         self._task.cancel()
         await asyncio.wait({self._task})
 
-    async def _pump(self) -> bool:
+    async def _pump(self) -> None:
         if self._exchange.head.expects_continue and (transport := self._request.transport) is not None:
             transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
             await self._send_all()
         except (UpstreamReset, StaleConnectionError):
-            return False
+            return
         except Refusal as refusal:
             self._call.fail(refusal)
-            return False
+            return
+        self.complete = True
         self._call.start_clock(self._rule.timeouts.first_byte)
-        return True
 
     async def _send_all(self) -> None:
         while chunk := await self._next():
@@ -81,7 +78,7 @@ class Upload:
             raise RequestTimeout("The body stopped coming.") from None
         except (RequestPayloadError, HttpProcessingError):
             raise BadRequest("The body's framing is broken.") from None
-        except ConnectionError:
+        except OSError:
             raise ClientClosed from None
         count_body(self._exchange, len(chunk), self._rule.max_body)
         return chunk

@@ -12,14 +12,18 @@ from gatewayd.proxy.call import Call
 _NO_TIMEOUT: Final = ClientTimeout()
 
 
+def target_below(base: URL, suffix: str, query: str) -> str:
+    """What stands in the request line for `suffix` and `query` below a base URL."""
+    return (base.raw_path.rstrip("/") + suffix or "/") + query
+
+
 class Upstream:
     """An agent's base URL, with everything that calls to it share."""
 
-    __slots__ = ("_connector", "_dial", "authority", "base_path", "url")
+    __slots__ = ("_connector", "_dial", "authority", "url")
 
     def __init__(self, url: str, connector: BaseConnector, loop: asyncio.AbstractEventLoop) -> None:
         self.url = URL(url)
-        self.base_path = self.url.raw_path.rstrip("/")
         self.authority = self.url.raw_authority.encode()
         self._connector = connector
         # Names the peer to the pool (host, port, TLS) and is never sent.
@@ -27,7 +31,7 @@ class Upstream:
 
     def target(self, suffix: str, query: str) -> bytes:
         """The request target at the agent: its base path, then what followed the route's prefix, byte for byte."""
-        return ((self.base_path + suffix or "/") + query).encode("ascii")
+        return target_below(self.url, suffix, query).encode("ascii")
 
     async def connect(self, timeout: float) -> Call:
         """A connection from the pool, or a new one within `timeout` seconds (0: however long it takes).

@@ -35,7 +35,7 @@ class CloseSpotter:
 
     def feed(self, data: bytes) -> None:
         position = 0
-        while position < len(data):
+        while position < len(data) and not self.seen:
             if self._skip:
                 step = min(self._skip, len(data) - position)
                 self._skip -= step

@@ -31,9 +31,7 @@ def _memory(rest: str, clock: Clock) -> Counters:
 
 
 COUNTERS: Final[Mapping[str, Callable[[str, Clock], Counters]]] = {"memory": _memory}
-LEDGERS: Final[Mapping[str, Callable[[str, Durability, Clock], LedgerStore]]] = {
-    "sqlite": sqlite_ledger.open_ledger
-}
+LEDGERS: Final[Mapping[str, Callable[[str, Durability, Clock], LedgerStore]]] = {"sqlite": sqlite_ledger.open_ledger}
 READERS: Final[Mapping[str, Callable[[str], AbstractContextManager[LedgerReader]]]] = {
     "sqlite": sqlite_reader.open_reader
 }

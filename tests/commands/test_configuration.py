@@ -153,17 +153,48 @@ def test_init_refuses_variables_that_cannot_be_kept_all_at_once_and_writes_nothi
     assert not target.exists()
 
 
-def test_what_this_version_cannot_start_with_is_warned_of_at_its_place(tmp_path: Path) -> None:
+def test_stores_that_this_version_cannot_open_are_warned_of_at_their_place(tmp_path: Path) -> None:
     config = write_config(tmp_path)
     text = config.read_text().replace(f'url = "sqlite:{tmp_path}/ledger.db"', 'url = "postgresql://u:s3cret@h/db"')
-    text = text.replace("[auth]\nsecret =", '[auth]\nalgorithms = ["RS256"]\njwks_url = "https://idp/keys"\n#')
     config.write_text(text + '[counters]\nurl = "redis://h"\n')
     found = command("check", "-c", config)
-    warnings = dict(line.split(": ", 3)[2:] for line in found.stderr.splitlines() if "start will refuse it" in line)
-    assert sorted(warnings) == ["auth.jwks_url", "counters.url", "ledger.url"]
+    warnings = dict(line.split(": ", 3)[2:] for line in found.stderr.splitlines())
+    assert sorted(warnings) == ["counters.url", "ledger.url"]
     assert "is not built into this version yet" in warnings["ledger.url"]
+    assert warnings["ledger.url"].endswith("; start will refuse it")
     assert "s3cret" not in found.output
     assert ":0:0:" not in found.output
+
+
+def test_keys_that_this_version_cannot_fetch_are_a_problem_with_its_place(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    keys = '[auth]\nalgorithms = ["RS256"]\njwks_url = "https://idp/keys"\n'
+    config.write_text(config.read_text().replace("[auth]\n", keys))
+    found = command("check", "-c", config)
+    line = next(n for n, each in enumerate(config.read_text().splitlines(), 1) if each.startswith("jwks_url"))
+    assert found.exit_code == 1
+    assert found.stdout.startswith(f"{config}:{line}:12: auth.jwks_url: keys are not fetched by this version yet")
+
+
+def test_more_workers_than_one_are_warned_of(tmp_path: Path) -> None:
+    found = command("check", "-c", write_config(tmp_path, server='workers = "auto"'))
+    assert found.exit_code == 0
+    assert "server.workers: this version serves with one process" in found.stderr
+
+
+def test_init_writes_no_toml_into_an_ini(tmp_path: Path) -> None:
+    found = command("init", tmp_path / "b.ini")
+    assert found.exit_code == 1
+    assert "b.toml" in found.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_problem_of_an_ini_is_told_whatever_its_sections_are_called(tmp_path: Path) -> None:
+    config = tmp_path / "g.ini"
+    config.write_text("[rout:b]\nprefx = /b\n[server]\nworkers = lots\nworkers = 2\n[plan:p]\nquota.tokens = abc\n")
+    found = command("check", "-c", config)
+    said = {line.split(": ", 2)[1] for line in found.stdout.splitlines()}
+    assert said >= {"rout:b", "server.workers", "plans.p.quota.tokens", "auth.secret"}
 
 
 @pytest.mark.parametrize("name", ["status", "stop", "usage"])

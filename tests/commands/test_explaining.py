@@ -184,11 +184,3 @@ async def test_nothing_is_sent_held_or_recorded(tmp_path: Path) -> None:
             assert (await asyncio.to_thread(explained, config, *words))[1]["quota"].endswith("0 of 10 are used")
             assert agent.received == []
         assert (tmp_path / "access.log").read_text() == ""
-
-
-def test_keys_that_cannot_serve_are_one_line(config: Path) -> None:
-    keys = 'algorithms = ["RS256"]\njwks_url = "https://idp.example/keys"'
-    config.write_text(config.read_text().replace("[auth]", f"[auth]\n{keys}"))
-    found = command("explain", "-c", config, "GET", "/api/email/x", "--token", "a.b.c")
-    assert (found.exit_code, found.stdout) == (1, "")
-    assert found.stderr.splitlines()[-1].startswith("gatewayd: auth.")

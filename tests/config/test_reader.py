@@ -91,5 +91,10 @@ def test_a_toml_file_can_be_merged_into_ini() -> None:
 
 def test_faults_of_syntax_are_told_of_every_file() -> None:
     with pytest.raises(ConfigError) as refused:
-        parse_sources([Source("a.ini", "x"), Source("b.toml", "a = 1"), Source("c.toml", "x")])
-    assert [problem.file for problem in refused.value.problems] == ["a.ini", "c.toml"]
+        parse_sources([Source("a.toml", "x"), Source("b.toml", "a = 1"), Source("c.toml", "x")])
+    assert [problem.file for problem in refused.value.problems] == ["a.toml", "c.toml"]
+
+
+def test_faults_of_an_ini_text_go_on_with_what_is_merged_into_it() -> None:
+    document = parse_sources([Source("a.ini", "x"), Source("b.toml", "a = 1")])
+    assert ([problem.file for problem in document.problems], document.values) == (["a.ini"], {"a": 1})

@@ -60,21 +60,18 @@ def test_every_key_remembers_its_place() -> None:
     ],
 )
 def test_a_fault_of_syntax_has_its_place(text: str, told: str) -> None:
-    with pytest.raises(ConfigError) as refused:
-        parse_ini(Source("f.ini", text))
-    assert [f"{each.line}:{each.column}: {each.key}: {each.message}" for each in refused.value.problems] == [told]
+    document = parse_ini(Source("f.ini", text))
+    assert [f"{each.line}:{each.column}: {each.key}: {each.message}" for each in document.problems] == [told]
 
 
 def test_every_fault_of_syntax_is_told_at_once() -> None:
-    with pytest.raises(ConfigError) as refused:
-        parse_ini(Source("f.ini", "[server\n[admin]\nx\ny"))
-    assert [problem.line for problem in refused.value.problems] == [1, 3, 4]
+    document = parse_ini(Source("f.ini", "[server\n[admin]\nx\ny"))
+    assert [problem.line for problem in document.problems] == [1, 3, 4]
 
 
 def test_a_section_of_a_misspelt_kind_is_suggested() -> None:
-    with pytest.raises(ConfigError) as refused:
-        parse_ini(Source("f.ini", "[rout:email]\n"))
-    assert refused.value.problems[0].hint == 'did you mean "route:NAME"?'
+    document = parse_ini(Source("f.ini", "[rout:email]\n"))
+    assert document.problems[0].hint == 'did you mean "route:NAME"?'
 
 
 name = st.text("abc_", min_size=1, max_size=6)

@@ -45,9 +45,7 @@ async def test_a_port_that_is_taken_is_named_and_no_agent_stays() -> None:
             free.bind(("127.0.0.1", 0))
             email = free.getsockname()[1]
         ports = {**FREE_PORTS, "email": email, "aiops": taken}
-        with pytest.raises(
-            PortUnavailable, match=rf"the aiops agent cannot listen on 127\.0\.0\.1:{taken}: stop"
-        ):
+        with pytest.raises(PortUnavailable, match=rf"the aiops agent cannot listen on 127\.0\.0\.1:{taken}: stop"):
             async with running_agents({name: int(port or 0) for name, port in ports.items()}):
                 pytest.fail("it started")
         with pytest.raises(ConnectionRefusedError):

@@ -83,9 +83,7 @@ async def test_a_small_body_that_unpacks_to_a_large_one_is_refused(aiohttp_clien
 
 
 @pytest.mark.parametrize(("user", "expected"), [("ada", "ada"), ("", "anonymous"), (None, "anonymous")])
-async def test_the_user_is_who_the_gateway_says(
-    aiohttp_client: AiohttpClient, user: str | None, expected: str
-) -> None:
+async def test_the_user_is_who_the_gateway_says(aiohttp_client: AiohttpClient, user: str | None, expected: str) -> None:
     client = await aiohttp_client(make_app())
     headers = {} if user is None else {"X-User-ID": user}
     response = await client.post("/api/sample/echo", json={"text": "a"}, headers=headers)
@@ -93,9 +91,7 @@ async def test_the_user_is_who_the_gateway_says(
 
 
 @pytest.mark.parametrize("text", ["0", "101", "-1", "1.5", "", "x", "²", "9" * 5000])
-async def test_a_query_that_is_no_number_within_bounds_is_a_400(
-    aiohttp_client: AiohttpClient, text: str
-) -> None:
+async def test_a_query_that_is_no_number_within_bounds_is_a_400(aiohttp_client: AiohttpClient, text: str) -> None:
     client = await aiohttp_client(make_app())
     assert (await client.get("/api/sample/number", params={"n": text})).status == 400
 

@@ -33,9 +33,7 @@ def test_an_outlier_is_named_with_its_place_and_its_severity() -> None:
         "critical",
     )
     assert found["status"] == "critical"
-    assert (
-        found["summary"] == "1 of 2 metrics is unusual: cpu has 1 anomaly, the worst (critical) at index 4."
-    )
+    assert found["summary"] == "1 of 2 metrics is unusual: cpu has 1 anomaly, the worst (critical) at index 4."
     assert found["recommended_action"].startswith("cpu: find the busiest process")
 
 
@@ -55,9 +53,7 @@ def test_sensitivity_moves_the_threshold() -> None:
 
 def test_metrics_that_are_unusual_together_are_named() -> None:
     found = report(cpu=SPIKE, latency=SPIKE, disk=CALM, short=SPIKE[:-1])
-    assert found["correlations"] == [
-        {"metrics": ["cpu", "latency"], "coefficient": 1.0, "shared_indexes": [4]}
-    ]
+    assert found["correlations"] == [{"metrics": ["cpu", "latency"], "coefficient": 1.0, "shared_indexes": [4]}]
 
 
 def test_a_new_level_is_told() -> None:
@@ -73,9 +69,7 @@ def test_several_anomalies_are_counted() -> None:
 
 
 def test_a_long_list_is_cut_to_the_worst_in_order() -> None:
-    values = tuple(float(value % 3) for value in range(2_000)) + tuple(
-        float(value) for value in range(100, 300)
-    )
+    values = tuple(float(value % 3) for value in range(2_000)) + tuple(float(value) for value in range(100, 300))
     found = report(a=values)["metrics"]["a"]
     indexes = [anomaly["index"] for anomaly in found["anomalies"]]
     assert (found["anomaly_count"], len(indexes), indexes) == (200, 100, list(range(2_100, 2_200)))

@@ -116,9 +116,7 @@ async def test_history_is_bounded(aiohttp_client: AiohttpClient) -> None:
         pytest.param("/respond", {"body": "a", "tone": "rude"}, 400, id="unknown tone"),
     ],
 )
-async def test_bad_requests_are_refused(
-    aiohttp_client: AiohttpClient, path: str, body: object, status: int
-) -> None:
+async def test_bad_requests_are_refused(aiohttp_client: AiohttpClient, path: str, body: object, status: int) -> None:
     client = await aiohttp_client(create_app())
     response = await client.post(f"/api/email{path}", json=body)
     assert response.status == status

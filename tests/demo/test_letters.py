@@ -49,9 +49,7 @@ def test_a_message_that_has_only_html_is_read_from_it() -> None:
 
 
 def test_a_second_text_is_an_attachment() -> None:
-    raw = letter_with(
-        "Content-Type: multipart/mixed; boundary=b", "--b\r\n\r\none\r\n--b\r\n\r\ntwo\r\n--b--"
-    )
+    raw = letter_with("Content-Type: multipart/mixed; boundary=b", "--b\r\n\r\none\r\n--b\r\n\r\ntwo\r\n--b--")
     letter = parse_letter(raw)
     assert (letter.body, letter.attachments) == ("one", (Attachment("", "text/plain", 3),))
 
@@ -100,9 +98,7 @@ def test_automatic_mail_is_known(value: str, automatic: bool) -> None:
         pytest.param(b"Subject: s\n" + b"\n--" * 1_001, "too many parts", id="too many parts"),
         pytest.param(
             b"Subject: s\n"
-            + b"".join(
-                b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(990)
-            ),
+            + b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(990)),
             "nested",
             id="nested too deeply",
         ),

@@ -42,9 +42,7 @@ def test_dates_are_times() -> None:
         pytest.param({"a": [{"t": 1}, 2, 3]}, "point 0, must be a number", id="no value"),
         pytest.param({"a": [{"t": None, "v": 1}, 2, 3]}, "point 0, t must be", id="time null"),
         pytest.param({"a": [{"t": "noon", "v": 1}, 2, 3]}, "point 0, t must be", id="time no date"),
-        pytest.param(
-            {"a": [{"t": 2, "v": 1}, {"t": 2, "v": 1}, {"t": 3, "v": 1}]}, "times that rise", id="time twice"
-        ),
+        pytest.param({"a": [{"t": 2, "v": 1}, {"t": 2, "v": 1}, {"t": 3, "v": 1}]}, "times that rise", id="time twice"),
     ],
 )
 def test_what_is_no_series_is_named(metrics: Any, reason: str) -> None:

@@ -25,9 +25,7 @@ from gatewayd.demo.passages import MOST_WORDS, read_document, sentences, split
         pytest.param(b"3", "application/json", "", ("json", "3."), id="JSON number"),
     ],
 )  # fmt: skip
-def test_files_are_read_as_text(
-    data: bytes, content_type: str, filename: str, expected: tuple[str, str]
-) -> None:
+def test_files_are_read_as_text(data: bytes, content_type: str, filename: str, expected: tuple[str, str]) -> None:
     assert read_document(data, content_type, filename) == expected
 
 

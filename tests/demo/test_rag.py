@@ -15,9 +15,7 @@ TEXT = "A quota resets at the first moment of the next month. A token expires af
 Json = dict[str, Any]
 
 
-async def upload(
-    client: TestClient[Any, Any], text: bytes, name: str = "a.txt", user: str = "ada"
-) -> tuple[int, Json]:
+async def upload(client: TestClient[Any, Any], text: bytes, name: str = "a.txt", user: str = "ada") -> tuple[int, Json]:
     form = FormData()
     form.add_field("file", text, filename=name)
     response = await client.post("/api/documents/upload", data=form, headers={"X-User-ID": user})
@@ -81,9 +79,7 @@ async def test_a_stream_gives_the_sources_the_answer_and_the_usage(aiohttp_clien
     response = await client.post("/api/chat", json={"question": "quota", "stream": True})
     assert response.content_type == "text/event-stream"
     blocks = (await response.text()).removesuffix("\n\n").split("\n\n")
-    events = [
-        (block.splitlines()[0], json.loads(block.splitlines()[1].removeprefix("data: "))) for block in blocks
-    ]
+    events = [(block.splitlines()[0], json.loads(block.splitlines()[1].removeprefix("data: "))) for block in blocks]
     assert [name for name, _ in events] == [
         "event: sources",
         *["event: token"] * (len(events) - 2),
@@ -113,9 +109,7 @@ async def test_each_event_leaves_when_it_is_made(aiohttp_client: AiohttpClient) 
         ),
     ],
 )
-async def test_bad_files_are_refused(
-    aiohttp_client: AiohttpClient, text: bytes, name: str, status: int
-) -> None:
+async def test_bad_files_are_refused(aiohttp_client: AiohttpClient, text: bytes, name: str, status: int) -> None:
     client = await aiohttp_client(create_app(max_upload=100))
     answered, document = await upload(client, text, name)
     assert (answered, set(document["error"])) == (status, {"code", "message"})

@@ -8,9 +8,7 @@ from gatewayd.demo.letters import Letter
 from gatewayd.demo.replies import TONES, Draft, draft_reply
 from gatewayd.demo.triage import CATEGORIES, triage
 
-LETTER = Letter(
-    "ada@example.org", "Ada", "Order 48213", "Please refund $5.", message_id="<2@x>", references=("<1@x>",)
-)
+LETTER = Letter("ada@example.org", "Ada", "Order 48213", "Please refund $5.", message_id="<2@x>", references=("<1@x>",))
 
 
 def draft(letter: Letter, tone: str = "neutral") -> Draft:
@@ -54,9 +52,7 @@ def test_who_gives_no_name_is_greeted_all_the_same() -> None:
     [
         pytest.param("Please refund $5.", "order 48213 and the amount of $5 and will", id="billing"),
         pytest.param("The app crashes.", "looking into order 48213, what", id="support"),
-        pytest.param(
-            "Let us meet: a meeting on 2026-03-01?", "request for 2026-03-01 and will", id="scheduling"
-        ),
+        pytest.param("Let us meet: a meeting on 2026-03-01?", "request for 2026-03-01 and will", id="scheduling"),
         pytest.param("It is urgent.", "front of the queue", id="urgent"),
         pytest.param("This is unacceptable.", "sorry for the trouble", id="angry"),
     ],

@@ -93,9 +93,7 @@ def test_each_agent_has_a_sample(agent: str) -> None:
 
 
 def test_a_line_is_quoted_for_the_shell() -> None:
-    sample = Sample(
-        "a", "d", "POST", "/api/a?x=1&y=2", {"X": "it's $HOME"}, document={"k": "`id` ä"}, streams=True
-    )
+    sample = Sample("a", "d", "POST", "/api/a?x=1&y=2", {"X": "it's $HOME"}, document={"k": "`id` ä"}, streams=True)
     line = sample.curl("http://127.0.0.1:8080/", "T")
     assert line.startswith('curl -N -sS -H "Authorization: Bearer $T" -X POST -H ')
     assert shlex.split(line)[4:] == [

@@ -31,9 +31,7 @@ async def test_the_demo_site_is_scraped_as_one_unit(client: Client) -> None:
 
 
 async def test_several_pages_are_as_many_units_and_a_failure_is_none(client: Client) -> None:
-    urls = [str(client.make_url(SITE + path)) for path in ("", "old/pricing", "missing")] + [
-        "http://127.0.0.1:1/"
-    ]
+    urls = [str(client.make_url(SITE + path)) for path in ("", "old/pricing", "missing")] + ["http://127.0.0.1:1/"]
     response = await client.post("/api/scraper/scrape", json={"urls": urls})
     pages = (await response.json())["pages"]
     assert response.headers["X-Usage-Quantity"] == "2"
@@ -54,9 +52,7 @@ async def test_several_pages_are_as_many_units_and_a_failure_is_none(client: Cli
         pytest.param({"urls": ["http://127.0.0.1:1/", None]}, id="a url that is null"),
         pytest.param({"urls": ["http://127.0.0.1:1/", "http://10.0.0.1/"]}, id="one of them elsewhere"),
         pytest.param({"url": "http://127.0.0.1:1/", "selectors": "h2"}, id="selectors a text"),
-        pytest.param(
-            {"url": "http://127.0.0.1:1/", "selectors": ["div > a"]}, id="a selector that is no name"
-        ),
+        pytest.param({"url": "http://127.0.0.1:1/", "selectors": ["div > a"]}, id="a selector that is no name"),
     ],
 )
 async def test_bad_requests_are_refused_and_cost_nothing(client: Client, body: object) -> None:
@@ -73,9 +69,7 @@ async def test_a_page_that_cannot_be_fetched_is_a_502(client: Client) -> None:
 async def test_links_are_absolute_and_those_that_are_none_are_left_out(
     client: Client, aiohttp_server: AiohttpServer
 ) -> None:
-    markup = (
-        "<base href='http://127.0.0.1:7/b/'><a href=x>x</a><a href='http://[::1'>no</a><a href='#y'>y</a>"
-    )
+    markup = "<base href='http://127.0.0.1:7/b/'><a href=x>x</a><a href='http://[::1'>no</a><a href='#y'>y</a>"
 
     async def page(_: web.Request) -> web.Response:
         return web.Response(text=markup, content_type="text/html")
@@ -102,8 +96,6 @@ async def test_plain_text_is_taken_as_it_is(client: Client, aiohttp_server: Aioh
     assert (scraped["text"], scraped["title"], scraped["word_count"]) == ("a <b> c", "", 3)
 
 
-@pytest.mark.parametrize(
-    ("path", "status"), [("", 200), ("pricing", 200), ("changes", 200), ("missing", 404)]
-)
+@pytest.mark.parametrize(("path", "status"), [("", 200), ("pricing", 200), ("changes", 200), ("missing", 404)])
 async def test_the_demo_site_has_its_pages(client: Client, path: str, status: int) -> None:
     assert (await client.get(SITE + path)).status == status

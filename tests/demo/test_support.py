@@ -84,9 +84,7 @@ async def test_tickets_come_in_pages_and_by_status(client: Client) -> None:
         pytest.param("GET", "/ws", None, 400, id="a WebSocket without its handshake"),
     ],
 )
-async def test_bad_requests_are_refused(
-    client: Client, method: str, path: str, body: object, status: int
-) -> None:
+async def test_bad_requests_are_refused(client: Client, method: str, path: str, body: object, status: int) -> None:
     response = await client.request(method, f"/api{path}", json=body)
     assert response.status == status
     assert set((await response.json())["error"]) == {"code", "message"}

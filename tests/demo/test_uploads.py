@@ -58,9 +58,7 @@ async def test_of_two_files_the_first_counts(aiohttp_client: AiohttpClient) -> N
     assert (await (await client.post("/upload", data=body, headers=FORM)).json())["data"] == "first"
 
 
-NESTED = (
-    '--b\r\nContent-Type: multipart/mixed; boundary=c\r\nContent-Disposition: form-data; name="file"\r\n\r\n'
-)
+NESTED = '--b\r\nContent-Type: multipart/mixed; boundary=c\r\nContent-Disposition: form-data; name="file"\r\n\r\n'
 
 
 @pytest.mark.parametrize(
@@ -69,14 +67,10 @@ NESTED = (
         pytest.param("{}", "application/json", 415, "unsupported_type", id="JSON"),
         pytest.param("x", "multipart/form-data", 400, "invalid_form", id="no boundary"),
         pytest.param("x", "multipart/form-data; boundary=b", 400, "invalid_form", id="no form"),
-        pytest.param(
-            part("file", "cut off").rstrip(), FORM["Content-Type"], 400, "invalid_form", id="cut off"
-        ),
+        pytest.param(part("file", "cut off").rstrip(), FORM["Content-Type"], 400, "invalid_form", id="cut off"),
         pytest.param("", FORM["Content-Type"], 400, "invalid_form", id="nothing"),
         pytest.param("--b--\r\n", FORM["Content-Type"], 400, "file_missing", id="no parts"),
-        pytest.param(
-            part("title", "t") + "--b--\r\n", FORM["Content-Type"], 400, "file_missing", id="no file"
-        ),
+        pytest.param(part("title", "t") + "--b--\r\n", FORM["Content-Type"], 400, "file_missing", id="no file"),
         pytest.param(
             part("a", "") * 9 + part("file", "x") + "--b--\r\n",
             FORM["Content-Type"],

@@ -69,7 +69,6 @@ class Ring:
             routes=table_of(self.settings),
             verifier=self.verifier,
             stores=Stores(counters or MemoryCounters(clock), self.ledger, self.accounts),
-            default_plan=next((plan for plan in self.settings.plans.values() if plan.default), None),
         )
         self.generations = Generations(self.generation, clock, self.drain)
         ring = [self.generations.pinning(), self._report, faults.POLICY.middleware, admission.POLICY.middleware]

@@ -18,7 +18,7 @@ ROUTE = """
 [routes.email]
 prefix = "/api/email"
 upstream = [{upstreams}]
-timeouts = {{ connect = "150ms" }}
+timeouts = {{ connect = "400ms" }}
 """
 
 

@@ -12,9 +12,11 @@ from aiohttp.http import HttpResponseParser, RawResponseMessage
 from aiohttp.streams import EMPTY_PAYLOAD, DataQueue, StreamReader
 from yarl import URL
 
+from gatewayd import sent
 from gatewayd.errors import BodyTooLarge, UpstreamProtocol, UpstreamReset, UpstreamTimeout
-from gatewayd.proxy.call import StaleConnectionError
-from tests.agents import answering, raw_agent
+from gatewayd.proxy.call import Call, StaleConnectionError
+from gatewayd.proxy.upstream import Upstream
+from tests.agents import Script, answering, raw_agent
 from tests.proxy.upstreams import ASK, ask, upstream_at
 from tests.proxy.wire import OK, at_first, beat, saying
 
@@ -146,6 +148,55 @@ async def test_a_call_that_was_aborted_is_seen_by_the_agent_at_once() -> None:
         await asyncio.wait_for(agent.closed.wait(), 5)
 
 
+def reading_no_further_until(goes_on: asyncio.Event) -> Script:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await goes_on.wait()
+
+    return script
+
+
+async def filled(upstream: Upstream) -> tuple[Call, asyncio.Transport]:
+    """A call with more written than its agent takes."""
+    call, _ = await ask(upstream)
+    assert call.body is not None
+    call.body.take()
+    transport = call.protocol.transport
+    assert transport is not None
+    call.send(b"x" * 50_000_000)
+    return call, transport
+
+
+async def test_what_was_written_to_an_agent_is_forgotten_when_the_call_is_aborted() -> None:
+    goes_on = asyncio.Event()
+    async with raw_agent(reading_no_further_until(goes_on)) as agent, upstream_at(agent.port) as upstream:
+        call, transport = await filled(upstream)
+        call.abort()
+        await beat()
+        assert transport.get_write_buffer_size() == 0
+        goes_on.set()
+        await agent.closed.wait()
+
+
+async def test_an_agent_that_does_not_take_what_was_written_is_not_waited_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sent, "_LINGER", 0.05)
+    goes_on = asyncio.Event()
+    async with raw_agent(reading_no_further_until(goes_on)) as agent, upstream_at(agent.port) as upstream:
+        call, transport = await filled(upstream)
+        closed = call.protocol.closed
+        assert closed is not None
+        call.protocol.force_close()
+        call.release()
+        assert transport.get_write_buffer_size()
+        await asyncio.wait_for(closed, 5)
+        goes_on.set()
+        await agent.closed.wait()
+
+
 async def test_an_answer_that_is_late_times_out() -> None:
     async with raw_agent(saying()) as agent, upstream_at(agent.port) as upstream:
         call = await upstream.connect(5)
@@ -160,10 +211,12 @@ async def test_an_answer_that_is_late_times_out() -> None:
 async def test_each_interim_head_starts_the_clock_anew() -> None:
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
+        leaving = asyncio.create_task(reader.read())
         for _ in range(4):
-            await asyncio.wait({asyncio.create_task(reader.read())}, timeout=0.1)
+            await asyncio.wait({leaving}, timeout=0.1)
             writer.write(b"HTTP/1.1 102 Processing\r\n\r\n")
         writer.write(OK)
+        await leaving
 
     async with raw_agent(script) as agent, upstream_at(agent.port) as upstream:
         call = await upstream.connect(5)

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.agents import Script, answering, raw_agent, read_body
 from tests.gateways import RunningGateway, running_gateway
 from tests.proxy.test_misbehaving_agents import backlog_is_full
 from tests.proxy.wire import OK, at_first, beat, call, calling, chunked, message, saying
+from tests.standins import SlowLedger, current, swap_stores
 
 ROUTE = """
 [routes.email]
@@ -136,7 +138,7 @@ async def test_what_only_the_gateway_may_say_is_said_once_and_by_the_gateway(tmp
     assert named(received, "x-forwarded-proto") == ["http"]
     assert named(received, "x-forwarded-host") == ["gateway.test"]
     assert named(received, "x-forwarded-prefix") == ["/api/email"]
-    assert named(received, "forwarded") == ["for=127.0.0.1;proto=http"]
+    assert named(received, "forwarded") == ['for=127.0.0.1;host="gateway.test";proto=http']
     assert named(received, "via") == ["1.0 somebody, 1.1 gatewayd"]
     (trace_id,) = named(received, "x-trace-id")
     (traceparent,) = named(received, "traceparent")
@@ -469,6 +471,29 @@ async def test_a_caller_who_leaves_in_the_middle_of_his_body_takes_the_agent_alo
         await asyncio.wait_for(agent.closed.wait(), 5)
         (record,) = await gateway.records_when(1)
     assert (record["outcome"], record["status"], record["bytes_in"]) == ("client_closed", 499, 4)
+
+
+async def test_a_caller_who_leaves_in_the_middle_of_a_body_that_was_answered_early_is_no_fault_of_ours(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        while await reader.read(65536):
+            pass
+
+    async with raw_agent(answers) as agent, running_gateway(tmp_path, agent.url) as gateway:
+        slow = SlowLedger(current(gateway).stores.ledger)
+        slow.holding.set()
+        swap_stores(gateway, ledger=slow)
+        async with calling(gateway) as caller:
+            await caller.send(message(gateway, "POST", fields=["Content-Length: 10"]) + b"some")
+            while not gateway.records():
+                await beat()
+        (line,) = await gateway.log_lines(1)
+        slow.settling.set()
+    assert (line["status"], line["code"], line["outcome"]) == (200, None, "delivered")
+    assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
 
 
 async def test_a_caller_who_leaves_before_an_agent_was_reached_leaves_no_row(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ async def test_what_a_trusted_proxy_says_of_its_caller_is_passed_on(tmp_path: Pa
         (line,) = await gateway.log_lines(1)
     received = agent.received[0]
     assert named(received, "x-forwarded-for") == ["192.0.2.7, 198.51.100.1, 127.0.0.1"]
-    assert named(received, "forwarded") == ["for=192.0.2.7, for=127.0.0.1;proto=https"]
+    assert named(received, "forwarded") == ['for=192.0.2.7, for=127.0.0.1;host="shop.test";proto=https']
     assert named(received, "x-forwarded-proto") == ["https"]
     assert named(received, "x-forwarded-host") == ["shop.test"]
     assert named(received, "x-correlation-id") == ["from-the-edge"]

@@ -13,6 +13,7 @@ from gatewayd.proxy.answer import AnswerHead
 from gatewayd.proxy.body import Body
 from gatewayd.proxy.relay import _HOLD_HEAD_BELOW, Relay
 from tests.agents import answering, raw_agent
+from tests.clocks import ManualClock
 from tests.gateways import running_gateway
 from tests.proxy.wire import OK, beat, call, calling, chunked, message, saying
 from tests.standins import SlowLedger, current, swap_stores
@@ -481,7 +482,7 @@ async def test_the_last_byte_waits_for_the_record_and_the_log_agrees_with_it(sta
 def test_an_answer_whose_caller_is_gone_at_the_end_is_not_written() -> None:
     request = make_mocked_request("GET", "/")
     head = AnswerHead(200, b"OK", (), 0, chunked=False, has_body=True)
-    exchange = SimpleNamespace(fields=[], sent=False)
+    exchange = SimpleNamespace(fields=[], sent=False, clock=ManualClock())
     relay = Relay(exchange, request, head, Body(EMPTY_PAYLOAD, None, until_close=False), idle=0, reusable=True)  # type: ignore[arg-type]
     request._protocol.transport = None
     relay.finish()

@@ -543,6 +543,16 @@ class Pipe:
         self.written = bytearray()
         self.paused: list[bool] = []
         self.closing = False
+        self.aborted = False
+
+    def close(self) -> None:
+        self.closing = True
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
     def write(self, data: bytes) -> None:
         self.written += data
@@ -620,3 +630,11 @@ async def test_a_tunnel_to_a_caller_who_is_gone_does_not_begin() -> None:
         await tunnel.run()
     tunnel.finish()
     tunnel.break_off()
+
+
+async def test_a_tunnel_that_has_ended_is_closed_and_not_torn_down() -> None:
+    pipe = Pipe()
+    tunnel, _ = tunnel_between(Side(), Side())
+    tunnel._request._protocol.transport = cast("asyncio.Transport", pipe)
+    tunnel.finish()
+    assert (pipe.closing, pipe.aborted) == (True, False)

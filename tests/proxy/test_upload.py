@@ -55,7 +55,7 @@ async def test_a_refused_request_is_never_asked_for_its_body(
 ) -> None:
     async with raw_agent(answering(OK)) as agent, running_gateway(tmp_path, routes=route(agent.url)) as gateway:
         heard = await call(gateway, "POST", path, fields=[ASKING, *fields])
-    assert (heard.status, heard.interim) == (status, [])
+    assert (heard.status, heard.interim, heard.closes) == (status, [], True)
     assert not agent.received
 
 
@@ -64,7 +64,7 @@ async def test_nobody_asks_for_a_body_that_no_agent_will_take(tmp_path: Path) ->
         gone = agent.url
     async with running_gateway(tmp_path, gone) as gateway:
         heard = await call(gateway, "POST", fields=[ASKING, "Content-Length: 5"])
-    assert (heard.status, heard.interim) == (502, [])
+    assert (heard.status, heard.interim, heard.closes) == (502, [], True)
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,7 @@ KNOWS_RECORD: Final = "SELECT 1 FROM usage_records WHERE id = ?"
 WRITE_HOLD: Final = "INSERT INTO usage_holds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 DELETE_HOLD: Final = "DELETE FROM usage_holds WHERE id = ?"
 WRITE_RECORD: Final = "INSERT INTO usage_records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-WRITE_PLAN: Final = (
-    "INSERT INTO accounts VALUES (?, ?) ON CONFLICT (user_id) DO UPDATE SET plan = excluded.plan"
-)
+WRITE_PLAN: Final = "INSERT INTO accounts VALUES (?, ?) ON CONFLICT (user_id) DO UPDATE SET plan = excluded.plan"
 SELECT_META: Final = "SELECT value FROM ledger_meta WHERE key IN ('head', 'records') ORDER BY key"
 WRITE_META: Final = "UPDATE ledger_meta SET value = ? WHERE key = ?"
 
@@ -96,6 +94,11 @@ class Books:
 
     def plans(self) -> dict[str, str]:
         return dict(self._connection.execute("SELECT user_id, plan FROM accounts").fetchall())
+
+    def outside_changes(self) -> int:
+        """Another number than last time if somebody else has written to the file since."""
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        return int(version)
 
     def assign(self, user_id: str, plan: str) -> None:
         self._connection.execute(WRITE_PLAN, (user_id, plan))

@@ -24,6 +24,8 @@ class SqliteLedger:
             name=f"ledger {opened.file}",
             retry_seconds=retry_seconds,
         )
+        self._plans: Mapping[str, str] = {}
+        self._plans_version: int | None = None
 
     @property
     def pending(self) -> int:
@@ -52,11 +54,16 @@ class SqliteLedger:
         return balances
 
     async def plans(self) -> Mapping[str, str]:
-        plans: Mapping[str, str] = await self._writer.submit(Plans())
-        return plans
+        """Asked every second, so the table is read only when it may have changed."""
+        version, plans = await self._writer.submit(Plans(unless=self._plans_version))
+        if plans is not None:
+            self._plans_version, self._plans = version, plans
+        return self._plans
 
     async def assign(self, user_id: str, plan: str) -> None:
+        self._plans_version = None  # what this connection writes is no change to it
         await self._writer.submit(Assign(user_id, plan))
+        self._plans_version = None
 
     async def close(self) -> None:
         await self._writer.close()
@@ -82,23 +89,5 @@ def settle_unknown(connection: sqlite3.Connection, now: float) -> None:
     with schema.transaction(connection):
         books = Books(connection)
         for hold in books.unsettled():
-            books.settle(_unknown(hold, now))
+            books.settle(hold.record(quantity=hold.cost, outcome=Outcome.UNKNOWN, status=0, ended_at=now))
         books.finish()
-
-
-def _unknown(hold: Hold, now: float) -> UsageRecord:
-    return UsageRecord(
-        id=hold.id,
-        user_id=hold.user_id,
-        plan=hold.plan,
-        agent=hold.agent,
-        route=hold.route,
-        unit=hold.unit,
-        quantity=hold.cost,
-        outcome=Outcome.UNKNOWN,
-        status=0,
-        started_at=hold.started_at,
-        ended_at=max(now, hold.started_at),
-        bytes_in=0,
-        bytes_out=0,
-    )

@@ -48,9 +48,7 @@ class SqliteReader:
 
     def plans(self) -> Mapping[str, str]:
         with schema.named(self._file):
-            return dict(
-                self._connection.execute("SELECT user_id, plan FROM accounts ORDER BY user_id").fetchall()
-            )
+            return dict(self._connection.execute("SELECT user_id, plan FROM accounts ORDER BY user_id").fetchall())
 
     def last_plans(self) -> Mapping[str, str]:
         with schema.named(self._file):

@@ -26,7 +26,9 @@ class BalancesOf:
 
 @dataclass(frozen=True, slots=True)
 class Plans:
-    pass
+    """Answered with the file's version and, unless that is the one given, every account's plan."""
+
+    unless: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ def _do(books: Books, work: Work) -> object:
         case BalancesOf():
             return books.balances(work.user_id, work.period)
         case Plans():
-            return books.plans()
+            version = books.outside_changes()
+            return version, None if version == work.unless else books.plans()
         case Assign():
             books.assign(work.user_id, work.plan)
     return None

@@ -135,17 +135,13 @@ class Writer(Generic[Work]):
             self._down = True
             # The driver's errors say all there is to say; anything else is a fault of ours.
             trace = None if isinstance(error, sqlite3.Error) else error
-            logger.error(
-                "%s cannot be written (%s): callers with a quota get 503", self._name, error, exc_info=trace
-            )
+            logger.error("%s cannot be written (%s): callers with a quota get 503", self._name, error, exc_info=trace)
         self._kept = [submission for submission in batch if submission.kept]
         self._refuse(submission for submission in batch if not submission.kept)
 
     def _end(self) -> None:
         if self._kept:
-            logger.error(
-                "%s: %d settlements could not be written before the stop", self._name, len(self._kept)
-            )
+            logger.error("%s: %d settlements could not be written before the stop", self._name, len(self._kept))
         self._refuse(self._kept)
         try:
             self._release()

@@ -40,7 +40,7 @@ def test_a_batch_is_done_in_order_and_each_has_its_answer(connection: sqlite3.Co
         Holding(True, after),
         None,
         None,
-        {"alice": "pro"},
+        (1, {"alice": "pro"}),
         [Balance("alice", "api_calls", "2025-11", 1, 0, 1)],
     ]
 
