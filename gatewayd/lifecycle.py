@@ -35,6 +35,7 @@ class Pool:
 
     session: ClientSession
     stores: Stores
+    accounts: AccountPlans
     ledger_pending: Callable[[], int]
     upstreams: dict[str, Upstream] = field(default_factory=dict)
 
@@ -62,7 +63,7 @@ async def open_pool(settings: Settings, clock: Clock, stack: AsyncExitStack) -> 
         auto_decompress=False,
     )
     stack.push_async_callback(session.close)
-    return Pool(session, Stores(counters, ledger, accounts), lambda: ledger.pending)
+    return Pool(session, Stores(counters, ledger, accounts), accounts, lambda: ledger.pending)
 
 
 def build(number: int, settings: Settings, pool: Pool, clock: Clock) -> Generation:

@@ -1,8 +1,8 @@
 """The plans that operators gave to users, at hand for every request without waiting for a store.
 
 One read of the store a second serves everybody. The refresher puts the whole snapshot (a mapping of user to
-plan) as one document into aiocache, to be found there until its next read: whoever shows accounts (the admin
-page, the usage endpoint) awaits `snapshot()` and shares it. A request must not pay aiocache's 7 to 14 µs, so
+plan) as one document into aiocache, to be found there until its next read: whoever shows accounts (the status
+of the daemon, its page) awaits `snapshot()` and shares it. A request must not pay aiocache's 7 to 14 µs, so
 it asks `plan_of`, which looks into the same document directly. A plan set elsewhere is thus in force within a
 second and the time of one read.
 """

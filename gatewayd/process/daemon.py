@@ -53,6 +53,7 @@ class Daemon:
         self._metrics = Metrics()
         self._admin: str | None = None
         self._runner: EdgeRunner | None = None
+        self._pool: Pool | None = None
 
     async def run(self, announce: Announce) -> None:
         """Serve until stopped. Raises StartError or StoreError before the first connection, or not at all."""
@@ -103,7 +104,7 @@ class Daemon:
         await control.start()
         sockets = listen_all(server.listen, self._environ, stack.enter_context(ExitStack()))
         allow_connections(server.max_connections)
-        pool = await open_pool(settings, self._clock, stack)
+        pool = self._pool = await open_pool(settings, self._clock, stack)
         reporters = self._reporters(stack)
         self._generations = Generations(build(1, settings, pool, self._clock), self._clock, self._drain)
         app = make_app(self._generations, self._drain, reporters)
@@ -186,6 +187,7 @@ class Daemon:
             "generation": generations.current.number if generations is not None else 0,
             "running_by_generation": {str(number): count for number, count in running if count},
             "routes": sorted(self._settings.routes),
+            "accounts": len(await self._pool.accounts.snapshot()) if self._pool is not None else 0,
         }
 
     async def _stopping(self) -> dict[str, Any]:

@@ -31,6 +31,8 @@ async def test_status_tells_how_the_daemon_is_while_a_stream_runs_and_stop_lets_
                 "state": "serving",
                 "listening": [daemon.url],
                 "in_flight": 1,
+                "connections": 1,
+                "accounts": 0,
                 "generation": 1,
                 "running_by_generation": {"1": 1},
                 "routes": ["email"],
