@@ -92,7 +92,7 @@ async def usage(request: web.Request) -> web.Response:
     period = BillingPeriod.at(exchange.started_at)
     balances = await exchange.generation.stores.ledger.balances(identity.user, period.name)
     quota = plan.quota if plan is not None else {}
-    units = [unit_usage(balance, period) for balance in complete(identity.user, quota, balances, period)]
+    units = [balance.document() for balance in complete(identity.user, quota, balances, period)]
     return reply(exchange, {"user": identity.user, "plan": plan.name if plan is not None else None, "units": units})
 
 
@@ -104,19 +104,6 @@ def complete(user: str, quota: Mapping[str, int], balances: Sequence[Balance], p
         Balance(user, unit, period.name, quota.get(unit, 0), balance.held, balance.spent)
         for unit, balance in sorted({**empty, **by_unit}.items())
     ]
-
-
-def unit_usage(balance: Balance, period: BillingPeriod) -> dict[str, object]:
-    """A balance as JSON; `limit` and `remaining` are null for a unit that is not limited."""
-    return {
-        "unit": balance.unit,
-        "period": balance.period,
-        "limit": balance.limit or None,
-        "held": balance.held,
-        "spent": balance.spent,
-        "remaining": balance.remaining,
-        "resets_at": period.resets_at,
-    }
 
 
 async def agents(request: web.Request) -> web.Response:

@@ -5,7 +5,7 @@ Pure. The HTTP parser refuses broken framing; here stands what a parser lets thr
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
@@ -55,7 +55,7 @@ _FOLD: Final = bytes(ord(chr(code).lower()) if code < 128 and chr(code).isalnum(
 _UPGRADE: Final = b"websocket"  # the only protocol that a route can allow
 _LINE_OVERHEAD: Final = len("  HTTP/1.1\r\n\r\n")  # what a head has beside its method, its target and its fields
 
-_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=-]+)(?::[0-9]{0,5})?")
 _TARGET: Final = re.compile(r"[!\"$-\[\]-~]+")  # printable ASCII without space, "#" and backslash
 _PLAIN_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9._~!$&'()*+,=:@-]*)*/?")
@@ -141,7 +141,7 @@ def read_head(raw_headers: RawHeaders, version: Version, limit: int) -> Head:
             named.setdefault(folded, []).append(value)
     if size > limit:
         raise HeadersTooLarge
-    if _CONTROL.search(b"".join(values)):
+    if CONTROL.search(b"".join(values)):
         raise BadRequest("A header field's value has a control character.")
     head = Head(fields, named)
     _judge_host(named.get(b"host"), version)
@@ -168,13 +168,18 @@ def _judge_framing(head: Head, version: Version) -> None:
             raise BadRequest("The only transfer coding accepted is chunked, once.")
         head.chunked = True
     if (lengths := named.get(b"content-length")) is not None:
-        if len(lengths) != 1 or not lengths[0].isdigit() or len(lengths[0]) > 18:
+        if not is_one_number(lengths):
             raise BadRequest("Content-Length must be one number.")
         head.content_length = int(lengths[0])
     if (expectations := named.get(b"expect")) is not None:
         if len(expectations) != 1 or expectations[0].lower() != b"100-continue":
             raise BadRequest("The only expectation known is 100-continue.")
         head.expects_continue = version == (1, 1) and head.has_body
+
+
+def is_one_number(lengths: Sequence[bytes]) -> bool:
+    """Whether these values of Content-Length are one decimal number that all read alike (RFC 9112 section 6.3)."""
+    return len(lengths) == 1 and lengths[0].isdigit() and len(lengths[0]) <= 18
 
 
 def _judge_connection(head: Head, version: Version) -> None:

@@ -4,9 +4,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal
 
 PERIOD_SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+
+
+Durability = Literal["process", "disk"]
+"""What a written record survives: `kill -9`, or power loss too."""
+
+
+def rfc3339(utc: float) -> str:
+    """Milliseconds, cut and not rounded, so that no moment slips into the next billing period."""
+    return datetime.fromtimestamp(utc, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +215,18 @@ class Balance:
     def remaining(self) -> int | None:
         """What is left to hold, never below 0; None when the unit is not limited."""
         return max(0, self.limit - self.spent - self.held) if self.limit else None
+
+    def document(self) -> dict[str, object]:
+        """The balance as JSON says it; `limit` and `remaining` are null for a unit that is not limited."""
+        return {
+            "unit": self.unit,
+            "period": self.period,
+            "limit": self.limit or None,
+            "held": self.held,
+            "spent": self.spent,
+            "remaining": self.remaining,
+            "resets_at": BillingPeriod.named(self.period).resets_at,
+        }
 
 
 @dataclass(frozen=True, slots=True)

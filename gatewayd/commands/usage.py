@@ -77,17 +77,7 @@ def _under(plan: Plan, balance: Balance) -> Balance:
 
 
 def _row(balance: Balance, plan: str | None) -> dict[str, object]:
-    return {
-        "user": balance.user_id,
-        "plan": plan,
-        "unit": balance.unit,
-        "period": balance.period,
-        "limit": balance.limit or None,
-        "held": balance.held,
-        "spent": balance.spent,
-        "remaining": balance.remaining,
-        "resets_at": BillingPeriod.named(balance.period).resets_at,
-    }
+    return {"user": balance.user_id, "plan": plan, **balance.document()}
 
 
 def _json(rows: Sequence[dict[str, object]]) -> str:

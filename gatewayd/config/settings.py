@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
-from gatewayd.model import Plan, Rate
+from gatewayd.model import Durability, Plan, Rate
 
 Network = IPv4Network | IPv6Network
 Charged = int | Literal["cost"]
@@ -108,7 +108,7 @@ class CountersSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerSettings:
     url: Secret
-    durability: Literal["process", "disk"]
+    durability: Durability
     on_outage: Literal["journal", "deny"]
 
 

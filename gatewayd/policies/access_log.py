@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from typing import Final
 
 import orjson
@@ -11,6 +10,7 @@ from aiohttp import web
 
 from gatewayd.errors import ClientClosed
 from gatewayd.exchange import EXCHANGE, Exchange
+from gatewayd.model import rfc3339
 from gatewayd.policies.base import Handler, Policy
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def line(exchange: Exchange) -> bytes:
     plan = exchange.plan(identity) if identity is not None else None
     return orjson.dumps(
         {
-            "time": _rfc3339(exchange.started_at),
+            "time": rfc3339(exchange.started_at),
             "request_id": exchange.request_id,
             "trace_id": exchange.trace_id,
             "correlation_id": exchange.correlation_id or None,
@@ -82,10 +82,6 @@ def line(exchange: Exchange) -> bytes:
 
 def _milliseconds(start: float, end: float) -> float | None:
     return round((end - start) * 1000, 3) if start and end else None
-
-
-def _rfc3339(utc: float) -> str:
-    return datetime.fromtimestamp(utc, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 POLICY: Final = Policy("access_log", access_log)

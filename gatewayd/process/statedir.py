@@ -1,11 +1,11 @@
 """The directory that a daemon keeps its things in: made, writable, and one daemon's alone."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gatewayd import pidlock
 from gatewayd.errors import StartError
 
 
@@ -35,11 +35,6 @@ def _open_lock(path: Path) -> int:
 
 
 def _take(lock: int, path: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.read(lock, 20).decode("ascii", "replace").strip()
+    if (owner := pidlock.take(lock)) is not None:
         hint = "stop that one, or name another server.state_dir"
-        raise StartError(f"another gatewayd (process {owner}) runs in {path}: {hint}") from None
-    os.ftruncate(lock, 0)
-    os.write(lock, f"{os.getpid()}\n".encode("ascii"))
+        raise StartError(f"another gatewayd (process {owner}) runs in {path}: {hint}")

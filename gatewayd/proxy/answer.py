@@ -1,16 +1,15 @@
 """The head of an agent's answer, judged: how its body ends, and that nothing in it breaks out of its place. Pure."""
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
 from aiohttp.http import HttpVersion10, HttpVersion11, RawResponseMessage
 
 from gatewayd.errors import UpstreamProtocol
+from gatewayd.framing import CONTROL, is_one_number
 
 _BODILESS: Final = frozenset({204, 304})
 _MAX_VALUES: Final = 64 * 1024  # bytes of all field values together
-_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 section 5.5; the parser is lenient with agents
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
@@ -48,7 +47,7 @@ def judge(message: RawResponseMessage, *, bodiless: bool) -> AnswerHead:
     values = b"".join([value for _, value in message.raw_headers])
     if len(values) > _MAX_VALUES:
         raise UpstreamProtocol("The agent's header section is too large.")
-    if _CONTROL.search(values) or _CONTROL.search(reason):
+    if CONTROL.search(values) or CONTROL.search(reason):  # the parser is lenient with agents
         raise UpstreamProtocol("The agent's header section has a control character.")
     chunked, length = _framing(message)
     return AnswerHead(
@@ -73,6 +72,6 @@ def _framing(message: RawResponseMessage) -> tuple[bool, int | None]:
             codings.append(value.lower())
     if codings and (lengths or codings != [b"chunked"] or message.version == HttpVersion10):
         raise UpstreamProtocol("The agent's framing is ambiguous.")
-    if lengths and (len(lengths) > 1 or not lengths[0].isdigit() or len(lengths[0]) > 18):
+    if lengths and not is_one_number(lengths):
         raise UpstreamProtocol("The agent's Content-Length is not one number.")
     return bool(codings), int(lengths[0]) if lengths else None

@@ -8,10 +8,10 @@ white space, text escaped to ASCII, integers in decimal, times as stored (RFC 33
 import hashlib
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, NamedTuple
 
-from gatewayd.model import UsageRecord
+from gatewayd.model import UsageRecord, rfc3339
 
 GENESIS: Final = "0" * 64
 
@@ -37,11 +37,6 @@ class RecordRow(NamedTuple):
     @property
     def period(self) -> str:
         return period(self.started_at)
-
-
-def rfc3339(utc: float) -> str:
-    """Milliseconds, cut and not rounded, so that no moment slips into the next billing period."""
-    return datetime.fromtimestamp(utc, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def epoch(text: str) -> float:

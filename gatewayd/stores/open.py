@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Final, Literal, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from gatewayd.clock import Clock
 from gatewayd.errors import StoreError
+from gatewayd.model import Durability
 from gatewayd.stores.base import Accounts, Counters, Ledger
 from gatewayd.stores.memory import MemoryCounters
 from gatewayd.stores.reading import LedgerReader
@@ -13,7 +14,6 @@ from gatewayd.stores.sqlite import ledger as sqlite_ledger
 from gatewayd.stores.sqlite import reader as sqlite_reader
 
 Opener = TypeVar("Opener")
-Durability = Literal["process", "disk"]
 
 
 class LedgerStore(Ledger, Accounts, Protocol):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewayd.model import BillingPeriod
+from gatewayd.model import BillingPeriod, rfc3339
 from gatewayd.stores import chain
 from tests.stores.ledgers import hold, record
 
@@ -36,15 +36,15 @@ def test_a_link_depends_on_what_came_before() -> None:
 
 @given(moments)
 def test_a_stored_moment_stays_in_its_billing_period(utc: float) -> None:
-    assert chain.period(chain.rfc3339(utc)) == BillingPeriod.at(utc).name
+    assert chain.period(rfc3339(utc)) == BillingPeriod.at(utc).name
 
 
 @given(moments)
 def test_a_stored_moment_reads_back_as_it_was_written(utc: float) -> None:
-    text = chain.rfc3339(utc)
-    assert chain.rfc3339(chain.epoch(text)) == text
+    text = rfc3339(utc)
+    assert rfc3339(chain.epoch(text)) == text
     assert -1e-6 <= utc - chain.epoch(text) < 0.001001
 
 
 def test_the_last_moment_of_a_month_is_not_rounded_into_the_next() -> None:
-    assert chain.rfc3339(1_764_547_199.9999) == "2025-11-30T23:59:59.999Z"
+    assert rfc3339(1_764_547_199.9999) == "2025-11-30T23:59:59.999Z"

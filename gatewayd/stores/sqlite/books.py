@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final
 
-from gatewayd.model import Balance, Hold, Holding, UsageRecord
+from gatewayd.model import Balance, Hold, Holding, UsageRecord, rfc3339
 from gatewayd.stores import chain
+from gatewayd.stores.sqlite.schema import SELECT_META
 
 # What JSON readers, Lua and every SQL database can hold exactly, with room to add such amounts up in 63 bits.
 LARGEST: Final = 2**53 - 1
@@ -36,7 +37,6 @@ WRITE_HOLD: Final = "INSERT INTO usage_holds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 
 DELETE_HOLD: Final = "DELETE FROM usage_holds WHERE id = ?"
 WRITE_RECORD: Final = "INSERT INTO usage_records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 WRITE_PLAN: Final = "INSERT INTO accounts VALUES (?, ?) ON CONFLICT (user_id) DO UPDATE SET plan = excluded.plan"
-SELECT_META: Final = "SELECT value FROM ledger_meta WHERE key IN ('head', 'records') ORDER BY key"
 WRITE_META: Final = "UPDATE ledger_meta SET value = ? WHERE key = ?"
 
 
@@ -61,7 +61,7 @@ class Books:
         if self._knows(KNOWS_HOLD, hold.id) or self._knows(KNOWS_RECORD, hold.id):
             raise ValueError("a hold's id was used before")
         _check_amounts(hold.units, hold.limit, hold.cost)
-        started_at = chain.rfc3339(hold.started_at)
+        started_at = rfc3339(hold.started_at)
         account = (hold.user_id, hold.unit, chain.period(started_at))
         balance = self._balance(account)
         granted = not hold.limit or balance.held + hold.units <= hold.limit - balance.spent

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 
 from gatewayd.clock import Clock
-from gatewayd.model import Balance, Hold, Holding, Outcome, UsageRecord
+from gatewayd.model import Balance, Durability, Hold, Holding, Outcome, UsageRecord
 from gatewayd.stores.sqlite import schema
 from gatewayd.stores.sqlite.books import Books
-from gatewayd.stores.sqlite.opening import Durability, Opened, open_file
+from gatewayd.stores.sqlite.opening import Opened, open_file
 from gatewayd.stores.sqlite.work import Assign, BalancesOf, Plans, Release, Work, commit
 from gatewayd.stores.sqlite.writer import RETRY_SECONDS, Writer
 

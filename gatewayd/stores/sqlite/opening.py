@@ -1,17 +1,16 @@
 """From a path to a connection that may write: directory, lock, checks, tables, durability."""
 
-import fcntl
 import os
 import sqlite3
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
+from gatewayd import pidlock
 from gatewayd.errors import StoreError
+from gatewayd.model import Durability
 from gatewayd.stores.sqlite import schema
-
-Durability = Literal["process", "disk"]
 
 # In WAL mode a commit reaches the kernel either way, which survives `kill -9`; FULL also waits for the disk.
 SYNCHRONOUS: Final = {"process": "NORMAL", "disk": "FULL"}
@@ -70,20 +69,15 @@ def _connect(file: Path, durability: Durability) -> sqlite3.Connection:
 
 
 def _lock(file: Path) -> int:
-    """The kernel frees it when its holder dies, however it dies."""
+    """The file's lock, held until it is closed. Raises StoreError."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(f"{file}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         hint = "its directory must be open to the daemon's user"
         raise StoreError(f"ledger {file} cannot be opened ({error.strerror}): {hint}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.read(lock, 20).decode("ascii", "replace").strip()
+    if (owner := pidlock.take(lock)) is not None:
         os.close(lock)
         hint = "stop that one, or name another file in ledger.url"
-        raise StoreError(f"ledger {file} is in use by another gatewayd (process {owner}): {hint}") from None
-    os.ftruncate(lock, 0)
-    os.write(lock, f"{os.getpid()}\n".encode("ascii"))
+        raise StoreError(f"ledger {file} is in use by another gatewayd (process {owner}): {hint}")
     return lock

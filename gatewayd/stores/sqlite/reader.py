@@ -21,7 +21,6 @@ SELECT_BALANCES: Final = (
 # SQLite takes a bare column from the row that has the maximum. Of a request in flight there is no record yet.
 SELECT_RECORDED_PLANS: Final = "SELECT user_id, plan, max(rowid) FROM usage_records GROUP BY user_id"
 SELECT_HELD_PLANS: Final = "SELECT user_id, plan, max(rowid) FROM usage_holds GROUP BY user_id"
-SELECT_META: Final = "SELECT value FROM ledger_meta WHERE key IN ('head', 'records') ORDER BY key"
 
 
 class SqliteReader:
@@ -43,7 +42,7 @@ class SqliteReader:
 
     def end(self) -> tuple[int, str]:
         with schema.named(self._file):
-            head, records = self._connection.execute(SELECT_META).fetchall()
+            head, records = self._connection.execute(schema.SELECT_META).fetchall()
         return int(records[0]), head[0]
 
     def plans(self) -> Mapping[str, str]:

@@ -64,6 +64,8 @@ HINTS: Final = {
     sqlite3.SQLITE_CANTOPEN: "cannot be opened: it must be a file, in a directory open to the daemon's user",
 }
 
+SELECT_META: Final = "SELECT value FROM ledger_meta WHERE key IN ('head', 'records') ORDER BY key"
+
 
 @contextmanager
 def named(file: Path) -> Iterator[None]:

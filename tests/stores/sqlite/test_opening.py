@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from gatewayd.errors import StoreError
+from gatewayd.model import Durability
 from gatewayd.stores.sqlite import opening
-from gatewayd.stores.sqlite.opening import Durability, located, open_file
+from gatewayd.stores.sqlite.opening import located, open_file
 from gatewayd.stores.sqlite.reader import open_reader
 
 
