@@ -5,10 +5,13 @@ from typing import Any
 import click
 
 from gatewayd import __version__
+from gatewayd.commands.accounts import account
 from gatewayd.commands.common import abandon_stdout, fail
 from gatewayd.commands.configuration import check, init
 from gatewayd.commands.demonstration import demo
 from gatewayd.commands.explaining import explain
+from gatewayd.commands.ledger import ledger
+from gatewayd.commands.revoking import revoke
 from gatewayd.commands.serving import start, status, stop
 from gatewayd.commands.tokens import token
 from gatewayd.commands.usage import usage
@@ -31,5 +34,5 @@ def main() -> None:
     """A gateway for AI agents: exact about money, invisible in time, calm in operation."""
 
 
-for command in (start, stop, status, check, init, token, explain, usage, demo):
+for command in (start, stop, status, check, init, token, explain, usage, ledger, account, revoke, demo):
     main.add_command(command)

@@ -1,13 +1,14 @@
-"""The way out: whether it has begun, and which exchanges are still waited for."""
+"""The way out: whether it has begun, which exchanges are still waited for, and how they are cut off."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from aiohttp import web
 
-from gatewayd.errors import Draining
+from gatewayd.errors import Draining, Refusal, TokenRevoked
 from gatewayd.exchange import Exchange
+from gatewayd.model import Identity
 from gatewayd.sent import break_off
 
 
@@ -44,10 +45,21 @@ class Drain:
     def cut(self) -> None:
         """The deadline has passed: what is still in flight ends now, by our doing and not by the caller's."""
         for exchange in tuple(self._in_flight):
-            exchange.cut = True
-            if not exchange.status:
-                exchange.refused(Draining())
-            break_off(exchange.request, reset=True)
+            _cut(exchange, Draining())
+
+    def cut_refused(self, refuses: Callable[[Identity], bool]) -> int:
+        """End the exchanges of callers who were let in and now are refused; how many that were."""
+        refused = [each for each in self._in_flight if each.proved is not None and refuses(each.proved)]
+        for exchange in refused:
+            _cut(exchange, TokenRevoked())
+        return len(refused)
+
+
+def _cut(exchange: Exchange, why: Refusal) -> None:
+    exchange.cut = why
+    if not exchange.status:
+        exchange.refused(why)
+    break_off(exchange.request, reset=True)
 
 
 DRAIN: Final = web.AppKey("drain", Drain)

@@ -6,7 +6,7 @@ GatewayError
 ├── StoreError           a store cannot be used
 └── Refusal              a request is answered by the gateway itself (contract, section 4)
     ├── BadRequest 400 · RequestTimeout 408 · BodyTooLarge 413 · UriTooLong 414 · HeadersTooLarge 431
-    ├── Unauthenticated 401: TokenMissing, TokenInvalid, TokenExpired
+    ├── Unauthenticated 401: TokenMissing, TokenInvalid (TokenRevoked), TokenExpired
     ├── QuotaExhausted 402 · RoleDenied 403 · RouteUnknown 404 · MethodNotAllowed 405
     ├── RateLimited 429 · ClientClosed 499 (log and records only) · InternalError 500
     ├── UpstreamFailure 502: UpstreamConnect, UpstreamReset, UpstreamProtocol
@@ -112,6 +112,13 @@ class TokenMissing(Unauthenticated):
 
 class TokenInvalid(Unauthenticated):
     code, title = "token_invalid", "The token was not accepted"
+
+
+class TokenRevoked(TokenInvalid):
+    """To the caller one like any other that was not accepted; `detail` says what to do about it."""
+
+    def __init__(self) -> None:
+        super().__init__("The token was revoked; get a new one.")
 
 
 class TokenExpired(Unauthenticated):

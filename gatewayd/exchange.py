@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from aiohttp import web
 
 from gatewayd.clock import Clock
-from gatewayd.errors import Refusal, TokenMissing, Unauthenticated
+from gatewayd.errors import Refusal, TokenMissing, TokenRevoked, Unauthenticated
 from gatewayd.framing import Head, Target
 from gatewayd.generation import Generation
 from gatewayd.identity.base import bearer_token
@@ -25,7 +25,7 @@ SETTLE_WAIT: Final = 2.0
 """Seconds that an answer may be kept back for its record: a ledger in trouble must not keep the caller."""
 
 R = TypeVar("R")
-Conclusion = Callable[["Exchange"], Awaitable[None]]
+Conclusion = Callable[["Exchange"], Awaitable[None] | None]
 
 _NO_HEAD: Final = Head([], {})
 _NO_TARGET: Final = Target("", "", "")
@@ -51,7 +51,7 @@ class Exchange:
         "clock",
         "code",  # whoever answers or breaks off: the refusal's code; empty for an agent's own answer
         "correlation_id",  # admission: a trusted proxy's request id
-        "cut",  # drain: the gateway itself ends this exchange
+        "cut",  # drain: why the gateway itself ends this exchange
         "ended",  # access_log
         "fields",  # any policy: header fields to add to whatever answer goes out
         "first_byte",  # forward: when the agent's head came
@@ -104,7 +104,7 @@ class Exchange:
         self.bytes_in = 0
         self.bytes_out = 0
         self.sent = False
-        self.cut = False
+        self.cut: Refusal | None = None
         self.void = False
         self._identity: Identity | None = None
         self._plan: Plan | None = None
@@ -131,7 +131,10 @@ class Exchange:
             token = bearer_token(self.head.named.get(b"authorization", ()))
             if token is None:
                 raise TokenMissing
-            self._identity = await self.generation.verifier.verify(token)
+            identity = await self.generation.verifier.verify(token)
+            if self.generation.stores.accounts.refuses(identity):  # at every request: a verifier remembers
+                raise TokenRevoked
+            self._identity = identity
         except Unauthenticated as refusal:
             self._refused = refusal
 
@@ -166,10 +169,10 @@ class Exchange:
     def conclude(self) -> list[Awaitable[None]]:
         """Close the books of this exchange, once: the work is submitted here, awaiting it is for durability.
 
-        The last to ask for it comes first, as the ring unwinds. Empty when there is nothing (more) to close.
+        The last to ask for it comes first, as the ring unwinds. Empty when there is nothing (more) to wait for.
         """
         conclusions, self._conclusions = self._conclusions, ()
-        return [conclusion(self) for conclusion in conclusions]
+        return [pending for conclusion in conclusions if (pending := conclusion(self)) is not None]
 
     async def close_books(self) -> None:
         """Conclude, and wait until what was submitted is durable, for at most SETTLE_WAIT seconds."""

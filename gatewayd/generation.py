@@ -5,20 +5,23 @@ from typing import Protocol
 
 from gatewayd.config.settings import Settings
 from gatewayd.identity.base import Verifier
-from gatewayd.model import Plan
+from gatewayd.model import Identity, Plan
 from gatewayd.routing import RouteTable
 from gatewayd.stores.base import Counters, Ledger
 
 
-class AccountPlans(Protocol):
-    """The plans that operators gave to users."""
+class Decisions(Protocol):
+    """What operators decided about users, from memory."""
 
     @property
     def loaded(self) -> bool:
-        """Whether they are known at all; until then every user seems to have no account."""
+        """Whether it is known at all; until then nobody seems to have an account or to be revoked."""
 
     def plan_of(self, user: str) -> str | None:
-        """The plan of this user's account, from memory; None if there is no account."""
+        """The plan of this user's account; None if there is no account."""
+
+    def refuses(self, identity: Identity) -> bool:
+        """Whether the token behind this identity was revoked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Stores:
 
     counters: Counters
     ledger: Ledger
-    accounts: AccountPlans
+    accounts: Decisions
 
 
 @dataclass(frozen=True, slots=True, eq=False)

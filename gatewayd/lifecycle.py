@@ -5,24 +5,29 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector, web
 
+from gatewayd.books.ledger import LeasedLedger
+from gatewayd.books.vault import JOURNALS, node_of
 from gatewayd.clock import Clock
 from gatewayd.config.settings import RouteSettings, Settings
 from gatewayd.drain import Drain
 from gatewayd.endpoints import OWN
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.generation import Generation, Stores
-from gatewayd.identity.accounts import AccountPlans
+from gatewayd.identity.accounts import DirectorySnapshot
 from gatewayd.identity.tokens import TokenVerifier
 from gatewayd.policies import POLICIES
 from gatewayd.policies.base import Handler, Middleware
 from gatewayd.proxy.rule import forwarding
 from gatewayd.proxy.upstream import Upstream
 from gatewayd.routing import Route, RouteTable
-from gatewayd.stores.open import open_counters, open_ledger
+from gatewayd.stores.journal.writer import open_journal
+from gatewayd.stores.open import Counting, open_counters
+from gatewayd.stores.shared.memory import SharedMemory
 
 # Agents behind common servers drop an idle connection after 5 s; a pooled one must not be older than that.
 _POOL_KEEPALIVE: Final = 4.0
@@ -35,7 +40,7 @@ class Pool:
 
     session: ClientSession
     stores: Stores
-    accounts: AccountPlans
+    accounts: DirectorySnapshot
     ledger_pending: Callable[[], int]
     upstreams: dict[str, Upstream] = field(default_factory=dict)
 
@@ -48,13 +53,27 @@ class Pool:
         return known
 
 
-async def open_pool(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Pool:
-    """Open what a daemon holds; `stack` closes it again, in reverse. Raises StoreError."""
-    counters = open_counters(settings.counters.url.reveal(), clock)
-    stack.push_async_callback(counters.close)
-    ledger = open_ledger(settings.ledger.url.reveal(), settings.ledger.durability, clock)  # blocks; nobody waits yet
+async def open_pool(
+    settings: Settings, clock: Clock, stack: AsyncExitStack, *, books: Path, counters: SharedMemory
+) -> Pool:
+    """Open what a worker holds; `stack` closes it again, in reverse. Raises StoreError.
+
+    `books` is where the daemon's bookkeeper listens, `counters` the memory in which its workers count together.
+    """
+    state = settings.server.state_dir
+    sharing = Counting(counters, clock, node_of(state), max(1, settings.server.workers), settings.counters.on_outage)
+    counting = open_counters(settings.counters.url.reveal(), sharing)
+    stack.push_async_callback(counting.close)
+    ledger = LeasedLedger(
+        open_journal(state / JOURNALS),
+        books,
+        clock,
+        durability=settings.ledger.durability,
+        on_outage=settings.ledger.on_outage,
+    )
     stack.push_async_callback(ledger.close)
-    accounts = AccountPlans(ledger)
+    await ledger.start()
+    accounts = DirectorySnapshot(ledger)
     await accounts.start()
     stack.push_async_callback(accounts.close)
     session = ClientSession(
@@ -63,7 +82,7 @@ async def open_pool(settings: Settings, clock: Clock, stack: AsyncExitStack) -> 
         auto_decompress=False,
     )
     stack.push_async_callback(session.close)
-    return Pool(session, Stores(counters, ledger, accounts), accounts, lambda: ledger.pending)
+    return Pool(session, Stores(counting, ledger, accounts), accounts, lambda: ledger.pending)
 
 
 def build(number: int, settings: Settings, pool: Pool, clock: Clock) -> Generation:

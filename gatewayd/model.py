@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 PERIOD_SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
@@ -96,7 +96,7 @@ class BillingPeriod:
     @classmethod
     def at(cls, utc: float) -> "BillingPeriod":
         """The month that holds this moment."""
-        return cls.named(f"{datetime.fromtimestamp(utc, UTC):%Y-%m}")
+        return _month_of(int(utc // _DAY))
 
     @classmethod
     @lru_cache(maxsize=64)
@@ -114,6 +114,15 @@ class BillingPeriod:
         return f"{datetime.fromtimestamp(self.ends_at, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
+_DAY: Final = 86_400
+
+
+@lru_cache(maxsize=64)
+def _month_of(day: int) -> BillingPeriod:
+    """The month of a day since the epoch: asked for every request, so worked out once a day."""
+    return BillingPeriod.named(f"{datetime.fromtimestamp(day * _DAY, UTC):%Y-%m}")
+
+
 class Outcome(StrEnum):
     """How a request that reached an agent ended (contract, section 7)."""
 
@@ -121,6 +130,14 @@ class Outcome(StrEnum):
     FAILED = "failed"
     CLIENT_CLOSED = "client_closed"
     UNKNOWN = "unknown"
+
+
+class Account(NamedTuple):
+    """What a balance belongs to: one user's units of one kind in one billing period (`2026-11`)."""
+
+    user_id: str
+    unit: str
+    period: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +166,10 @@ class Hold:
     def period(self) -> str:
         return BillingPeriod.at(self.started_at).name
 
+    @property
+    def account(self) -> Account:
+        return Account(self.user_id, self.unit, self.period)
+
     def record(
         self,
         *,
@@ -175,6 +196,22 @@ class Hold:
             bytes_in=bytes_in,
             bytes_out=bytes_out,
         )
+
+
+class Ending(NamedTuple):
+    """How a request that reached its agent ended, for the journal.
+
+    `drawn` is what it took out of its worker's lease: the quantity, or less if the lease did not have that much;
+    0 for a unit that is not limited.
+    """
+
+    quantity: int
+    drawn: int
+    outcome: Outcome
+    status: int
+    ended_at: float
+    bytes_in: int
+    bytes_out: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,3 +272,27 @@ class Holding:
 
     granted: bool
     balance: Balance
+
+
+RevocationKind = Literal["token", "user", "all"]
+
+
+class Revocation(NamedTuple):
+    """Tokens that are refused before they expire.
+
+    `token`: the one with this id (`jti`) as `subject`. `user`: those of the user `subject` that were issued at or
+    before `issued_until` (UTC seconds). `all`: everybody's issued until then; `subject` is empty.
+    """
+
+    kind: RevocationKind
+    subject: str
+    issued_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """What operators decided about users, as a whole; `version` changes whenever anything in it does."""
+
+    version: int
+    plans: dict[str, str]
+    revocations: tuple[Revocation, ...] = ()

@@ -4,15 +4,19 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from gatewayd.clock import Clock, SystemClock
 from gatewayd.config.loading import parse
 from gatewayd.config.settings import Settings
+from gatewayd.errors import StoreUnavailable
 from gatewayd.identity.signing import sign_token
 from gatewayd.process.daemon import Daemon
+from gatewayd.stores.journal import directory as journals
+from gatewayd.stores.journal.frames import Conclusion
+from gatewayd.stores.journal.reader import JournalReader
 
 SECRET = "a secret that only these tests know and nobody else"
 
@@ -93,6 +97,25 @@ class RunningGateway:
             return [dict(row) for row in connection.execute("SELECT * FROM usage_records ORDER BY rowid")]
         finally:
             connection.close()
+
+    async def posted(self) -> list[dict[str, Any]]:
+        """The rows of the ledger, with all that the gateway has done until now."""
+        generations = self.daemon._worker._generations
+        assert generations is not None
+        with suppress(StoreUnavailable):  # it has stopped, and posted everything before
+            await generations.current.stores.ledger.balances("", "2000-01")
+        return self.records()
+
+    def written(self) -> set[str]:
+        """The ids of requests whose record is safe: in a worker's journal, or out of it and in the ledger."""
+        root = self.settings.server.state_dir / "journal"
+        safe: set[str] = set()
+        for name in journals.names(root):
+            reader = JournalReader(root / name)
+            while entries := reader.read():
+                safe.update(each.hold_id for each in entries if isinstance(each, Conclusion) and each.ending)
+            reader.close()
+        return safe | {record["id"] for record in self.records()}
 
     def balances(self) -> list[dict[str, Any]]:
         connection = self._ledger()

@@ -31,16 +31,16 @@ class BookLedger:
             self.holds[hold.id] = hold
         return Holding(granted, Balance(hold.user_id, hold.unit, hold.period, hold.limit, 0, self.used))
 
-    def settle(self, record: UsageRecord) -> Awaitable[None]:
+    def settle(self, record: UsageRecord) -> Awaitable[None] | None:
         self.records.append(record)
         self.holds.pop(record.id)
         self.used += record.quantity
         return _done()
 
-    def release(self, hold_id: str) -> Awaitable[None]:
+    def release(self, hold_id: str) -> Awaitable[None] | None:
         self.released.append(hold_id)
         self.holds.pop(hold_id)
-        return _done()
+        return None
 
     async def balances(self, user_id: str, period: str) -> Sequence[Balance]:
         if self.away:
@@ -78,10 +78,11 @@ class SlowLedger:
     def release(self, hold_id: str) -> Awaitable[None]:
         return self._late(self._ledger.release(hold_id))
 
-    def _late(self, closing: Awaitable[None]) -> Awaitable[None]:
+    def _late(self, closing: Awaitable[None] | None) -> Awaitable[None]:
         async def when_open() -> None:
             await self.settling.wait()
-            await closing
+            if closing is not None:
+                await closing
 
         return asyncio.create_task(when_open())
 
@@ -106,21 +107,25 @@ class AskedVerifier:
 
 
 class Accounts:
-    """The plans that operators gave to users; `changes` are what they become, one at each look."""
+    """What operators decided about users, for a test to change."""
 
     def __init__(self, plans: dict[str, str] | None = None, *, loaded: bool = True) -> None:
         self.plans = plans or {}
         self.loaded = loaded
         self.looks = 0
+        self.revoked: set[str] = set()
 
     def plan_of(self, user: str) -> str | None:
         self.looks += 1
         return self.plans.get(user)
 
+    def refuses(self, identity: Identity) -> bool:
+        return identity.user in self.revoked
+
 
 def current(gateway: RunningGateway) -> Generation:
     """The generation in force."""
-    generations = gateway.daemon._generations
+    generations = gateway.daemon._worker._generations
     assert generations is not None
     return generations.current
 
@@ -134,6 +139,6 @@ def swap_stores(gateway: RunningGateway, **changes: Any) -> Stores:
 
 def swap(gateway: RunningGateway, **changes: Any) -> None:
     """Put a changed generation in force, as a reload would."""
-    generations = gateway.daemon._generations
+    generations = gateway.daemon._worker._generations
     assert generations is not None
     generations.current = dataclasses.replace(generations.current, **changes)

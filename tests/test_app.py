@@ -287,7 +287,7 @@ async def test_while_draining_new_calls_are_refused_and_those_in_flight_finish(t
     ):
         calling = asyncio.create_task(ask(session, "/api/email/x", gateway.bearer()))
         await until(asked)
-        gateway.daemon._drain.begin()
+        gateway.daemon._worker._drain.begin()
         refused = await ask(session, "/api/email/x", gateway.bearer())
         health = await ask(session, "/health")
         go_on.set()
@@ -325,14 +325,14 @@ async def test_what_is_cut_at_the_drain_deadline_has_failed_by_our_doing(
             with pytest.raises(aiohttp.ClientError):
                 await calling
             await gateway.task
-        [line], [record] = await gateway.log_lines(1), gateway.records()
+        [line], [record] = await gateway.log_lines(1), await gateway.posted()
     assert (line["status"], line["code"], line["outcome"]) == (status, "draining", "failed")
     assert (record["status"], record["outcome"], record["quantity"]) == (status, "failed", 0)
     assert gateway.balances()[0]["held"] == 0
 
 
 def in_flight(gateway: RunningGateway) -> Any:
-    [exchange] = gateway.daemon._drain._in_flight
+    [exchange] = gateway.daemon._worker._drain._in_flight
     return exchange
 
 

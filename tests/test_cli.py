@@ -14,7 +14,14 @@ from gatewayd.cli import main
 from tests.daemons import COMMAND, ROOT, command, environment, gatewayd, write_config
 from tests.gateways import SECRET
 
-NAMES = ("check", "demo", "explain", "init", "start", "status", "stop", "token", "usage")
+NAMES = (
+    *("account", "check", "demo", "explain", "init", "ledger"),
+    *("revoke", "start", "status", "stop", "token", "usage"),
+)
+GROUPS = {"account": ("list", "set", "show"), "ledger": ("export", "verify")}
+EVERY = [(name,) for name in NAMES if name not in GROUPS] + [
+    (group, name) for group, names in GROUPS.items() for name in names
+]
 
 
 def test_the_commands_are_the_contracts() -> None:
@@ -24,15 +31,23 @@ def test_the_commands_are_the_contracts() -> None:
     assert all(f"\n  {name} " in found.stdout for name in NAMES)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_of_commands_lists_them_with_an_example(group: str) -> None:
+    found = command(group, "--help")
+    assert (found.exit_code, found.stderr) == (0, "")
+    assert f"\n  Example: gatewayd {group} " in found.stdout
+    assert all(f"\n  {name} " in found.stdout for name in GROUPS[group])
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
 @pytest.mark.parametrize("flag", ["--help", "-h"])
-def test_every_command_has_help_with_an_example_and_takes_a_configuration(name: str, flag: str) -> None:
-    found = command(name, flag)
+def test_every_command_has_help_with_an_example_and_takes_a_configuration(words: tuple[str, ...], flag: str) -> None:
+    found = command(*words, flag)
     assert (found.exit_code, found.stderr) == (0, "")
     assert "\n  Example: " in found.stdout
-    assert f"gatewayd {name}" in found.stdout.partition("Example: ")[2]
+    assert f"gatewayd {' '.join(words)}" in found.stdout.partition("Example: ")[2]
     assert "-c, --config" in found.stdout
-    assert "GATEWAYD_CONFIG" in found.stdout or name == "demo"
+    assert "GATEWAYD_CONFIG" in found.stdout or words == ("demo",)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +59,9 @@ def test_every_command_has_help_with_an_example_and_takes_a_configuration(name: 
         ["token"],
         ["check", "--format"],
         ["usage", "--format", "xml"],
+        ["ledger", "burn"],
+        ["account", "set", "ann"],
+        ["revoke"],
     ],
 )
 def test_a_wrong_use_is_exit_2_on_stderr(words: list[str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from gatewayd.cli import main
 from gatewayd.config.loading import parse
-from gatewayd.metrics import Metrics
+from gatewayd.metrics import Tally
 from gatewayd.policies import POLICIES
 
 ROOT = Path(__file__).parent.parent
@@ -41,7 +41,7 @@ def test_every_make_target_that_readme_names_exists() -> None:
 
 
 def test_every_metric_made_is_named_in_the_contract() -> None:
-    made = {family.name for family in Metrics().registry.collect()}
+    made = {family.name for family in Tally().collect()}
     for name in made:
         assert name in CONTRACT, name
 

@@ -3,8 +3,9 @@
 import pytest
 
 from gatewayd.drain import Drain
-from gatewayd.errors import UpstreamConnect
+from gatewayd.errors import Draining, TokenRevoked, UpstreamConnect
 from gatewayd.exchange import Exchange
+from gatewayd.model import Identity
 from tests.clocks import ManualClock
 from tests.policies.rings import EMAIL, Ring
 
@@ -71,10 +72,31 @@ def test_what_is_cut_ends_by_our_doing(ring: Ring) -> None:
     drain.begin()
     drain.cut()
     assert transport.aborted == 3
-    assert all(exchange.cut for exchange in (waiting, answered, gone, refused))
+    assert all(isinstance(exchange.cut, Draining) for exchange in (waiting, answered, gone, refused))
     assert [(each.status, each.code) for each in (waiting, answered, gone, refused)] == [
         (503, "draining"),
         (200, ""),
         (503, "draining"),
         (502, "upstream_connect"),
     ]
+
+
+def test_only_those_who_are_refused_now_are_cut(ring: Ring) -> None:
+    drain, transport, other = Drain(), Transport(), Transport()
+    waiting, answered = begun(ring, transport), begun(ring, transport)
+    another, unproved = begun(ring, other), begun(ring)
+    for exchange, user in ((waiting, "eve"), (answered, "eve"), (another, "ann")):
+        exchange._identity = Identity(user, None, frozenset(), None, None, 9e9)
+    answered.status = 200
+    for exchange in (waiting, answered, another, unproved):
+        drain.enter(exchange)
+    assert drain.cut_refused(lambda identity: identity.user == "eve") == 2
+    assert (transport.aborted, other.aborted) == (2, 0)
+    assert [isinstance(each.cut, TokenRevoked) for each in (waiting, answered, another, unproved)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert [(each.status, each.code) for each in (waiting, answered)] == [(401, "token_invalid"), (200, "")]
+    assert (drain.in_flight, drain.began) == (4, False)

@@ -36,6 +36,9 @@ async def test_an_operators_first_hour(tmp_path: Path, monkeypatch: pytest.Monke
         async with running_daemon(config, environ=environment(**old)) as daemon:
             status, request_id = await call(daemon, token)
             assert (status, len(request_id)) == (201, 32)
+            async with asyncio.timeout(2):  # a row is in the table within two seconds
+                while "delivered" not in (await run("ledger", "export")).stdout:
+                    await asyncio.sleep(0.02)
             explained = await run("explain", "POST", "/api/email/process", "--token", token)
             assert (explained.exit_code, "1 of 100 are used" in explained.stdout) == (0, True)
             assert f"upstream: {agent.url}/process\n" in explained.stdout

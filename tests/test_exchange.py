@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from gatewayd import exchange as exchange_module
-from gatewayd.errors import StoreUnavailable, TokenMissing, Unauthenticated, UpstreamConnect
+from gatewayd.errors import StoreUnavailable, TokenMissing, TokenRevoked, Unauthenticated, UpstreamConnect
 from gatewayd.exchange import Exchange, new_request_id
 from gatewayd.framing import Head
 from gatewayd.model import Identity
@@ -68,6 +68,18 @@ async def test_who_is_calling_is_verified_once(ring: Ring, exchange: Exchange) -
     assert await exchange.caller() is await exchange.identity()
     assert exchange.proved is await exchange.identity()
     assert ring.verifier.asked == 1
+
+
+async def test_a_revoked_token_is_refused_though_it_was_verified_before(ring: Ring, exchange: Exchange) -> None:
+    token = ring.token("ann")
+    assert (await with_token(exchange, token).identity()).user == "ann"
+    ring.accounts.revoked.add("ann")
+    later = with_token(ring.generations.begin(Request()), token)  # type: ignore[arg-type]
+    with pytest.raises(TokenRevoked) as caught:
+        await later.identity()
+    assert (caught.value.status, caught.value.code) == (401, "token_invalid")
+    assert caught.value.headers == (("WWW-Authenticate", 'Bearer realm="gatewayd", error="invalid_token"'),)
+    assert (await later.caller(), later.proved) == (None, None)
 
 
 async def test_a_refused_caller_is_refused_alike_at_every_question(ring: Ring, exchange: Exchange) -> None:

@@ -18,7 +18,8 @@ from gatewayd.config.loading import parse
 from gatewayd.demo.rag import create_app
 from gatewayd.errors import ConfigError
 from gatewayd.model import Rate, Window
-from gatewayd.stores.memory import MemoryCounters
+from gatewayd.stores.shared.counters import SharedCounters
+from gatewayd.stores.shared.memory import SharedMemory
 from tests.agents import RawAgent, Script, answering, raw_agent
 from tests.clocks import ManualClock
 from tests.gateways import SECRET, RunningGateway, running_gateway
@@ -145,10 +146,12 @@ async def test_a_429_is_not_without_retry_after(tmp_path: Path) -> None:
 
 
 async def test_the_limiters_memory_is_not_unbounded(clock: ManualClock) -> None:
-    counters = MemoryCounters(clock, capacity=100)
+    memory = SharedMemory.create(capacity=64)
+    counters, size = SharedCounters(memory, clock), len(memory.bytes)
     for number in range(1000):
         await counters.take([Window(f"{{address:{number}}}minute", "address-minute", Rate(5, "minute"))])
-        assert len(counters) <= 100
+    assert len(memory.bytes) == size
+    memory.close()
 
 
 async def test_refresh_tokens_are_not_accepted(tmp_path: Path) -> None:
@@ -195,7 +198,7 @@ async def test_sql_does_not_block_the_loop(tmp_path: Path) -> None:
         with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             calling = asyncio.create_task(ask(session, "/api/email/x", gateway.bearer()))
-            while not gateway.daemon._drain.in_flight:
+            while not gateway.daemon._worker._drain.in_flight:
                 await asyncio.sleep(0)
             for _ in range(5):
                 assert (await ask(session, "/health")).status == 200
@@ -214,12 +217,13 @@ async def test_an_error_of_the_quota_is_not_swallowed_and_opens_no_door(tmp_path
 
 
 async def test_a_health_check_does_not_check_nothing(tmp_path: Path) -> None:
-    async with gateway_before(tmp_path, answering(OK)) as (_, _, session):
-        with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            refused = await ask(session, "/ready")
-            other.execute("ROLLBACK")
+    async with gateway_before(tmp_path, answering(OK)) as (gateway, _, session):
+        away = BookLedger()
+        away.away = True
+        there = swap_stores(gateway, ledger=away)
+        refused = await ask(session, "/ready")
         assert (refused.status, refused.json["checks"]["ledger"]) == (503, False)
+        swap_stores(gateway, ledger=there.ledger)
         assert (await ask(session, "/ready")).status == 200
 
 

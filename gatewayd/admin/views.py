@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import aiohttp_jinja2
@@ -14,9 +14,10 @@ from gatewayd.config.settings import Secret
 from gatewayd.errors import Refusal, TokenInvalid
 from gatewayd.identity.base import bearer_token
 from gatewayd.keys import secret_bytes
-from gatewayd.metrics import Metrics
+from gatewayd.metrics import Tally
 
 Status = Callable[[], Awaitable[Mapping[str, Any]]]
+Counted = Callable[[], Awaitable[Tally]]
 
 # The page has its style in itself and runs no script.
 SECURITY: Final = {
@@ -32,7 +33,7 @@ SECURITY: Final = {
 class RouteRow:
     """One line of the page's table."""
 
-    name: str
+    route: str
     total: int
     refused: int
     failed: int
@@ -43,31 +44,28 @@ class AdminViews:
     """The pages, over what the daemon says of itself and what was counted."""
 
     status: Status
-    metrics: Metrics
+    counted: Counted
 
     async def page(self, request: web.Request) -> web.Response:
         """Everything at one look."""
         status = await self.status()
-        rows = route_rows(self.metrics)
+        rows = route_rows(await self.counted())
         context = {"status": status, "routes": rows, "verdict": verdict(status, rows)}
         return aiohttp_jinja2.render_template("page.html", request, context)
 
     async def as_json(self, _request: web.Request) -> web.Response:
         """The same for programs."""
-        rows = [{"route": r.name, "total": r.total, "refused": r.refused, "failed": r.failed} for r in self._rows()]
+        rows = [asdict(row) for row in route_rows(await self.counted())]
         return web.json_response({**await self.status(), "requests": rows})
 
     async def prometheus(self, _request: web.Request) -> web.Response:
         """The text format, version 0.0.4."""
-        return web.Response(body=self.metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4"})
-
-    def _rows(self) -> list[RouteRow]:
-        return route_rows(self.metrics)
+        return web.Response(body=(await self.counted()).text(), headers={"Content-Type": "text/plain; version=0.0.4"})
 
 
-def route_rows(metrics: Metrics) -> list[RouteRow]:
+def route_rows(counted: Tally) -> list[RouteRow]:
     """Requests by route: all, refused by us or the agent (4xx), failed (5xx)."""
-    requests = metrics.requests()
+    requests = counted.requests()
     return [
         RouteRow(
             name,
@@ -85,7 +83,7 @@ def verdict(status: Mapping[str, Any], rows: list[RouteRow]) -> str:
         return f"The gateway is {status['state']}: {status['in_flight']} requests are still in flight."
     worst = max(rows, key=lambda row: row.failed, default=None)
     if worst is not None and worst.failed:
-        return f"Serving; {worst.name} has failed most, {worst.failed} of its {worst.total} requests."
+        return f"Serving; {worst.route} has failed most, {worst.failed} of its {worst.total} requests."
     return "Serving; no request has failed."
 
 

@@ -55,7 +55,7 @@ class Duration(click.ParamType[float]):
 
 def judged(path: Path) -> Loaded:
     """The configuration, with a warning for each key that this version cannot start with yet. Raises ConfigError."""
-    return load(path, os.environ, judges=(_stores, _keys, _workers))
+    return load(path, os.environ, judges=(_stores, _keys))
 
 
 def _stores(settings: Settings, report: Report) -> None:
@@ -71,11 +71,6 @@ def _keys(settings: Settings, report: Report) -> None:
     if auth.jwks_url and published and not auth.public_key and report.sound(path):
         message = f"keys are not fetched by this version yet, and {published[0]} needs one"
         report.problem(path, message, "add public_key = { file = … }")
-
-
-def _workers(settings: Settings, report: Report) -> None:
-    if settings.server.workers != 1 and report.sound(("server", "workers")):
-        report.warning(("server", "workers"), "this version serves with one process, whatever is asked for")
 
 
 def load_config(path: Path) -> Loaded:

@@ -1,7 +1,7 @@
 """explain: what would become of a request, policy by policy. Nothing is sent, counted or held."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -19,11 +19,13 @@ from gatewayd.errors import (
     StartError,
     StoreError,
     TokenMissing,
+    TokenRevoked,
     Unauthenticated,
 )
 from gatewayd.framing import Target, read_target
+from gatewayd.identity.revocations import Revocations
 from gatewayd.identity.tokens import TokenVerifier
-from gatewayd.model import Balance, BillingPeriod, Identity
+from gatewayd.model import Balance, BillingPeriod, Directory, Identity
 from gatewayd.policies import POLICIES
 from gatewayd.policies.base import Case, Finding, refused
 from gatewayd.proxy.upstream import target_below
@@ -72,8 +74,10 @@ async def _case(settings: Settings, clock: Clock, method: str, route: Route, tok
     identity, refusal = await _verify(settings, clock, token)
     if identity is None:
         return Case(method, route, None, refusal, None)
-    accounts, balances = _standing(settings, identity.user, clock)
-    plan = settings.plan_for(accounts.get(identity.user) or identity.plan)
+    directory, balances = _standing(settings, identity.user, clock)
+    if Revocations(directory.revocations).refuses(identity):
+        return Case(method, route, None, TokenRevoked(), None)
+    plan = settings.plan_for(directory.plans.get(identity.user) or identity.plan)
     return Case(method, route, identity, None, plan, balances)
 
 
@@ -86,15 +90,15 @@ async def _verify(settings: Settings, clock: Clock, token: str | None) -> tuple[
         return None, refusal
 
 
-def _standing(settings: Settings, user: str, clock: Clock) -> tuple[Mapping[str, str], dict[str, Balance]]:
-    """The accounts and the user's balances; both empty where no ledger can be read, before the first start say."""
+def _standing(settings: Settings, user: str, clock: Clock) -> tuple[Directory, dict[str, Balance]]:
+    """What was decided, and the user's balances; nothing where no ledger can be read, before the first start say."""
     period = BillingPeriod.at(clock.utc()).name
     try:
         with open_reader(settings.ledger.url.reveal()) as ledger:
-            return ledger.plans(), {each.unit: each for each in ledger.balances(user_id=user, period=period)}
+            return ledger.directory(), {each.unit: each for each in ledger.balances(user_id=user, period=period)}
     except StoreError as error:
         click.echo(f"note: taken as unused: {error}", err=True)
-        return {}, {}
+        return Directory(version=0, plans={}), {}
 
 
 def _findings(case: Case, settings: Settings) -> Iterator[tuple[str, Finding]]:

@@ -13,7 +13,7 @@ from gatewayd.commands.common import abandon_stdout, config_option, fail, load_f
 from gatewayd.config.settings import Settings
 from gatewayd.errors import StartError, StoreError
 from gatewayd.process.control import NotRunning, ask
-from gatewayd.process.daemon import Daemon
+from gatewayd.process.supervisor import Supervisor
 
 _STOP_MARGIN: Final = 10.0  # seconds beyond the drain's deadline that a stop may take
 
@@ -27,13 +27,9 @@ def start(config: Path) -> None:
     settings = load_settings(config)
     log_to_stderr()
     try:
-        run(_serve(settings))
+        Supervisor(settings, SystemClock(), os.environ, run).run(_announce)
     except (StartError, StoreError) as error:
         fail(error)
-
-
-async def _serve(settings: Settings) -> None:
-    await Daemon(settings, SystemClock(), os.environ).run(_announce)
 
 
 def _announce(ready: str) -> None:

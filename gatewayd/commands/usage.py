@@ -20,8 +20,7 @@ from gatewayd.stores.open import open_reader
 
 COLUMNS: Final = ("user", "plan", "unit", "period", "limit", "held", "spent", "remaining", "resets_at")
 
-
-_EVERY: Final = "all"
+EVERY: Final = "all"
 _MONTH: Final = re.compile(r"[0-9]{4}-[0-9]{2}")
 
 
@@ -31,8 +30,8 @@ class Month(click.ParamType[str]):
     name = "month"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value != _EVERY and not _is_month(value):
-            self.fail(f"{value!r} is not a month; write 2026-11 or {_EVERY}", param, ctx)
+        if value != EVERY and not _is_month(value):
+            self.fail(f"{value!r} is not a month; write 2026-11 or {EVERY}", param, ctx)
         return str(value)
 
 
@@ -53,7 +52,7 @@ def usage(config: Path, user: str | None, period: str | None, form: str) -> None
     settings = load_for(("ledger", "plans"), config)
     present = BillingPeriod.at(SystemClock().utc()).name
     try:
-        rows = _rows(settings, user, None if period == _EVERY else period or present, present)
+        rows = _rows(settings, user, None if period == EVERY else period or present, present)
     except StoreError as error:
         fail(error)
     click.echo({"table": _table, "json": _json, "csv": _csv}[form](rows), nl=form == "table")
@@ -61,7 +60,7 @@ def usage(config: Path, user: str | None, period: str | None, form: str) -> None
 
 def _rows(settings: Settings, user: str | None, period: str | None, present: str) -> list[dict[str, object]]:
     with open_reader(settings.ledger.url.reveal()) as ledger:
-        plans = {**ledger.last_plans(), **ledger.plans()}
+        plans = {**ledger.last_plans(), **ledger.directory().plans}
         balances = ledger.balances(user_id=user, period=period)
     rows = []
     for balance in balances:
@@ -93,9 +92,16 @@ def _csv(rows: Sequence[dict[str, object]]) -> str:
 
 
 def _table(rows: Sequence[dict[str, object]]) -> str:
-    if not rows:
-        return "nothing was used"
-    cells = [COLUMNS, *(tuple("-" if row[name] is None else str(row[name]) for name in COLUMNS) for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(COLUMNS))]
+    return table(COLUMNS, rows) if rows else "nothing was used"
+
+
+def table(columns: Sequence[str], rows: Sequence[dict[str, object]]) -> str:
+    """A head and a line a row, in columns as wide as they must be; what is None is a dash."""
+    cells = [columns, *([_cell(row[name]) for name in columns] for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(columns))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells)
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None else str(value)

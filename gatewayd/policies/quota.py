@@ -108,7 +108,7 @@ def _exhausted(hold: Hold, used: int) -> QuotaExhausted:
     )
 
 
-def settle(ledger: Ledger, hold: Hold, rule: UsageRule, exchange: Exchange) -> Awaitable[None]:
+def settle(ledger: Ledger, hold: Hold, rule: UsageRule, exchange: Exchange) -> Awaitable[None] | None:
     """Turn the hold into a record, or free it if no agent was reached."""
     if exchange.void or not exchange.reached:
         return ledger.release(hold.id)

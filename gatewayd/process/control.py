@@ -18,6 +18,7 @@ from gatewayd.process.listen import clear_stale_socket
 
 Answer = Callable[[], Awaitable[Mapping[str, object]]]
 
+MAX_ANSWER: Final = 64 * 1024 * 1024
 _MAX_LINE: Final = 64 * 1024
 _MAX_PATH: Final = 107  # unix(7): sun_path, without its final NUL
 _PATIENCE: Final = 10.0
@@ -99,6 +100,18 @@ def ask(state_dir: Path, command: str, *, until_gone: bool = False, patience: fl
     return answer
 
 
+async def inquire(path: Path, command: str) -> dict[str, Any]:
+    """The same in an event loop, for answers as long as metrics are. Raises OSError, ValueError and TimeoutError."""
+    async with asyncio.timeout(_PATIENCE):
+        reader, writer = await asyncio.open_unix_connection(path, limit=MAX_ANSWER)
+        try:
+            writer.write(orjson.dumps({"command": command}) + b"\n")
+            answer: dict[str, Any] = orjson.loads(await reader.readline())
+        finally:
+            writer.close()
+    return answer
+
+
 def _connect(sock: socket.socket, path: Path) -> None:
     try:
         sock.connect(str(path))
@@ -112,7 +125,7 @@ def _question(sock: socket.socket, path: Path, command: str) -> dict[str, Any]:
     try:
         sock.sendall(orjson.dumps({"command": command}) + b"\n")
         with sock.makefile("rb") as lines:
-            line = lines.readline(_MAX_LINE)
+            line = lines.readline(MAX_ANSWER)
     except ConnectionError:
         line = b""
     if not line.endswith(b"\n"):

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from gatewayd.config.settings import Address
+from gatewayd.config.settings import Address, Tls
 from gatewayd.errors import StartError
 
 BACKLOG: Final = 4096
@@ -21,6 +21,35 @@ def listen_all(
 ) -> list[socket.socket]:
     """The listening sockets of all addresses, or none and StartError, which names `key`; `stack` closes them."""
     return [sock for address in dict.fromkeys(addresses) for sock in _listen(address, environ, stack, key)]
+
+
+def listen_for_workers(
+    workers: int, addresses: Iterable[Address], environ: Mapping[str, str], stack: ExitStack
+) -> list[list[socket.socket]]:
+    """For each of so many workers the sockets that it accepts from, in the order of the addresses.
+
+    A TCP port has a socket for each worker, among which the kernel shares out callers (socket(7), SO_REUSEPORT);
+    every other socket is all workers'. Raises StartError as `listen_all` does.
+    """
+    shares: list[list[socket.socket]] = [[] for _ in range(workers)]
+    for address in dict.fromkeys(addresses):
+        several = workers > 1 and address.kind == "tcp"
+        sockets = _spread(address, workers, stack) if several else _listen(address, environ, stack, "server.listen")
+        for index, share in enumerate(shares):
+            share.extend(sockets[index : index + 1] if several else sockets)
+    return shares
+
+
+def _spread(address: Address, count: int, stack: ExitStack) -> list[socket.socket]:
+    """So many sockets on one port. Raises StartError if anybody else listens there, even if they would share it."""
+    with ExitStack() as probe:
+        (alone,) = _listen(address, {}, probe, "server.listen")
+        host, port = alone.getsockname()[:2]
+    there = Address("tcp", host, port)
+    try:
+        return [_tcp(there, stack, shared=True) for _ in range(count)]
+    except OSError as error:
+        raise StartError(f"cannot listen on {address}: {_reason(error, 'server.listen')}") from None
 
 
 def _listen(address: Address, environ: Mapping[str, str], stack: ExitStack, key: str) -> list[socket.socket]:
@@ -39,11 +68,13 @@ def _reason(error: OSError, key: str) -> str:
     return f"{error.strerror or error}; change {key}"
 
 
-def _tcp(address: Address, stack: ExitStack) -> socket.socket:
+def _tcp(address: Address, stack: ExitStack, *, shared: bool = False) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     info = socket.getaddrinfo(address.host, address.port, family, socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sock = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     if family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     sock.bind(info[0][4])
@@ -119,3 +150,8 @@ def name_of(address: Any, scheme: str) -> str:
         host, port = address[:2]
         return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
     return f"unix:{address}"
+
+
+def names_of(sockets: Iterable[socket.socket], tls: Tls | None) -> tuple[str, ...]:
+    """The addresses of sockets that listen, for callers who come with TLS or without."""
+    return tuple(name_of(sock.getsockname(), "https" if tls is not None else "http") for sock in sockets)

@@ -1,12 +1,17 @@
 """The directory that a daemon keeps its things in: made, writable, and one daemon's alone."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from gatewayd import pidlock
 from gatewayd.errors import StartError
+
+_CHILDRENS_PATIENCE: Final = 5.0
+_PAUSE: Final = 0.01
 
 
 @contextmanager
@@ -35,6 +40,25 @@ def _open_lock(path: Path) -> int:
 
 
 def _take(lock: int, path: Path) -> None:
-    if (owner := pidlock.take(lock)) is not None:
+    if (owner := _owner(lock)) is not None:
         hint = "stop that one, or name another server.state_dir"
         raise StartError(f"another gatewayd (process {owner}) runs in {path}: {hint}")
+
+
+def _owner(lock: int) -> str | None:
+    """Who has it, if not we. Children of one that was killed have it for the moment that they take to end."""
+    deadline = time.monotonic() + _CHILDRENS_PATIENCE
+    while (owner := pidlock.take(lock)) is not None and _is_dead(owner) and time.monotonic() < deadline:
+        os.lseek(lock, 0, os.SEEK_SET)
+        time.sleep(_PAUSE)
+    return owner
+
+
+def _is_dead(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (ValueError, OSError):
+        pass
+    return False

@@ -11,7 +11,6 @@ from gatewayd.errors import (
     BadRequest,
     BodyTooLarge,
     ClientClosed,
-    Draining,
     Refusal,
     RequestTimeout,
     RouteUnknown,
@@ -68,7 +67,7 @@ class Passage:
         except TimeoutError:
             return await self._fail(UpstreamTimeout())
         except Refusal as refusal:
-            return await self._fail(refusal)
+            return await self._fail(self._exchange.cut or refusal)  # who was cut off did not leave
         except asyncio.CancelledError:
             self._abandon()
             raise
@@ -179,19 +178,19 @@ class Passage:
         return carrier
 
     def _abandon(self) -> None:
-        """The task was cancelled: the caller left, or the gateway cut it off at the drain's deadline."""
+        """The task was cancelled: the caller left, or the gateway cut it off (the drain's deadline, a revocation)."""
         exchange, carrier = self._exchange, self._carrier
         if exchange.outcome is not None:
             return  # the books are closed already
         if isinstance(carrier, Tunnel) and carrier.closing:
             exchange.outcome = Outcome.DELIVERED  # both sides had said goodbye; who hangs up first says nothing
             return
-        if exchange.cut:
-            exchange.code = Draining.code
+        if exchange.cut is not None:
+            exchange.code = exchange.cut.code
         else:
             exchange.refused(ClientClosed())
         if exchange.reached:
-            exchange.outcome = Outcome.FAILED if exchange.cut else Outcome.CLIENT_CLOSED
+            exchange.outcome = Outcome.FAILED if exchange.cut is not None else Outcome.CLIENT_CLOSED
 
     async def _let_go(self) -> None:
         """Give the connection back if both messages on it are whole and the answer was accepted, else close it."""

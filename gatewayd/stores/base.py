@@ -1,9 +1,10 @@
 """What policies may ask of a store. Each Protocol has one behaviour suite, run over every implementation."""
 
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
-from gatewayd.model import Balance, Hold, Holding, Tally, UsageRecord, Window
+from gatewayd.model import Account, Balance, Directory, Hold, Holding, Tally, UsageRecord, Window
 
 
 class Counters(Protocol):
@@ -25,14 +26,16 @@ class Ledger(Protocol):
         A caller cancelled while waiting holds nothing afterwards. Raises StoreUnavailable.
         """
 
-    def settle(self, record: UsageRecord) -> Awaitable[None]:
-        """Turn the hold of `record.id` into the record: units freed, quantity spent, the row written.
+    def settle(self, record: UsageRecord) -> Awaitable[None] | None:
+        """Turn the hold of `record.id` into the record: units freed, quantity spent.
 
-        Submitted when called, awaited or not; done when the record survives `kill -9`. A repeat is harmless.
+        Done when called, awaited or not: the record survives `kill -9` of this process. What is returned is to be
+        awaited before the answer's last byte: for power loss (`durability = "disk"`), or because more was spent than
+        was held. A repeat is harmless.
         """
 
-    def release(self, hold_id: str) -> Awaitable[None]:
-        """Free the units of a request that reached no agent. Submitted when called; a repeat is harmless."""
+    def release(self, hold_id: str) -> Awaitable[None] | None:
+        """Free the units of a request that reached no agent. Done when called; a repeat is harmless."""
 
     async def balances(self, user_id: str, period: str) -> Sequence[Balance]:
         """The user's balances in the period, by unit; empty when nothing was used yet."""
@@ -49,3 +52,111 @@ class Accounts(Protocol):
 
     async def assign(self, user_id: str, plan: str) -> None:
         """Set a user's plan from now on."""
+
+
+class Want(NamedTuple):
+    """A lease that a daemon asks for: at least `least` units of the account or none, at best `most`.
+
+    `limit` is the plan's in force (never 0, an unlimited unit needs no lease); the balance takes it on.
+    """
+
+    account: Account
+    limit: int
+    least: int
+    most: int
+
+
+class Grant(NamedTuple):
+    """The answer to a Want: `units` leased, or 0 where `least` did not fit; and the balance as it stands after it.
+
+    `others` are the units of this account in other daemons' leases, which may be idle there.
+    """
+
+    units: int
+    limit: int
+    spent: int
+    leased: int
+    others: int
+
+
+class Posting(NamedTuple):
+    """A record for the ledger, and the units of the daemon's lease that it used up."""
+
+    record: UsageRecord
+    drawn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one transaction does. A record that is there already is passed over, with what it drew.
+
+    `returned`: units given back out of the daemon's leases. `in_flight`: units that requests of this daemon are using
+    now, for accounts where that changed. `answered`: the recalls (by number) that this batch answers.
+    """
+
+    postings: Sequence[Posting] = ()
+    returned: Mapping[Account, int] = field(default_factory=dict)
+    in_flight: Mapping[Account, int] = field(default_factory=dict)
+    answered: Mapping[Account, int] = field(default_factory=dict)
+
+
+class Recall(NamedTuple):
+    """A request to another daemon to give back what it does not need of an account."""
+
+    node: str
+    account: Account
+    number: int
+
+
+class Leasing(Protocol):
+    """The balance sheet: what daemons take out of it ahead, and what they put in its books.
+
+    `node` names the daemon, the same over its restarts. Every call is one transaction, bounded in time, and raises
+    StoreUnavailable when it could not be done; it may then have been done all the same (a commit whose answer was
+    lost), which `leases` tells.
+    """
+
+    async def lease(self, node: str, wants: Sequence[Want]) -> Sequence[Grant]:
+        """Lease to the daemon what fits (leased + units ≤ limit − spent), in order; a grant for each."""
+
+    async def post(self, node: str, batch: Batch) -> None:
+        """Write the records, chained, charge them, and shrink the daemon's leases by what was drawn and returned.
+
+        An amount that cannot be stored loses nothing else of the batch: it is logged and passed over.
+        """
+
+    async def leases(self, node: str) -> Mapping[Account, int]:
+        """What the daemon has in leases, by account, zeros left out."""
+
+
+class Recalling(Protocol):
+    """How daemons that share a ledger ask each other for idle units. A ledger of one daemon answers with nothing."""
+
+    async def recall(self, node: str, accounts: Sequence[Account]) -> Sequence[Recall]:
+        """Ask every other daemon that leases units of these accounts; what was asked of whom."""
+
+    async def recalled(self, node: str) -> Mapping[Account, int]:
+        """What others asked of this daemon and it has not answered yet: the recall's number, by account."""
+
+    async def unanswered(self, recalls: Sequence[Recall]) -> Sequence[Recall]:
+        """Those that their daemons have not answered yet; a lease that is gone is an answer."""
+
+
+class Inquiry(Protocol):
+    """What can be asked without changing anything."""
+
+    async def balances(self, user_id: str, period: str, *, but: str = "") -> Sequence[Balance]:
+        """The user's balances, by unit; `held` counts requests in flight, those of the daemon `but` left out."""
+
+    async def directory(self, unless: int | None = None) -> Directory | None:
+        """Accounts and revocations; None if their version is still the one given."""
+
+    async def drift(self, accounts: Sequence[Account]) -> int:
+        """Units by which spent differs from the sum of the records and held from the sum of the leases, summed up."""
+
+
+class LedgerStore(Leasing, Recalling, Inquiry, Protocol):
+    """A database that keeps the ledger."""
+
+    async def close(self) -> None:
+        """End it; nothing is under way any more."""

@@ -6,9 +6,9 @@ white space, text escaped to ASCII, integers in decimal, times as stored (RFC 33
 """
 
 import hashlib
-import json
 from collections.abc import Sequence
 from datetime import datetime
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Final, NamedTuple
 
 from gatewayd.model import UsageRecord, rfc3339
@@ -51,7 +51,9 @@ def period(text: str) -> str:
 
 def canonical(columns: Sequence[object]) -> bytes:
     """The bytes that are hashed, from the columns before `chain`."""
-    return json.dumps(columns, separators=(",", ":")).encode("ascii")
+    # By hand, because json.dumps makes an encoder for every call: this is a third of its time.
+    words = [quoted(column) if isinstance(column, str) else repr(column) for column in columns]
+    return f"[{','.join(words)}]".encode("ascii")
 
 
 def link(previous: str, columns: Sequence[object]) -> str:

@@ -34,36 +34,49 @@ def rescaled(tat: int, old_limit: int, new_limit: int) -> int:
     return -(-tat * new_limit // old_limit)
 
 
-def judge(tat: int, now: int, rate: Rate) -> Decision:
-    """Whether one more fits at `now`, and what is left after it.
+def judge(tat: int, now: int, rate: Rate, cost: int = 1) -> Decision:
+    """Whether one more, which counts as `cost`, fits at `now`, and what is left after it.
 
-    Over any stretch of time at most `burst + limit * elapsed / period` are admitted.
+    Over any stretch of time at most `(burst + limit * elapsed / period) / cost` are admitted.
     """
+    limit = rate.limit
     interval = rate.seconds * SECOND
-    backlog = _backlog(tat, now, rate, interval) + interval
-    short = backlog - rate.burst * interval
-    if short > 0:
-        backlog -= interval
-        return Decision(now * rate.limit + backlog, _tally(backlog, interval, rate, short))
-    return Decision(now * rate.limit + backlog, _tally(backlog, interval, rate, 0))
+    room = rate.burst * interval
+    taken = cost * interval
+    begin = now * limit
+    # The next line is _backlog and the last one _tally: what nearly every request comes to, made without a call.
+    backlog = 0 if tat < begin else tat - begin if tat < begin + room else room
+    if (short := backlog + taken - room) > 0:
+        return Decision(begin + backlog, _tally(backlog, room, taken, limit, short))
+    backlog += taken
+    return Decision(begin + backlog, Tally(True, (room - backlog) // taken, -(-backlog // limit) / SECOND, 0.0))
 
 
-def peek(tat: int, now: int, rate: Rate) -> Tally:
+def peek(tat: int, now: int, rate: Rate, cost: int = 1) -> Tally:
     """What a window has that nothing is taken from: admitted, with all that is left."""
     interval = rate.seconds * SECOND
-    return _tally(_backlog(tat, now, rate, interval), interval, rate, 0)
+    room = rate.burst * interval
+    return _tally(_backlog(tat, now * rate.limit, room), room, cost * interval, rate.limit, 0)
 
 
-def _backlog(tat: int, now: int, rate: Rate, interval: int) -> int:
+def emptied(since: int, rate: Rate) -> int:
+    """The tat of a bucket that was used up at the nanosecond `since`."""
+    return since * rate.limit + rate.burst * rate.seconds * SECOND
+
+
+def _backlog(tat: int, begin: int, room: int) -> int:
     """Ticks until the bucket is full; a tat further ahead than an empty bucket explains counts as empty."""
-    return min(max(tat - now * rate.limit, 0), rate.burst * interval)
+    backlog = tat - begin
+    if backlog < 0:
+        return 0
+    return room if backlog > room else backlog
 
 
-def _tally(backlog: int, interval: int, rate: Rate, short: int) -> Tally:
+def _tally(backlog: int, room: int, taken: int, limit: int, short: int) -> Tally:
     """Times are rounded up to the nanosecond, so that who waits as long as told is never early."""
     return Tally(
-        admitted=not short,
-        remaining=rate.burst - -(-backlog // interval),
-        resets_in=full_at(backlog, rate.limit) / SECOND,
-        retry_in=full_at(short, rate.limit) / SECOND,
+        not short,
+        (room - backlog) // taken,
+        -(-backlog // limit) / SECOND,
+        -(-short // limit) / SECOND if short else 0.0,
     )

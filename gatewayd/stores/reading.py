@@ -1,9 +1,9 @@
-"""What commands may ask of a ledger from outside the daemon, whether one runs or not."""
+"""What commands may ask of a ledger, and write to it, from outside the daemon, whether one runs or not."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from gatewayd.model import Balance
+from gatewayd.model import Account, Balance, Directory, Revocation
 from gatewayd.stores.chain import RecordRow
 
 
@@ -11,7 +11,10 @@ class LedgerReader(Protocol):
     """Changes nothing, and tells of the one moment at which it was opened. All of it raises StoreError."""
 
     def balances(self, *, user_id: str | None = None, period: str | None = None) -> Sequence[Balance]:
-        """By user, period and unit; of everybody, or of all periods, where none is named."""
+        """By user, period and unit; of everybody, or of all periods, where none is named.
+
+        `held` counts requests in flight, as far as their daemons have told yet; idle leases do not count.
+        """
 
     def records(self) -> Iterator[RecordRow]:
         """Every record, in the order of the chain."""
@@ -19,8 +22,21 @@ class LedgerReader(Protocol):
     def end(self) -> tuple[int, str]:
         """How many records the ledger has written, and the chain value of the last one."""
 
-    def plans(self) -> Mapping[str, str]:
-        """Every account's plan by user id."""
+    def directory(self) -> Directory:
+        """Every account's plan by user id, and every revocation."""
 
     def last_plans(self) -> Mapping[str, str]:
-        """The plan of each user's latest request, by user id; an account's plan wins over it."""
+        """The plan of each user's latest record, by user id; an account's plan wins over it."""
+
+    def leased(self) -> Mapping[Account, tuple[int, int]]:
+        """Of every account with a balance: `held` as the balance says it, and the sum of the daemons' leases."""
+
+
+class Clerk(Protocol):
+    """Writes what operators decide; a running daemon learns of it by the directory's version. Raises StoreError."""
+
+    def assign(self, user_id: str, plan: str) -> None:
+        """Set a user's plan from now on."""
+
+    def revoke(self, revocation: Revocation) -> None:
+        """Refuse these tokens from now on; the later of two times stands, and repeating it is harmless."""

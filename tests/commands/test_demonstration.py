@@ -118,7 +118,10 @@ async def test_a_signal_stops_all_of_it(tmp_path: Path, number: signal.Signals) 
             "gatewayd.db",
             "gatewayd.db.lock",
             "gatewayd.lock",
+            "journal",
+            "node",
         ]
+        assert not any((tmp_path / "var" / "journal").iterdir())
 
 
 async def test_a_demo_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from gatewayd.clock import SystemClock
-from gatewayd.stores.open import open_ledger
 from tests.agents import answering, raw_agent
+from tests.commands.books import fill
 from tests.daemons import command, daemon_here, write_config
-from tests.stores.ledgers import hold, record
+from tests.stores.ledgers import hold
 
 ROUTES = """
 [plans.free]
@@ -39,13 +39,7 @@ def config(tmp_path: Path) -> Path:
 
 async def used(config: Path, units: int, **accounts: str) -> None:
     """Let ann have used so many api_calls this month."""
-    clock = SystemClock()
-    ledger = open_ledger(f"sqlite:{config.parent}/ledger.db", "process", clock)
-    if units:
-        await ledger.settle(record(hold("r1", user="ann", units=units, at=clock.utc())))
-    for user, plan in accounts.items():
-        await ledger.assign(user, plan)
-    await ledger.close()
+    await fill(config, [hold("r1", user="ann", units=units, at=SystemClock().utc())] if units else [], accounts)
 
 
 def token(config: Path, *more: str) -> str:
@@ -162,6 +156,16 @@ def test_the_ledger_is_asked_how_the_caller_stands(
     asyncio.run(used(config, units, **({"ann": account} if account else {})))
     assert explained(config, "GET", "/api/email/x", "--token", token(config))[1]["quota"] == quota
     assert explained(config, "GET", "/api/email/x", "--token", token(config))[0] == code
+
+
+def test_a_token_that_was_revoked_would_be_refused(config: Path) -> None:
+    words = ("GET", "/api/email/x", "--token", token(config))
+    assert command("revoke", "--user", "bob", "-c", config).exit_code == 0
+    assert explained(config, *words)[0] == 0
+    assert command("revoke", "--user", "ann", "-c", config).exit_code == 0
+    code, said = explained(config, *words)
+    assert (code, said["auth"][:17]) == (1, "401 token_invalid")
+    assert "revoked" in said["auth"]
 
 
 def test_without_a_ledger_yet_nothing_is_used_and_that_is_said(config: Path) -> None:

@@ -25,6 +25,9 @@ async def test_status_tells_how_the_daemon_is_while_a_stream_runs_and_stop_lets_
             status = json.loads((await gatewayd_of(daemon, "status", "--json")).stdout)
             assert status.pop("uptime_seconds") > 0
             assert status.pop("admin").startswith("http://127.0.0.1:")
+            assert [child["name"] for child in status.pop("children")] == ["bookkeeper", "worker", "operators"]
+            assert [each["in_flight"] for each in status.pop("workers")] == [1]
+            assert status.pop("ledger")["drift"] == 0
             assert status == {
                 "pid": daemon.process.pid,
                 "version": "0.1.0",

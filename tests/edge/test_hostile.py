@@ -187,7 +187,7 @@ async def test_every_refusal_is_in_the_access_log_with_its_code(tmp_path: Path) 
                 answer = the_answer(await talk(gateway.port, case.request))
                 asked[answer.fields["x-request-id"]] = (case.status, case.code)
             logged = await gateway.log_lines(len(REFUSED))
-            records = gateway.records()
+            records = await gateway.posted()
     assert {line["request_id"]: (line["status"], line["code"]) for line in logged} == asked
     assert {line["client"] for line in logged} == {"127.0.0.1"}
     assert not records

@@ -20,9 +20,9 @@ from gatewayd.policies.access_log import REPORTERS
 from gatewayd.policies.base import Handler, Policy
 from gatewayd.routing import Route, RouteTable
 from gatewayd.stores.base import Counters
-from gatewayd.stores.memory import MemoryCounters
 from tests.clocks import ManualClock
 from tests.standins import Accounts, AskedVerifier, BookLedger
+from tests.stores.counters import small
 
 SECRET = "a secret that only these tests know and nobody else"
 AUTH = '[auth]\nsecret = { env = "SECRET" }\n'
@@ -68,7 +68,7 @@ class Ring:
             settings=self.settings,
             routes=table_of(self.settings),
             verifier=self.verifier,
-            stores=Stores(counters or MemoryCounters(clock), self.ledger, self.accounts),
+            stores=Stores(counters or small(clock), self.ledger, self.accounts),
         )
         self.generations = Generations(self.generation, clock, self.drain)
         ring = [self.generations.pinning(), self._report, faults.POLICY.middleware, admission.POLICY.middleware]

@@ -488,7 +488,7 @@ async def test_a_caller_who_leaves_in_the_middle_of_a_body_that_was_answered_ear
         swap_stores(gateway, ledger=slow)
         async with calling(gateway) as caller:
             await caller.send(message(gateway, "POST", fields=["Content-Length: 10"]) + b"some")
-            while not gateway.records():
+            while not await gateway.posted():
                 await beat()
         (line,) = await gateway.log_lines(1)
         slow.settling.set()
@@ -505,7 +505,7 @@ async def test_a_caller_who_leaves_before_an_agent_was_reached_leaves_no_row(tmp
         (line,) = await gateway.log_lines(1)
         while gateway.balances()[0]["held"]:
             await beat()
-        assert gateway.records() == []
+        assert await gateway.posted() == []
     assert (line["status"], line["code"], line["outcome"]) == (499, "client_closed", None)
 
 
@@ -553,7 +553,7 @@ async def test_an_answer_that_is_cut_at_the_end_of_the_drain_looks_cut(version: 
             await cut_off(gateway)
             with pytest.raises(ConnectionResetError):
                 await caller.reader.read()
-        (record,) = gateway.records()
+        (record,) = await gateway.posted()
         (line,) = await gateway.log_lines(1)
     assert (record["outcome"], record["quantity"]) == ("failed", 0)
     assert (line["status"], line["code"], line["outcome"]) == (200, "draining", "failed")
@@ -566,7 +566,7 @@ async def test_a_request_that_is_cut_before_its_answer_has_failed(tmp_path: Path
             while not agent.received:
                 await beat()
             await cut_off(gateway)
-        (record,) = gateway.records()
+        (record,) = await gateway.posted()
         (line,) = await gateway.log_lines(1)
     assert (record["outcome"], record["quantity"]) == ("failed", 0)
     assert (line["status"], line["code"], line["outcome"]) == (503, "draining", "failed")

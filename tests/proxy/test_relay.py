@@ -453,7 +453,7 @@ async def test_the_record_is_there_before_the_last_byte(tmp_path: Path) -> None:
         await caller.send(message(gateway))
         heard = await caller.hear()
         assert heard.body == b"oklast"
-        assert [record["id"] for record in gateway.records()] == [heard["x-request-id"]]
+        assert [record["id"] for record in await gateway.posted()] == [heard["x-request-id"]]
 
 
 @pytest.mark.parametrize("stays", [True, False])
@@ -465,7 +465,7 @@ async def test_the_last_byte_waits_for_the_record_and_the_log_agrees_with_it(sta
         async with calling(gateway) as caller:
             await caller.send(message(gateway))
             hearing = asyncio.create_task(caller.hear())
-            while not gateway.records():
+            while not await gateway.posted():
                 await beat()
             assert not hearing.done()
             if stays:
@@ -473,7 +473,7 @@ async def test_the_last_byte_waits_for_the_record_and_the_log_agrees_with_it(sta
                 assert (await hearing).body == b"ok"
         hearing.cancel()
         (line,) = await gateway.log_lines(1)
-        (record,) = gateway.records()
+        (record,) = await gateway.posted()
         slow.settling.set()
     assert (record["outcome"], record["status"]) == ("delivered", 200)
     assert (line["outcome"], line["status"], line["code"]) == ("delivered", 200, None)

@@ -152,11 +152,11 @@ async def test_a_body_that_grows_too_large_is_refused_and_leaves_no_row(tmp_path
         heard = await caller.hear()
         await asyncio.wait_for(agent.closed.wait(), 5)
         (line,) = await gateway.log_lines(1)
-        balance = gateway.balances()
+    balance = gateway.balances()
     assert (heard.status, heard.closes) == (413, True)
     assert (line["status"], line["code"], line["quantity"]) == (413, "body_too_large", 0)
     assert [(each["held"], each["spent"]) for each in balance] == [(0, 0)]
-    assert gateway.records() == []
+    assert await gateway.posted() == []
 
 
 async def test_an_answer_that_has_begun_breaks_off_when_its_body_grows_too_large(tmp_path: Path) -> None:

@@ -1,18 +1,29 @@
-"""What tests of ledgers share: requests to hold and settle, every implementation's place, and an audit."""
+"""What tests of ledgers share: wants, postings, every implementation's place, and an audit."""
 
+import sqlite3
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from gatewayd.clock import Clock
-from gatewayd.model import Hold, Outcome, UsageRecord
+from gatewayd.model import Account, Hold, Outcome, UsageRecord
 from gatewayd.stores import chain
-from gatewayd.stores.open import LedgerStore, open_ledger, open_reader
-from gatewayd.stores.reading import LedgerReader
+from gatewayd.stores.base import Batch, LedgerStore, Posting, Want
+from gatewayd.stores.postgres.clerk import open_clerk as open_postgres_clerk
+from gatewayd.stores.postgres.reader import open_reader as open_postgres_reader
+from gatewayd.stores.postgres.store import open_store as open_postgres_store
+from gatewayd.stores.reading import Clerk, LedgerReader
+from gatewayd.stores.sqlite.clerk import open_clerk
+from gatewayd.stores.sqlite.reader import open_reader
+from gatewayd.stores.sqlite.store import open_store
+from tests.postgres import execute, shared_server
 
 NOVEMBER = 1_764_000_000.0
+ALICE = Account("alice", "api_calls", "2025-11")
 
 
 def hold(
@@ -47,24 +58,74 @@ def record(of: Hold, quantity: int | None = None, *, outcome: Outcome = Outcome.
     )
 
 
+def want(account: Account = ALICE, *, limit: int = 100, least: int = 1, most: int = 1) -> Want:
+    return Want(account, limit, least, most)
+
+
+def posting(
+    name: str = "request-1",
+    *,
+    account: Account = ALICE,
+    quantity: int = 1,
+    drawn: int | None = None,
+    at: float | None = None,
+) -> Posting:
+    """The record of a request in the middle of the account's period, unless `at` is another moment."""
+    moment = chain.epoch(f"{account.period}-24T16:00:00.000Z") if at is None else at
+    of = hold(name, user=account.user_id, unit=account.unit, at=moment)
+    return Posting(record(of, quantity), quantity if drawn is None else drawn)
+
+
+def batch(*postings: Posting) -> Batch:
+    return Batch(postings)
+
+
 @dataclass(frozen=True)
 class Place:
-    """Where a ledger of one implementation lives, across openings."""
+    """Where a ledger of one implementation lives, across openings.
 
-    open: Callable[[Clock], LedgerStore]
+    `tamper` does one SQL statement to the database behind the store's back.
+    """
+
+    open: Callable[[Clock], Coroutine[Any, Any, LedgerStore]]
     read: Callable[[], AbstractContextManager[LedgerReader]]
+    clerk: Callable[[], AbstractContextManager[Clerk]]
+    tamper: Callable[[str], None]
 
 
 def _sqlite(directory: Path) -> Place:
-    url = f"sqlite:{directory / 'ledger.db'}"
-    return Place(lambda clock: open_ledger(url, "process", clock), lambda: open_reader(url))
+    path = str(directory / "ledger.db")
+
+    def tamper(statement: str) -> None:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute(statement)
+
+    return Place(partial(open_store, path, "process"), partial(open_reader, path), partial(open_clerk, path), tamper)
 
 
-PLACES: dict[str, Callable[[Path], Place]] = {"sqlite": _sqlite}
+def _postgresql(_directory: Path) -> Place:
+    rest = shared_server().space()
+
+    def tamper(statement: str) -> None:
+        execute(rest, statement)
+
+    return Place(
+        partial(open_postgres_store, rest, "process"),
+        partial(open_postgres_reader, rest),
+        partial(open_postgres_clerk, rest),
+        tamper,
+    )
+
+
+# An entry is given an empty directory, new for every test; its place must be an empty one too.
+PLACES: dict[str, Callable[[Path], Place]] = {"sqlite": _sqlite, "postgresql": _postgresql}
 
 
 def audit(reader: LedgerReader) -> Counter[tuple[str, str, str]]:
-    """Fail unless the chain is whole and the sum of the records is what is spent; the sums, by account."""
+    """Fail unless the chain is whole, what is spent is the sum of the records and what is held that of the leases.
+
+    The sums of the records, by account.
+    """
     head, sums, count = chain.GENESIS, Counter[tuple[str, str, str]](), 0
     for row in reader.records():
         *columns, found = row
@@ -75,4 +136,6 @@ def audit(reader: LedgerReader) -> Counter[tuple[str, str, str]]:
     assert reader.end() == (count, head)
     spent = {(b.user_id, b.unit, b.period): b.spent for b in reader.balances() if b.spent}
     assert spent == {account: total for account, total in sums.items() if total}
+    for account, (held, leased) in reader.leased().items():
+        assert held == leased >= 0, account
     return sums

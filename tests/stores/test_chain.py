@@ -1,4 +1,5 @@
 import hashlib
+import json
 
 import pytest
 from hypothesis import given
@@ -23,7 +24,7 @@ def test_the_canonical_form_is_pinned_because_stored_chains_depend_on_it() -> No
 
 @pytest.mark.parametrize("column", range(13))
 def test_a_change_in_any_column_changes_the_link(column: int) -> None:
-    columns = list(chain.sealed(chain.GENESIS, record(hold()))[:-1])
+    columns: list[object] = list(chain.sealed(chain.GENESIS, record(hold()))[:-1])
     before = chain.link(chain.GENESIS, columns)
     columns[column] = 7 if isinstance(columns[column], int) else "other"
     assert chain.link(chain.GENESIS, columns) != before
@@ -48,3 +49,8 @@ def test_a_stored_moment_reads_back_as_it_was_written(utc: float) -> None:
 
 def test_the_last_moment_of_a_month_is_not_rounded_into_the_next() -> None:
     assert rfc3339(1_764_547_199.9999) == "2025-11-30T23:59:59.999Z"
+
+
+@given(st.lists(st.text() | st.integers()))
+def test_the_canonical_form_is_json_without_white_space_in_ascii(columns: list[str | int]) -> None:
+    assert chain.canonical(columns) == json.dumps(columns, separators=(",", ":")).encode("ascii")

@@ -9,21 +9,18 @@ import pytest
 from gatewayd.errors import StoreUnavailable
 from gatewayd.model import Rate, Tally, Window
 from gatewayd.stores.base import Counters
-from gatewayd.stores.open import open_counters
 from tests.clocks import ManualClock
+from tests.stores.counters import PLACES
 
-URLS = {"memory": "memory:"}
-
-MINUTE = Window("alice/minute", "user-minute", Rate(60, "minute", burst=3))
-HOUR = Window("alice/hour", "user-hour", Rate(1000, "hour"))
-OTHER = Window("bob/minute", "user-minute", Rate(60, "minute", burst=3))
+MINUTE = Window("{user:alice}minute", "user-minute", Rate(60, "minute", burst=3))
+HOUR = Window("{user:alice}hour", "user-hour", Rate(1000, "hour"))
+OTHER = Window("{user:bob}minute", "user-minute", Rate(60, "minute", burst=3))
 
 
-@pytest.fixture(params=URLS)
+@pytest.fixture(params=PLACES)
 async def counters(request: pytest.FixtureRequest, clock: ManualClock) -> AsyncIterator[Counters]:
-    counters = open_counters(URLS[cast("str", request.param)], clock)
-    yield counters
-    await counters.close()
+    async with PLACES[cast("str", request.param)](clock) as counters:
+        yield counters
 
 
 async def drain(counters: Counters, window: Window) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewayd.model import PERIOD_SECONDS, Rate, Tally
-from gatewayd.stores.gcra import SECOND, full_at, judge, nanoseconds, peek, rescaled
+from gatewayd.stores.gcra import SECOND, emptied, full_at, judge, nanoseconds, peek, rescaled
 
 rates = st.builds(
     Rate,
@@ -99,3 +99,24 @@ def test_a_changed_limit_keeps_the_moment_at_which_the_bucket_is_full(rate: Rate
 
 def test_seconds_become_the_nearest_nanosecond() -> None:
     assert nanoseconds(1_001.1) == 1_001_100_000_000
+
+
+@given(rate=rates, cost=st.integers(1, 9), steps=st.lists(st.integers(0, 10**11), max_size=40))
+def test_who_counts_several_for_one_is_admitted_as_with_a_share_of_the_rate(
+    rate: Rate, cost: int, steps: list[int]
+) -> None:
+    tat, now, level = 0, NOW, Fraction(0)
+    for step in steps:
+        now += step
+        level = max(Fraction(0), level - Fraction(step * rate.limit, rate.seconds * SECOND))
+        decision = judge(tat, now, rate, cost)
+        tat = decision.tat
+        assert decision.tally.admitted == (level + cost <= rate.burst)
+        level += cost * decision.tally.admitted
+        assert decision.tally.remaining == math.floor((rate.burst - level) / cost)
+        assert peek(tat, now, rate, cost).remaining == decision.tally.remaining
+
+
+@given(rate=rates)
+def test_a_bucket_that_was_used_up_is_as_one_that_was_drained(rate: Rate) -> None:
+    assert emptied(NOW, rate) == drained(rate)

@@ -1,20 +1,22 @@
-"""What every Ledger, with its Accounts and its reader, promises, whatever it is made of."""
+"""What every LedgerStore, with its reader and its Clerk, promises, whatever it is made of."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gatewayd.errors import StoreUnavailable
-from gatewayd.model import Balance, Hold, Holding, Outcome
-from gatewayd.stores.open import LedgerStore
+from gatewayd.model import Account, Balance, Directory, Revocation
+from gatewayd.stores.base import Batch, Grant, LedgerStore, Posting
 from tests.clocks import ManualClock
-from tests.stores.ledgers import NOVEMBER, PLACES, Place, audit, hold, record
+from tests.stores.ledgers import ALICE, PLACES, Place, audit, batch, posting, want
 
-DECEMBER = NOVEMBER + 8 * 86_400
+NODE = "node-1"
+BOB = Account("bob", "api_calls", "2025-11")
+DECEMBER = Account("alice", "api_calls", "2025-12")
 
 
 @pytest.fixture(params=PLACES)
@@ -23,304 +25,341 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 
 @pytest.fixture
-async def ledger(place: Place, clock: ManualClock) -> AsyncIterator[LedgerStore]:
-    ledger = place.open(clock)
-    yield ledger
-    await ledger.close()
+async def store(place: Place, clock: ManualClock) -> AsyncIterator[LedgerStore]:
+    store = await place.open(clock)
+    yield store
+    await store.close()
 
 
-async def standing(ledger: LedgerStore, period: str = "2025-11") -> list[tuple[int, int, int]]:
-    return [(b.limit, b.held, b.spent) for b in await ledger.balances("alice", period)]
+def balances(place: Place) -> dict[Account, tuple[int, int, int, int]]:
+    """Limit, held by leases, in flight and spent, by account, after an audit."""
+    with place.read() as reader:
+        audit(reader)
+        held = reader.leased()
+        found = {Account(b.user_id, b.unit, b.period): b for b in reader.balances()}
+    assert found.keys() == held.keys()
+    return {account: (b.limit, held[account][0], b.held, b.spent) for account, b in found.items()}
 
 
-async def test_a_hold_sets_units_aside_and_tells_the_balance_after_it(ledger: LedgerStore) -> None:
-    assert await ledger.hold(hold(units=3)) == Holding(
-        True, Balance("alice", "api_calls", "2025-11", limit=100, held=3, spent=0)
-    )
+def ids(place: Place) -> list[str]:
+    with place.read() as reader:
+        return [row.id for row in reader.records()]
 
 
-async def test_holds_are_granted_up_to_the_limit_exactly(ledger: LedgerStore) -> None:
-    answers = await asyncio.gather(*(ledger.hold(hold(f"r{n}", limit=7)) for n in range(20)))
-    assert sum(answer.granted for answer in answers) == 7
-    assert await standing(ledger) == [(7, 7, 0)]
+async def test_a_lease_takes_units_out_of_the_balance_and_tells_how_it_stands(store: LedgerStore, place: Place) -> None:
+    assert await store.lease(NODE, [want(most=30)]) == [Grant(units=30, limit=100, spent=0, leased=30, others=0)]
+    assert await store.leases(NODE) == {ALICE: 30}
+    assert balances(place) == {ALICE: (100, 30, 0, 0)}
 
 
-async def test_a_refused_hold_changes_nothing_and_tells_where_the_user_stands(ledger: LedgerStore) -> None:
-    await ledger.hold(hold("r1", units=6, limit=10))
-    assert await ledger.hold(hold("r2", units=5, limit=10)) == Holding(
-        False, Balance("alice", "api_calls", "2025-11", limit=10, held=6, spent=0)
-    )
-    assert (await ledger.hold(hold("r3", units=4, limit=10))).granted
+@pytest.mark.parametrize(
+    ("least", "most", "granted"),
+    [
+        pytest.param(1, 10, 10, id="most fits"),
+        pytest.param(1, 90, 60, id="between the two, what fits"),
+        pytest.param(60, 90, 60, id="least fits exactly"),
+        pytest.param(61, 90, 0, id="least does not fit"),
+        pytest.param(0, 5, 5, id="nothing is needed and some is there"),
+    ],
+)
+async def test_a_want_is_granted_between_its_least_and_its_most(
+    store: LedgerStore, place: Place, least: int, most: int, granted: int
+) -> None:
+    await store.lease(NODE, [want(most=30)])
+    await store.post(NODE, batch(posting(quantity=10)))
+    (grant,) = await store.lease(NODE, [want(limit=90, least=least, most=most)])
+    assert grant == Grant(granted, 90, 10, 20 + granted, 0)
+    assert balances(place) == {ALICE: (90, 20 + granted, 0, 10)}
 
 
-async def test_an_unlimited_unit_is_always_granted_and_still_counted(ledger: LedgerStore) -> None:
-    assert (await ledger.hold(hold(units=10**12, limit=0))).granted
-    assert await standing(ledger) == [(0, 10**12, 0)]
+async def test_wants_are_granted_in_their_order_in_one_transaction(store: LedgerStore, place: Place) -> None:
+    wants = [want(most=60), want(BOB, most=5), want(least=50, most=60), want(most=60), want()]
+    assert [grant.units for grant in await store.lease(NODE, wants)] == [60, 5, 0, 40, 0]
+    assert balances(place) == {ALICE: (100, 100, 0, 0), BOB: (100, 5, 0, 0)}
 
 
-async def test_the_limit_is_the_one_the_latest_hold_came_with(ledger: LedgerStore) -> None:
-    await ledger.hold(hold("r1", units=6, limit=10))
-    assert not (await ledger.hold(hold("r2", limit=5))).granted
-    assert await standing(ledger) == [(5, 6, 0)]
-    assert (await ledger.hold(hold("r3", limit=20))).granted
+async def test_leases_never_exceed_the_limit_however_many_want_at_once(store: LedgerStore, place: Place) -> None:
+    chance = random.Random(4)
+    asked = [[want(limit=997, least=1, most=chance.randint(1, 9)) for _ in range(5)] for _ in range(100)]
+    answers = await asyncio.gather(*(store.lease(NODE, wants) for wants in asked))
+    assert sum(grant.units for grants in answers for grant in grants) == 997
+    assert balances(place) == {ALICE: (997, 997, 0, 0)}
 
 
-async def test_a_settlement_frees_the_units_and_charges_the_quantity(ledger: LedgerStore, place: Place) -> None:
-    request = hold(units=5)
-    await ledger.hold(request)
-    await ledger.settle(record(request, quantity=2))
-    assert await standing(ledger) == [(100, 0, 2)]
+async def test_a_lower_limit_grants_nothing_more_and_a_higher_one_at_once(store: LedgerStore, place: Place) -> None:
+    await store.lease(NODE, [want(most=30)])
+    assert await store.lease(NODE, [want(limit=20)]) == [Grant(0, 20, 0, 30, 0)]
+    assert balances(place) == {ALICE: (20, 30, 0, 0)}
+    assert [grant.units for grant in await store.lease(NODE, [want(limit=200, most=500)])] == [170]
+
+
+async def test_a_posting_writes_charges_and_uses_up_the_lease(store: LedgerStore, place: Place) -> None:
+    await store.lease(NODE, [want(most=30)])
+    await store.post(NODE, batch(posting(quantity=7, drawn=5)))
+    assert balances(place) == {ALICE: (100, 25, 0, 7)}
+    assert await store.leases(NODE) == {ALICE: 25}
     with place.read() as reader:
         (row,) = reader.records()
     assert row[:-1] == (
-        *("request-1", "alice", "free", "email", "email", "api_calls", 2, "delivered", 200),
+        *("request-1", "alice", "free", "email", "email", "api_calls", 7, "delivered", 200),
         *("2025-11-24T16:00:00.000Z", "2025-11-24T16:00:00.250Z", 160, 913),
     )
 
 
-async def test_a_quantity_above_the_hold_is_charged_in_full_and_the_next_call_refused(
-    ledger: LedgerStore,
+async def test_a_record_of_a_unit_that_is_not_limited_needs_no_lease(store: LedgerStore, place: Place) -> None:
+    await store.post(NODE, batch(posting(quantity=10**12, drawn=0)))
+    assert balances(place) == {ALICE: (0, 0, 0, 10**12)}
+
+
+async def test_a_quantity_above_the_limit_is_charged_in_full_and_the_next_lease_refused(
+    store: LedgerStore, place: Place
 ) -> None:
-    request = hold(units=1, limit=10)
-    await ledger.hold(request)
-    await ledger.settle(record(request, quantity=25))
-    refused = await ledger.hold(hold("request-2", limit=10))
-    assert not refused.granted
-    assert refused.balance.remaining == 0
+    await store.lease(NODE, [want(limit=10)])
+    await store.post(NODE, batch(posting(quantity=25, drawn=1)))
+    assert await store.lease(NODE, [want(limit=10)]) == [Grant(0, 10, 25, 0, 0)]
+    assert await store.lease(NODE, [want(limit=10, least=0, most=3)]) == [Grant(0, 10, 25, 0, 0)]
 
 
-async def test_a_repeated_settlement_changes_nothing(ledger: LedgerStore, place: Place) -> None:
-    request = hold()
-    await ledger.hold(request)
-    await asyncio.gather(*(ledger.settle(record(request, quantity=n)) for n in (1, 2, 3)))
-    await ledger.settle(record(request, quantity=4))
-    assert await standing(ledger) == [(100, 0, 1)]
-    with place.read() as reader:
-        assert len(list(reader.records())) == 1
+async def test_a_repeated_record_changes_nothing_at_all(store: LedgerStore, place: Place) -> None:
+    await store.lease(NODE, [want(most=30)])
+    await store.post(NODE, batch(posting(quantity=5)))
+    await asyncio.gather(*(store.post(NODE, batch(posting(quantity=n))) for n in (5, 6, 7)))
+    await store.post(NODE, batch(posting("request-2"), posting("request-2", quantity=3), posting(quantity=9)))
+    assert balances(place) == {ALICE: (100, 24, 0, 6)}
+    assert ids(place) == ["request-1", "request-2"]
 
 
-async def test_a_record_without_a_hold_is_written_and_charged(ledger: LedgerStore, place: Place) -> None:
-    await ledger.settle(record(hold("r1"), quantity=4))
-    assert await standing(ledger) == [(0, 0, 4)]
-    await ledger.hold(hold("r2", limit=10))
-    await ledger.settle(record(hold("r3"), quantity=1))
-    assert await standing(ledger) == [(10, 1, 5)]
-    with place.read() as reader:
-        assert audit(reader).total() == 5
+async def test_records_are_chained_in_the_order_they_were_posted(store: LedgerStore, place: Place) -> None:
+    names = [f"r{number}" for number in random.Random(1).sample(range(2_000), 1_500)]
+    await store.post(NODE, batch(*(posting(name) for name in names[:700])))
+    await store.post(NODE, batch(*(posting(name) for name in names)))
+    assert ids(place) == names
+    assert balances(place) == {ALICE: (0, 0, 0, 1_500)}
 
 
-async def test_a_settlement_is_submitted_when_called_awaited_or_not(ledger: LedgerStore) -> None:
-    request = hold()
-    await ledger.hold(request)
-    ledger.settle(record(request))
-    assert await standing(ledger) == [(100, 0, 1)]
+async def test_what_is_drawn_and_returned_is_at_most_what_the_lease_has(store: LedgerStore, place: Place) -> None:
+    await store.lease(NODE, [want(most=10), want(BOB, most=10)])
+    await store.post(NODE, Batch([posting(quantity=8)], returned={ALICE: 5, BOB: 4}))
+    assert balances(place) == {ALICE: (100, 0, 0, 8), BOB: (100, 6, 0, 0)}
+    await store.post("node-2", Batch([posting("request-2")], returned={BOB: 4, DECEMBER: 1}))
+    assert balances(place) == {ALICE: (100, 0, 0, 9), BOB: (100, 6, 0, 0)}
+    assert await store.leases(NODE) == {BOB: 6}
 
 
-async def test_a_settlement_survives_the_cancellation_of_who_awaits_it(ledger: LedgerStore) -> None:
-    request = hold()
-    await ledger.hold(request)
-    waiting = asyncio.ensure_future(ledger.settle(record(request)))
-    waiting.cancel()
-    with suppress(asyncio.CancelledError):
-        await waiting
-    assert await standing(ledger) == [(100, 0, 1)]
+async def test_what_was_returned_can_be_leased_again(store: LedgerStore) -> None:
+    await store.lease(NODE, [want(most=100)])
+    assert [grant.units for grant in await store.lease(NODE, [want()])] == [0]
+    await store.post(NODE, Batch(returned={ALICE: 40}))
+    assert [grant.units for grant in await store.lease(NODE, [want(most=100)])] == [40]
 
 
-async def test_a_release_frees_the_units_and_leaves_no_record(ledger: LedgerStore, place: Place) -> None:
-    await ledger.hold(hold(units=5))
-    await asyncio.gather(ledger.release("request-1"), ledger.release("request-1"), ledger.release("nobody"))
-    assert await standing(ledger) == [(100, 0, 0)]
-    with place.read() as reader:
-        assert list(reader.records()) == []
+async def test_requests_in_flight_show_in_the_balance_and_idle_leases_do_not(store: LedgerStore, place: Place) -> None:
+    await store.lease(NODE, [want(most=30)])
+    await store.post(NODE, Batch(in_flight={ALICE: 4}))
+    assert await store.balances("alice", "2025-11") == [Balance(*ALICE, limit=100, held=4, spent=0)]
+    assert await store.balances("alice", "2025-11", but=NODE) == [Balance(*ALICE, limit=100, held=0, spent=0)]
+    await store.post(NODE, Batch(in_flight={ALICE: 1}))
+    assert balances(place) == {ALICE: (100, 30, 1, 0)}
+    await store.post(NODE, Batch(in_flight={ALICE: 0}))
+    assert balances(place) == {ALICE: (100, 30, 0, 0)}
 
 
-async def test_a_release_after_the_settlement_changes_nothing(ledger: LedgerStore) -> None:
-    request = hold()
-    await ledger.hold(request)
-    await ledger.settle(record(request))
-    await ledger.release(request.id)
-    assert await standing(ledger) == [(100, 0, 1)]
+async def test_requests_in_flight_of_a_unit_that_is_not_limited_come_and_go(store: LedgerStore, place: Place) -> None:
+    await store.post(NODE, Batch(in_flight={ALICE: 2}))
+    assert balances(place) == {ALICE: (0, 0, 2, 0)}
+    assert await store.leases(NODE) == {}
+    await store.post(NODE, Batch([posting(drawn=0)], in_flight={ALICE: 0}))
+    assert balances(place) == {ALICE: (0, 0, 0, 1)}
 
 
-@pytest.mark.parametrize("settled", [False, True], ids=["held", "settled"])
-async def test_an_id_is_held_only_once(ledger: LedgerStore, settled: bool) -> None:
-    await ledger.hold(hold())
-    if settled:
-        await ledger.settle(record(hold()))
-    with pytest.raises(ValueError, match="used before"):
-        await ledger.hold(hold())
+async def test_a_lease_that_is_used_up_still_counts_its_requests_in_flight(store: LedgerStore, place: Place) -> None:
+    await store.lease(NODE, [want(most=2)])
+    await store.post(NODE, Batch([posting(quantity=2)], in_flight={ALICE: 3}))
+    assert balances(place) == {ALICE: (100, 0, 3, 2)}
 
 
-@pytest.mark.parametrize("turns", range(12))
-async def test_a_caller_cancelled_while_waiting_holds_nothing(ledger: LedgerStore, turns: int) -> None:
-    waiting = [asyncio.create_task(ledger.hold(hold(f"r{number}"))) for number in range(20)]
-    for _ in range(turns):
-        await asyncio.sleep(0)
-    for task in waiting:
-        task.cancel()
-    answers = await asyncio.gather(*waiting, return_exceptions=True)
-    granted = sum(isinstance(answer, Holding) for answer in answers)
-    balances = await ledger.balances("alice", "2025-11")
-    assert sum(balance.held for balance in balances) == granted
+async def test_a_request_counts_in_the_period_it_began_in(store: LedgerStore, place: Place) -> None:
+    await store.lease(NODE, [want(most=5), want(DECEMBER, most=5)])
+    await store.post(NODE, batch(posting("r1"), posting("r2", account=DECEMBER, quantity=2)))
+    assert balances(place) == {ALICE: (100, 4, 0, 1), DECEMBER: (100, 3, 0, 2)}
+    assert await store.drift([ALICE, DECEMBER]) == 0
 
 
-async def test_a_request_counts_in_the_period_it_began_in(ledger: LedgerStore) -> None:
-    old, new = hold("r1", at=NOVEMBER), hold("r2", at=DECEMBER)
-    await ledger.hold(old)
-    await ledger.hold(new)
-    await ledger.settle(record(old))
-    assert await standing(ledger, "2025-11") == [(100, 0, 1)]
-    assert await standing(ledger, "2025-12") == [(100, 1, 0)]
-
-
-async def test_balances_are_by_unit_and_empty_before_the_first_use(ledger: LedgerStore) -> None:
-    assert await standing(ledger) == []
-    await ledger.hold(hold("r1", unit="tokens"))
-    await ledger.hold(hold("r2", unit="api_calls"))
-    await ledger.hold(hold("r3", user="bob"))
-    assert [b.unit for b in await ledger.balances("alice", "2025-11")] == ["api_calls", "tokens"]
+async def test_balances_are_by_unit_and_empty_before_the_first_use(store: LedgerStore) -> None:
+    assert await store.balances("alice", "2025-11") == []
+    accounts = [Account("alice", "tokens", "2025-11"), ALICE, BOB, DECEMBER]
+    await store.post(NODE, batch(*(posting(f"r{n}", account=account) for n, account in enumerate(accounts))))
+    assert [b.unit for b in await store.balances("alice", "2025-11")] == ["api_calls", "tokens"]
 
 
 @pytest.mark.parametrize(
     "absurd",
     [
-        pytest.param(hold("r2", units=2**53), id="units"),
-        pytest.param(hold("r2", limit=2**53), id="limit"),
-        pytest.param(hold("r2", cost=2**70), id="cost"),
-        pytest.param(hold("r2", user="\ud800"), id="text that is no text"),
-        pytest.param(hold("r2", at=1e20), id="a time beyond the calendar"),
+        pytest.param(posting("r2", quantity=2**53, drawn=1), id="quantity"),
+        pytest.param(posting("r2", drawn=2**70), id="drawn"),
+        pytest.param(posting("r2", account=Account("\ud800", "api_calls", "2025-11")), id="text that is no text"),
+        pytest.param(posting("\udcff"), id="id that is no text"),
+        pytest.param(posting("r2", at=1e20), id="a time beyond the calendar"),
     ],
 )
-async def test_a_hold_that_cannot_be_stored_is_refused_and_spoils_nothing(ledger: LedgerStore, absurd: Hold) -> None:
-    holds = (hold("r1"), absurd, hold("r3"))
-    answers = await asyncio.gather(*map(ledger.hold, holds), return_exceptions=True)
-    assert [isinstance(answer, Holding) for answer in answers] == [True, False, True]
-    assert isinstance(answers[1], (ValueError, OverflowError))
-    assert await standing(ledger) == [(100, 2, 0)]
-
-
-async def test_a_record_that_cannot_be_stored_is_told_logged_and_spoils_nothing(
-    ledger: LedgerStore, caplog: pytest.LogCaptureFixture
+async def test_a_posting_that_cannot_be_stored_is_logged_and_spoils_nothing(
+    store: LedgerStore, place: Place, absurd: Posting, caplog: pytest.LogCaptureFixture
 ) -> None:
-    good, bad = hold("r1"), hold("r2", user="\ud800")
-    answers = await asyncio.gather(ledger.settle(record(bad)), ledger.settle(record(good)), return_exceptions=True)
-    assert isinstance(answers[0], ValueError)
-    assert await standing(ledger) == [(0, 0, 1)]
-    assert "usage record r2 cannot be stored" in caplog.text
+    await store.lease(NODE, [want(most=30)])
+    await store.post(NODE, Batch([posting("r1"), absurd, posting("r3")], returned={ALICE: 2}))
+    assert ids(place) == ["r1", "r3"]
+    assert balances(place) == {ALICE: (100, 26, 0, 2)}
+    assert "cannot be stored" in caplog.text
 
 
-@pytest.mark.parametrize("user", ["", "a\0b", "zo\u00eb", "'; DROP TABLE usage_records; --", "x" * 5_000], ids=ascii)
-async def test_any_text_is_a_user_of_its_own(ledger: LedgerStore, place: Place, user: str) -> None:
-    request = hold(user=user)
-    await ledger.hold(request)
-    await ledger.settle(record(request))
-    with place.read() as reader:
-        assert list(audit(reader)) == [(user, "api_calls", "2025-11")]
+async def test_bytes_and_a_sum_that_no_column_holds_are_passed_over(store: LedgerStore, place: Place) -> None:
+    many = posting("r1")
+    await store.post(NODE, batch(Posting(replace(many.record, bytes_out=2**63), 1), posting("r2")))
+    most = 2**53 - 1
+    for chunk in range(3):
+        await store.post(NODE, batch(*(posting(f"{chunk}-{n}", quantity=most, drawn=0) for n in range(400))))
+    assert balances(place) == {ALICE: (0, 0, 0, 1 + 1_024 * most)}
+    assert await store.drift([ALICE]) == 0
+
+
+@pytest.mark.parametrize("user", ["", "zo\u00eb", "'; DROP TABLE usage_records; --", "x" * 1_000, "%s {} ?"], ids=ascii)
+async def test_any_text_is_a_user_and_an_id_of_its_own(store: LedgerStore, place: Place, user: str) -> None:
+    account = Account(user, "api_calls", "2025-11")
+    await store.lease(NODE, [want(account, most=3)])
+    await store.post(NODE, batch(posting(user, account=account), posting("other")))
+    await store.post(NODE, batch(posting(user, account=account)))
+    assert balances(place) == {account: (100, 2, 0, 1), ALICE: (0, 0, 0, 1)}
+    assert ids(place) == [user, "other"]
 
 
 async def test_what_was_committed_is_there_after_a_restart(
-    ledger: LedgerStore, place: Place, clock: ManualClock
+    store: LedgerStore, place: Place, clock: ManualClock
 ) -> None:
-    await ledger.settle(record(hold("r1")))
-    await ledger.assign("alice", "pro")
-    await ledger.close()
-    again = place.open(clock)
-    await again.settle(record(hold("r2")))
-    assert await standing(again) == [(0, 0, 2)]
-    assert await again.plans() == {"alice": "pro"}
+    await store.lease(NODE, [want(most=30)])
+    await store.post(NODE, Batch([posting("r1")], in_flight={ALICE: 3}))
+    await store.close()
+    again = await place.open(clock)
+    assert await again.leases(NODE) == {ALICE: 29}
+    await again.post(NODE, batch(posting("r2")))
     await again.close()
+    assert balances(place) == {ALICE: (100, 28, 3, 2)}
+
+
+async def test_drift_is_none_until_somebody_alters_the_tables(store: LedgerStore, place: Place) -> None:
+    await store.lease(NODE, [want(most=30), want(BOB, most=5)])
+    await store.post(NODE, batch(posting("r1", quantity=9), posting("r2", account=BOB)))
+    assert await store.drift([ALICE, BOB, DECEMBER]) == 0
+    assert await store.drift([]) == 0
+    place.tamper("UPDATE usage_balances SET held = held + 2 WHERE user_id = 'alice'")
+    place.tamper("UPDATE usage_balances SET spent = spent - 1 WHERE user_id = 'bob'")
+    assert await store.drift([ALICE, BOB]) == 3
+    assert await store.drift([BOB]) == 1
+    place.tamper("DELETE FROM usage_records WHERE id = 'r1'")
+    assert await store.drift([ALICE]) == 11
+
+
+async def test_the_directory_is_told_when_its_version_changed(store: LedgerStore, place: Place) -> None:
+    before = await store.directory()
+    assert before is not None
+    assert (before.plans, before.revocations) == ({}, ())
+    assert await store.directory(before.version) is None
+    with place.clerk() as clerk:
+        clerk.assign("alice", "free")
+        clerk.assign("bob", "pro")
+        clerk.assign("alice", "pro")
+    after = await store.directory(before.version)
+    assert after is not None
+    assert after.version != before.version
+    assert after.plans == {"alice": "pro", "bob": "pro"}
     with place.read() as reader:
-        assert audit(reader).total() == 2
+        assert reader.directory() == after
 
 
-async def test_what_a_dead_process_left_open_becomes_unknown_and_is_charged_its_cost(
-    ledger: LedgerStore, place: Place, clock: ManualClock
-) -> None:
-    await ledger.hold(hold("r1", units=9, cost=2))
-    await ledger.hold(hold("r2", unit="tokens", units=5, at=DECEMBER))
-    await ledger.close()
-    clock.advance(60)
-    again = place.open(clock)
-    assert await standing(again) == [(100, 0, 2)]
-    assert await standing(again, "2025-12") == [(100, 0, 5)]
-    await again.settle(record(hold("r1"), quantity=50))
-    await again.close()
+async def test_of_two_revocations_the_later_time_stands(store: LedgerStore, place: Place) -> None:
+    with place.clerk() as clerk:
+        for revocation in (
+            Revocation("user", "alice", 1_000.5),
+            Revocation("user", "alice", 2_000.5),
+            Revocation("user", "alice", 1_500.0),
+            Revocation("token", "alice", 10.0),
+            Revocation("all", "", 7.0),
+            Revocation("all", "", 7.0),
+        ):
+            clerk.revoke(revocation)
+    found = await store.directory()
+    assert found is not None
+    assert set(found.revocations) == {
+        Revocation("user", "alice", 2_000.5),
+        Revocation("token", "alice", 10.0),
+        Revocation("all", "", 7.0),
+    }
+    with place.clerk() as clerk:
+        clerk.revoke(Revocation("token", "bob", 1.0))
+    again = await store.directory(found.version)
+    assert again is not None
+    assert len(again.revocations) == 4
+
+
+async def test_a_clerk_writes_before_the_first_start(place: Place, clock: ManualClock) -> None:
+    with place.clerk() as clerk:
+        clerk.assign("alice", "pro")
+    with place.clerk() as clerk:
+        clerk.revoke(Revocation("all", "", 7.0))
+    store = await place.open(clock)
+    found = await store.directory()
+    assert found == Directory(found.version if found else 0, {"alice": "pro"}, (Revocation("all", "", 7.0),))
+    await store.post(NODE, batch(posting()))
+    await store.close()
+    assert balances(place) == {ALICE: (0, 0, 0, 1)}
+
+
+async def test_a_reader_lists_balances_of_all_of_a_user_or_of_a_period(store: LedgerStore, place: Place) -> None:
+    accounts = [BOB, DECEMBER, ALICE]
+    await store.post(NODE, batch(*(posting(f"r{n}", account=account) for n, account in enumerate(accounts))))
+    await store.post(NODE, Batch(in_flight={BOB: 2}))
     with place.read() as reader:
-        rows = {row.id: row for row in reader.records()}
-        assert audit(reader).total() == 7
-    assert rows["r1"].outcome == Outcome.UNKNOWN
-    assert rows["r1"].status == 0
-    assert (rows["r1"].started_at, rows["r1"].ended_at) == (
-        "2025-11-24T16:00:00.000Z",
-        "2025-11-24T16:01:00.000Z",
-    )
-    assert rows["r2"].started_at == rows["r2"].ended_at == "2025-12-02T16:00:00.000Z"
-
-
-async def test_closing_writes_what_was_submitted(place: Place, clock: ManualClock) -> None:
-    ledger = place.open(clock)
-    for number in range(50):
-        ledger.settle(record(hold(f"r{number}")))
-    await ledger.close()
-    with place.read() as reader:
-        assert audit(reader).total() == 50
-
-
-async def test_a_closed_ledger_says_so_and_may_be_closed_again(ledger: LedgerStore) -> None:
-    await ledger.close()
-    await ledger.close()
-    with pytest.raises(StoreUnavailable):
-        await ledger.hold(hold())
-    with pytest.raises(StoreUnavailable):
-        await ledger.settle(record(hold()))
-    ledger.release("nobody awaits this one")
-
-
-async def test_pending_counts_what_is_not_committed_yet(ledger: LedgerStore) -> None:
-    settlements = [ledger.settle(record(hold(f"r{number}"))) for number in range(3)]
-    assert ledger.pending == 3
-    await asyncio.gather(*settlements)
-    assert ledger.pending == 0
-
-
-async def test_an_account_has_the_plan_it_was_given_last(ledger: LedgerStore, place: Place) -> None:
-    assert await ledger.plans() == {}
-    await ledger.assign("alice", "free")
-    await ledger.assign("bob", "pro")
-    await ledger.assign("alice", "pro")
-    assert await ledger.plans() == {"alice": "pro", "bob": "pro"}
-    with place.read() as reader:
-        assert reader.plans() == {"alice": "pro", "bob": "pro"}
-
-
-async def test_a_reader_lists_balances_of_all_of_a_user_or_of_a_period(ledger: LedgerStore, place: Place) -> None:
-    for number, (user, at) in enumerate([("bob", NOVEMBER), ("alice", DECEMBER), ("alice", NOVEMBER)]):
-        await ledger.settle(record(hold(f"r{number}", user=user, at=at)))
-    with place.read() as reader:
-        assert [(b.user_id, b.period) for b in reader.balances()] == [
-            ("alice", "2025-11"),
-            ("alice", "2025-12"),
-            ("bob", "2025-11"),
+        assert [(b.user_id, b.period, b.held) for b in reader.balances()] == [
+            ("alice", "2025-11", 0),
+            ("alice", "2025-12", 0),
+            ("bob", "2025-11", 2),
         ]
         assert [b.period for b in reader.balances(user_id="alice")] == ["2025-11", "2025-12"]
         assert [b.user_id for b in reader.balances(period="2025-11")] == ["alice", "bob"]
         assert reader.balances(user_id="alice", period="2026-01") == []
 
 
-async def test_a_reader_tells_of_one_moment_while_the_ledger_goes_on(ledger: LedgerStore, place: Place) -> None:
-    await ledger.settle(record(hold("r1")))
+async def test_a_reader_tells_of_one_moment_while_the_ledger_goes_on(store: LedgerStore, place: Place) -> None:
+    await store.post(NODE, batch(posting("r1")))
     with place.read() as reader:
-        await ledger.settle(record(hold("r2")))
+        await store.post(NODE, batch(posting("r2")))
         assert audit(reader).total() == 1
     with place.read() as reader:
         assert audit(reader).total() == 2
 
 
-async def test_a_reader_knows_the_plan_of_each_users_latest_request(ledger: LedgerStore, place: Place) -> None:
-    for name, user, plan in [("r3", "alice", "free"), ("r1", "alice", "pro"), ("r2", "bob", "free")]:
-        await ledger.settle(record(replace(hold(name, user=user), plan=plan)))
+async def test_a_reader_knows_the_plan_of_each_users_latest_record(store: LedgerStore, place: Place) -> None:
+    for name, account, plan in [("r3", ALICE, "free"), ("r1", ALICE, "pro"), ("r2", BOB, "free")]:
+        made = posting(name, account=account)
+        await store.post(NODE, batch(Posting(replace(made.record, plan=plan), 0)))
     with place.read() as reader:
         assert reader.last_plans() == {"alice": "pro", "bob": "free"}
-    await ledger.hold(replace(hold("r0", user="bob"), plan="team"))
-    with place.read() as reader:
-        assert reader.last_plans() == {"alice": "pro", "bob": "team"}
+
+
+async def test_a_ledger_of_one_daemon_has_nobody_to_recall_units_from(store: LedgerStore) -> None:
+    await store.lease(NODE, [want(most=30)])
+    assert list(await store.recall(NODE, [ALICE])) == []
+    assert await store.recalled(NODE) == {}
+    assert list(await store.unanswered([])) == []
+    await store.post(NODE, Batch(answered={ALICE: 1}))
+    assert await store.leases(NODE) == {ALICE: 30}
+
+
+async def test_a_closed_store_says_so_and_may_be_closed_again(store: LedgerStore) -> None:
+    await store.close()
+    await store.close()
+    with pytest.raises(StoreUnavailable):
+        await store.lease(NODE, [want()])
+    with pytest.raises(StoreUnavailable):
+        await store.post(NODE, batch(posting()))
+    with pytest.raises(StoreUnavailable):
+        await store.balances("alice", "2025-11")

@@ -25,6 +25,16 @@ class Opened:
     file: Path
     connection: sqlite3.Connection
     lock: int
+    identity: tuple[int, int]
+
+    def check(self) -> None:
+        """Raises sqlite3.Error while the file is not in its place: what is written to it now, nobody would find."""
+        try:
+            found = _identity(self.file)
+        except OSError as error:
+            raise sqlite3.OperationalError(f"it is not in its place: {error.strerror}") from error
+        if found != self.identity:
+            raise sqlite3.OperationalError("another file was put in its place: start the daemon again")
 
     def close(self) -> None:
         # A file at rest is one plain file, which a reader can open without making a `-wal` beside it.
@@ -47,10 +57,15 @@ def open_file(path: str, durability: Durability) -> Opened:
     lock = _lock(file)
     try:
         with schema.named(file):
-            return Opened(file, _connect(file, durability), lock)
+            return Opened(file, _connect(file, durability), lock, _identity(file))
     except BaseException:
         os.close(lock)
         raise
+
+
+def _identity(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_dev, found.st_ino
 
 
 def _connect(file: Path, durability: Durability) -> sqlite3.Connection:
@@ -68,14 +83,26 @@ def _connect(file: Path, durability: Durability) -> sqlite3.Connection:
     return connection
 
 
-def _lock(file: Path) -> int:
-    """The file's lock, held until it is closed. Raises StoreError."""
+def make_directory(file: Path) -> None:
+    """Make the directory that the file is in, if it is missing. Raises StoreError."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unopened(file, error) from error
+
+
+def _unopened(file: Path, error: OSError) -> StoreError:
+    hint = "its directory must be open to the daemon's user"
+    return StoreError(f"ledger {file} cannot be opened ({error.strerror}): {hint}")
+
+
+def _lock(file: Path) -> int:
+    """The file's lock, held until it is closed. Raises StoreError."""
+    make_directory(file)
+    try:
         lock = os.open(f"{file}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        hint = "its directory must be open to the daemon's user"
-        raise StoreError(f"ledger {file} cannot be opened ({error.strerror}): {hint}") from error
+        raise _unopened(file, error) from error
     if (owner := pidlock.take(lock)) is not None:
         os.close(lock)
         hint = "stop that one, or name another file in ledger.url"

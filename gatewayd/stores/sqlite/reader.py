@@ -8,19 +8,18 @@ from typing import Final
 from urllib.parse import quote
 
 from gatewayd.errors import StoreError
-from gatewayd.model import Balance
+from gatewayd.model import Account, Balance, Directory
 from gatewayd.stores.chain import RecordRow
-from gatewayd.stores.sqlite import schema
+from gatewayd.stores.sqlite import inquiry, schema
 from gatewayd.stores.sqlite.opening import located
 
-SELECT_BALANCES: Final = (
-    "SELECT user_id, unit, period, limit_units, held, spent FROM usage_balances "
-    "WHERE (:user IS NULL OR user_id = :user) AND (:period IS NULL OR period = :period) "
-    "ORDER BY user_id, period, unit"
+# SQLite takes a bare column from the row that has the maximum.
+SELECT_LAST_PLANS: Final = "SELECT user_id, plan, max(rowid) FROM usage_records GROUP BY user_id"
+SELECT_LEASED: Final = (
+    "SELECT user_id, unit, period, held, (SELECT coalesce(sum(units), 0) FROM usage_leases AS lease "
+    "WHERE lease.user_id = balance.user_id AND lease.unit = balance.unit AND lease.period = balance.period) "
+    "FROM usage_balances AS balance"
 )
-# SQLite takes a bare column from the row that has the maximum. Of a request in flight there is no record yet.
-SELECT_RECORDED_PLANS: Final = "SELECT user_id, plan, max(rowid) FROM usage_records GROUP BY user_id"
-SELECT_HELD_PLANS: Final = "SELECT user_id, plan, max(rowid) FROM usage_holds GROUP BY user_id"
 
 
 class SqliteReader:
@@ -32,8 +31,7 @@ class SqliteReader:
 
     def balances(self, *, user_id: str | None = None, period: str | None = None) -> Sequence[Balance]:
         with schema.named(self._file):
-            rows = self._connection.execute(SELECT_BALANCES, {"user": user_id, "period": period}).fetchall()
-        return [Balance(*row) for row in rows]
+            return inquiry.any_balances(self._connection, user_id, period)
 
     def records(self) -> Iterator[RecordRow]:
         with schema.named(self._file):
@@ -45,15 +43,18 @@ class SqliteReader:
             head, records = self._connection.execute(schema.SELECT_META).fetchall()
         return int(records[0]), head[0]
 
-    def plans(self) -> Mapping[str, str]:
+    def directory(self) -> Directory:
         with schema.named(self._file):
-            return dict(self._connection.execute("SELECT user_id, plan FROM accounts ORDER BY user_id").fetchall())
+            return inquiry.directory(self._connection)
 
     def last_plans(self) -> Mapping[str, str]:
         with schema.named(self._file):
-            recorded = self._connection.execute(SELECT_RECORDED_PLANS).fetchall()
-            held = self._connection.execute(SELECT_HELD_PLANS).fetchall()
-        return {user_id: plan for user_id, plan, _ in (*recorded, *held)}
+            return {user_id: plan for user_id, plan, _ in self._connection.execute(SELECT_LAST_PLANS)}
+
+    def leased(self) -> Mapping[Account, tuple[int, int]]:
+        with schema.named(self._file):
+            rows = self._connection.execute(SELECT_LEASED).fetchall()
+        return {Account(*account): (held, leased) for *account, held, leased in rows}
 
 
 @contextmanager
@@ -69,4 +70,5 @@ def open_reader(path: str) -> Iterator[SqliteReader]:
             connection.execute("BEGIN")
             if schema.examine(connection, file):
                 raise StoreError(f"ledger {file} is empty: start the daemon once, or correct ledger.url")
+            schema.check_current(connection, file)
         yield SqliteReader(connection, file)

@@ -10,8 +10,34 @@ from gatewayd.errors import StoreError
 from gatewayd.stores.chain import GENESIS
 
 APPLICATION_ID: Final = 0x67777964  # "gwyd"
-VERSION: Final = 1
+VERSION: Final = 2
 QUICK_CHECK_BELOW: Final = 64 * 1024 * 1024
+
+# `asked` and `answered` are for daemons that share a database; here there is one, and they stay 0.
+LEASES: Final = (
+    """CREATE TABLE usage_leases (
+        node TEXT NOT NULL,
+        user_id TEXT NOT NULL,
+        unit TEXT NOT NULL,
+        period TEXT NOT NULL,
+        units INTEGER NOT NULL,
+        in_flight INTEGER NOT NULL,
+        asked INTEGER NOT NULL DEFAULT 0,
+        answered INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (node, user_id, unit, period)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX usage_leases_by_account ON usage_leases (user_id, unit, period)",
+)
+REVOCATIONS: Final = """CREATE TABLE revocations (
+        kind TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        issued_until REAL NOT NULL,
+        PRIMARY KEY (kind, subject)
+    ) WITHOUT ROWID"""
+# With the quantity, so that an account is summed up without reading its records.
+RECORDS_OF_AN_ACCOUNT: Final = (
+    "CREATE INDEX usage_records_by_account ON usage_records (user_id, unit, started_at, quantity)"
+)
 
 TABLES: Final = (
     """CREATE TABLE usage_records (
@@ -39,20 +65,11 @@ TABLES: Final = (
         spent INTEGER NOT NULL,
         PRIMARY KEY (user_id, unit, period)
     )""",
-    """CREATE TABLE usage_holds (
-        id TEXT PRIMARY KEY,
-        user_id TEXT NOT NULL,
-        plan TEXT NOT NULL,
-        agent TEXT NOT NULL,
-        route TEXT NOT NULL,
-        unit TEXT NOT NULL,
-        units INTEGER NOT NULL,
-        limit_units INTEGER NOT NULL,
-        cost INTEGER NOT NULL,
-        started_at TEXT NOT NULL
-    )""",
     "CREATE TABLE accounts (user_id TEXT PRIMARY KEY, plan TEXT NOT NULL)",
     "CREATE TABLE ledger_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    *LEASES,
+    REVOCATIONS,
+    RECORDS_OF_AN_ACCOUNT,
 )
 
 HINTS: Final = {
@@ -65,6 +82,7 @@ HINTS: Final = {
 }
 
 SELECT_META: Final = "SELECT value FROM ledger_meta WHERE key IN ('head', 'records') ORDER BY key"
+SELECT_VERSION: Final = "SELECT value FROM ledger_meta WHERE key = 'schema_version'"
 
 
 @contextmanager
@@ -76,6 +94,12 @@ def named(file: Path) -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         hint = HINTS.get(code, f"cannot be used ({error}): restore it from a backup")
         raise StoreError(f"ledger {file} {hint}") from error
+
+
+def passes(error: StoreError) -> bool:
+    """Whether what `named` told of may be over by itself in a moment."""
+    code = getattr(error.__cause__, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+    return code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 def examine(connection: sqlite3.Connection, file: Path) -> bool:
@@ -95,18 +119,49 @@ def examine(connection: sqlite3.Connection, file: Path) -> bool:
 
 
 def create(connection: sqlite3.Connection) -> None:
-    """All tables, or none."""
+    """All tables, or none; nothing to do if somebody else has made them since they were looked for."""
     with transaction(connection):
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        if application == APPLICATION_ID:
+            return
         for table in TABLES:
             connection.execute(table)
-        meta = (("schema_version", str(VERSION)), ("records", "0"), ("head", GENESIS))
+        meta = (("schema_version", str(VERSION)), ("records", "0"), ("head", GENESIS), ("directory", "0"))
         connection.executemany("INSERT INTO ledger_meta VALUES (?, ?)", meta)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+def version(connection: sqlite3.Connection) -> int:
+    """The schema of a ledger that was examined."""
+    (found,) = connection.execute(SELECT_VERSION).fetchone()
+    return int(found)
+
+
+def check_current(connection: sqlite3.Connection, file: Path) -> None:
+    """Raises StoreError for a ledger that only the daemon may bring up to date."""
+    if (found := version(connection)) < VERSION:
+        raise StoreError(
+            f"ledger {file} was made by an older gatewayd (schema {found}, this one needs {VERSION}): "
+            "start the daemon once, which brings it up to date"
+        )
+
+
+@contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """Everything read inside is of one moment."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Everything inside is committed at the end, or undone at the first error."""
+    if connection.in_transaction:  # the last one met such trouble that it could not even be undone
+        connection.execute("ROLLBACK")
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -119,7 +174,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _check_version(connection: sqlite3.Connection, file: Path) -> None:
-    row = connection.execute("SELECT value FROM ledger_meta WHERE key = 'schema_version'").fetchone()
+    row = connection.execute(SELECT_VERSION).fetchone()
     if row is None or not row[0].isdecimal():
         raise StoreError(f"ledger {file} {HINTS[sqlite3.SQLITE_CORRUPT]}")
     if int(row[0]) > VERSION:

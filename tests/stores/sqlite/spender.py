@@ -1,4 +1,4 @@
-"""A process to kill: holds and settles as fast as it can, and says what was acknowledged, a line each.
+"""A process to kill: leases and posts as fast as it can, and says what was acknowledged, a line each.
 
 `python -m tests.stores.sqlite.spender FILE NAME SEED`
 """
@@ -9,8 +9,10 @@ import random
 import sys
 
 from gatewayd.clock import SystemClock
-from gatewayd.stores.sqlite.ledger import SqliteLedger, open_ledger
-from tests.stores.ledgers import hold, record
+from gatewayd.model import Account
+from gatewayd.stores.base import Batch, LedgerStore
+from gatewayd.stores.sqlite.store import open_store
+from tests.stores.ledgers import posting, want
 
 
 def say(*words: object) -> None:
@@ -18,25 +20,20 @@ def say(*words: object) -> None:
     os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
-async def spend(ledger: SqliteLedger, name: str, chance: random.Random) -> None:
+async def spend(store: LedgerStore, name: str, chance: random.Random) -> None:
+    account = Account(f"user-{chance.randrange(4)}", "api_calls", "2025-11")
     for number in range(1_000_000):
-        units, cost = chance.randint(1, 9), chance.randint(1, 9)
-        request = hold(f"{name}-{number}", units=units, cost=cost, limit=0)
-        await ledger.hold(request)
-        say("held", request.id, cost)
-        quantity = chance.randint(0, 9)
-        if chance.random() < 0.1:
-            say("releasing", request.id, 0)
-            await ledger.release(request.id)
-            say("released", request.id, 0)
-        else:
-            await ledger.settle(record(request, quantity))
-            say("settled", request.id, quantity)
+        (grant,) = await store.lease("node-1", [want(account, limit=2**40, most=chance.randint(1, 90))])
+        amounts = [chance.randint(0, 9) for _ in range(chance.randint(1, 5))]
+        made = [posting(f"{name}-{number}-{n}", account=account, quantity=each) for n, each in enumerate(amounts)]
+        say("posting", *(each.record.id for each in made))
+        await store.post("node-1", Batch(made, returned={account: grant.units // 2}))
+        say("posted", *(each.record.id for each in made))
 
 
 async def main(path: str, name: str, seed: int) -> None:
-    ledger = open_ledger(path, "process", SystemClock())
-    await asyncio.gather(*(spend(ledger, f"{name}-{n}", random.Random(seed * 100 + n)) for n in range(8)))
+    store = await open_store(path, "process", SystemClock())
+    await asyncio.gather(*(spend(store, f"{name}-{n}", random.Random(seed * 100 + n)) for n in range(8)))
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def foreign_application(path: Path) -> None:
 
 
 def newer(path: Path) -> None:
-    altered(made(path), "UPDATE ledger_meta SET value = '2' WHERE key = 'schema_version'")
+    altered(made(path), "UPDATE ledger_meta SET value = '3' WHERE key = 'schema_version'")
 
 
 def no_version(path: Path) -> None:
@@ -109,7 +109,7 @@ def a_directory(path: Path) -> None:
         pytest.param(cut_off, "is damaged: restore it from a backup", id="cut off"),
         pytest.param(foreign, "belongs to another program: name another file", id="another program's tables"),
         pytest.param(foreign_application, "belongs to another program: name another file", id="another program's id"),
-        pytest.param(newer, "was made by a newer gatewayd (schema 2, this one knows 1): upgrade", id="newer"),
+        pytest.param(newer, "was made by a newer gatewayd (schema 3, this one knows 2): upgrade", id="newer"),
         pytest.param(no_version, "is damaged: restore it from a backup", id="no version"),
         pytest.param(garbled_version, "is damaged: restore it from a backup", id="garbled version"),
         pytest.param(no_tables, "cannot be used (no such table: ledger_meta): restore it", id="a table is missing"),
@@ -140,6 +140,18 @@ def test_a_place_that_cannot_hold_a_file_is_refused_by_name(
     spoil(path)
     with pytest.raises(StoreError, match=f"ledger .*{target} cannot be opened.*open to the daemon's user"):
         open_file(str(path.parent / target), "process")
+
+
+def test_a_lock_file_that_cannot_be_opened_is_said_by_name(path: Path) -> None:
+    Path(f"{path}.lock").mkdir()
+    with pytest.raises(StoreError, match=r"ledger .*ledger.db cannot be opened \(Is a directory\)"):
+        open_file(str(path), "process")
+
+
+@pytest.mark.parametrize("rest", ["", "//var/ledger.db", "//"])
+def test_an_address_that_means_something_else_is_refused(rest: str) -> None:
+    with pytest.raises(StoreError, match="write sqlite:PATH"):
+        located(rest)
 
 
 def test_the_directory_is_made_if_it_is_missing(tmp_path: Path) -> None:
@@ -202,7 +214,7 @@ def test_a_stop_while_somebody_reads_is_no_error(path: Path) -> None:
     opened = open_file(str(path), "process")
     with open_reader(str(path)) as reader:
         opened.close()
-        assert reader.plans() == {}
+        assert reader.directory().plans == {}
     made(path)
 
 

@@ -36,7 +36,11 @@ def test_the_tables_are_those_that_operators_were_promised(connection: sqlite3.C
         "held",
         "spent",
     ]
+    assert columns(connection, "usage_leases") == [
+        *("node", "user_id", "unit", "period", "units", "in_flight", "asked", "answered"),
+    ]
     assert columns(connection, "accounts") == ["user_id", "plan"]
+    assert columns(connection, "revocations") == ["kind", "subject", "issued_until"]
     connection.close()
 
 
@@ -45,6 +49,24 @@ def test_tables_are_made_all_or_none(connection: sqlite3.Connection) -> None:
     with pytest.raises(sqlite3.OperationalError):
         schema.create(connection)
     assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("ledger_meta",)]
+    connection.close()
+
+
+def test_tables_that_somebody_else_made_meanwhile_are_left_alone(connection: sqlite3.Connection) -> None:
+    schema.create(connection)
+    connection.execute("INSERT INTO accounts VALUES ('alice', 'pro')")
+    schema.create(connection)
+    assert connection.execute("SELECT * FROM accounts").fetchall() == [("alice", "pro")]
+    connection.close()
+
+
+def test_a_transaction_begins_even_if_the_last_one_could_not_be_undone(connection: sqlite3.Connection) -> None:
+    schema.create(connection)
+    connection.execute("BEGIN")
+    connection.execute("INSERT INTO accounts VALUES ('alice', 'pro')")
+    with schema.transaction(connection):
+        connection.execute("INSERT INTO accounts VALUES ('bob', 'pro')")
+    assert connection.execute("SELECT * FROM accounts").fetchall() == [("bob", "pro")]
     connection.close()
 
 

@@ -1,0 +1,251 @@
+"""The one who keeps a daemon's books: leases units from the ledger, hands them to workers, posts their journals.
+
+All that touches the ledger happens in one task, in rounds: post what journals say, return what is not needed, lease
+what is wanted. So no two of its own steps can meet in the ledger, and after a step of which nobody knows whether it
+was done, the next round first asks the ledger what it says.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext, suppress
+from typing import Any, Final
+
+from gatewayd.books.lending import Lending, Wish
+from gatewayd.books.messages import Message, Messenger
+from gatewayd.books.posting import Posting
+from gatewayd.books.questions import Question, Questions
+from gatewayd.books.requests import Requests
+from gatewayd.books.reserve import Reserve
+from gatewayd.books.staff import Staff
+from gatewayd.books.teller import Teller
+from gatewayd.books.vault import JOURNALS, Vault
+from gatewayd.clock import Clock
+from gatewayd.config.settings import Settings
+from gatewayd.errors import StoreError, StoreUnavailable
+from gatewayd.model import Account
+from gatewayd.stores.journal.frames import Position
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS: Final = 0.5
+RETRY_SECONDS: Final = 0.2
+POLL_SECONDS: Final = 0.02
+"""How often other daemons' answers are looked for, while somebody waits for them."""
+SHARED_TICK_SECONDS: Final = 0.1
+"""How often other daemons' requests are looked for."""
+
+
+class Bookkeeper:
+    """Mutable: it is the daemon's memory of who has which units. One for each daemon, whatever its workers do."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._vault = vault = Vault(settings.ledger, settings.server.state_dir, clock)
+        self._staff = staff = Staff(settings.server.state_dir / JOURNALS)
+        self._reserve = reserve = Reserve()
+        self._lending = Lending(vault, staff, reserve, clock)
+        self._posting = Posting(vault, staff, reserve, clock)
+        self._requests = Requests(vault, staff, reserve)
+        self._questions = Questions(vault, staff, self._posting, clock)
+        self._server: asyncio.Server | None = None
+        self._worker: asyncio.Task[None] | None = None
+        self._awake = asyncio.Event()
+        self._up: bool | None = None
+        self._closing = False
+
+    async def start(self, sock: socket.socket) -> None:
+        """Serve workers on `sock`, a Unix socket that listens.
+
+        Raises StoreError for a ledger that an operator must mend; one that is only away for now stops nothing.
+        """
+        self._staff.take_stock()
+        with suppress(StoreUnavailable):
+            await self._vault.open()
+            await self._survive(self._take_over)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(lambda: Messenger(self._hear, self._lose), sock=sock)
+        self._worker = asyncio.create_task(self._work(), name="bookkeeper")
+        self._awake.set()
+
+    async def close(self) -> None:
+        """Post what there is, give the leases back, close the ledger; what cannot be posted stays in the journals."""
+        self._closing = True
+        self._awake.set()
+        if self._worker is not None:
+            await self._worker
+        if self._server is not None:
+            self._server.close()
+        self._staff.close()
+        await self._vault.close()
+
+    def status(self) -> dict[str, Any]:
+        """`pending`: requests that are not in the ledger yet, those still running included; `drift` in units."""
+        pending = len(self._staff.unposted) + self._staff.open_holds
+        return {"up": bool(self._up), "pending": pending, "drift": self._posting.drift}
+
+    def _hear(self, messenger: Messenger, message: Message) -> None:
+        if message[0] == "hello":
+            self._greet(messenger, self._staff.named(message[1]))
+        elif (teller := self._staff.behind(messenger)) is None:
+            messenger.hang_up()
+        else:
+            self._heard(teller, message)
+        self._awake.set()
+
+    def _heard(self, teller: Teller, message: Message) -> None:
+        match message:
+            case ["want", number, user, unit, period, limit, least, most]:
+                self._lending.want(Wish(teller, number, Account(user, unit, period), limit, least, most))
+            case ["back", user, unit, period, units]:
+                self._given_back(teller, Account(user, unit, period), units)
+            case ["recalled", number, user, unit, period, units]:
+                self._given_back(teller, Account(user, unit, period), units)
+                self._answered(teller, number)
+            case ["has", segment, offset, leases]:
+                self._lending.forget(teller)  # it asks again for all that it wants
+                teller.has([(Account(*account), units) for *account, units in leases], Position(segment, offset))
+                self._vault.certain = False  # grants and returns that were on their way may be lost
+            case ["grown"]:
+                teller.grown = True
+            case ["ask", number, "overdrawn", user, unit, period, limit]:
+                account = Account(user, unit, period)
+                self._lending.want(Wish(teller, number, account, limit, question=True, ready=False))
+            case ["ask", number, *words]:
+                self._questions.ask(Question(teller, number, words))
+
+    def _greet(self, messenger: Messenger, teller: Teller) -> None:
+        """From here on its journal is not read, so that what it says that it has can be told from what it used."""
+        if teller.messenger is not None:
+            self._left(teller)
+        teller.greet(messenger)
+        teller.say("what have you")
+        teller.say("store", self._up is not False)
+
+    def _lose(self, messenger: Messenger) -> None:
+        if (teller := self._staff.behind(messenger)) is not None:
+            self._left(teller)
+        self._awake.set()
+
+    def _left(self, teller: Teller) -> None:
+        teller.messenger, teller.greeting = None, False
+        self._lending.forget(teller)
+        for number in teller.recalls:
+            self._lending.unanswered(number)
+            self._requests.unanswered(number)
+        teller.recalls.clear()
+
+    def _given_back(self, teller: Teller, account: Account, units: int) -> None:
+        if units:
+            teller.took_back(account, units)
+            self._reserve.add(account, units, self._clock.monotonic())
+
+    def _answered(self, teller: Teller, number: int) -> None:
+        teller.recalls.discard(number)
+        self._lending.answered(number)
+        self._requests.answered(number)
+
+    async def _work(self) -> None:
+        while not self._closing:
+            await self._wait()
+            await self._survive(self._round)
+        await self._survive(self._last_round)
+
+    async def _wait(self) -> None:
+        timeout = SHARED_TICK_SECONDS if self._vault.shared else TICK_SECONDS
+        if self._lending.asks_other_daemons:
+            timeout = POLL_SECONDS
+        if not self._up:
+            await asyncio.sleep(0 if self._up is None else RETRY_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._awake.wait()
+        self._awake.clear()
+
+    async def _survive(self, work: Callable[[], Awaitable[None]]) -> None:
+        """A ledger that is away is waited for; whatever else goes wrong must not end the books."""
+        try:
+            await work()
+        except StoreUnavailable:
+            self._went_down()
+        except Exception as error:
+            if self._up is not False:
+                trace = not isinstance(error, StoreError)
+                logger.exception("a round of the books failed: %s", type(error).__name__, exc_info=trace)
+            self._went_down()
+
+    async def _round(self) -> None:
+        await self._vault.open()
+        await self._meet_the_dead()
+        if not self._vault.certain and not await self._reconcile():
+            await self._questions.answer_all()
+            return
+        self._came_up()
+        unready = self._lending.unready
+        if unready or self._lending.wanted:  # a plan may limit now what it did not a moment ago
+            await self._posting.post_everything()
+        for wish in unready:
+            wish.ready = True
+        await self._posting.post(self._lending.wanted)
+        await self._lending.lend()
+        await self._questions.answer_all()
+        if self._vault.shared:
+            await self._requests.answer_all()
+        if self._staff.behindhand:
+            self._awake.set()
+
+    async def _take_over(self) -> None:
+        """Before anybody is served: the dead are buried, and what no worker has goes back to the ledger."""
+        await self._meet_the_dead()
+        if await self._reconcile():
+            await self._posting.return_everything()
+
+    async def _last_round(self) -> None:
+        """The workers are gone, or go; what is posted now need not be read by a successor."""
+        await self._vault.open()
+        await self._meet_the_dead()
+        if self._vault.certain or await self._reconcile():
+            await self._posting.post_everything()
+            await self._posting.return_everything()
+        await self._questions.answer_all()
+
+    async def _meet_the_dead(self) -> None:
+        """A dead worker's journal is posted to its end, and what it had is free."""
+        for teller, lock in self._staff.dead(at_the_end=self._closing):
+            with lock or nullcontext():
+                if lock is not None:
+                    await self._posting.post_all_of(teller)
+                for account, units in self._staff.bury(teller, self._clock.utc()).items():
+                    self._reserve.add(account, units, self._clock.monotonic())
+                await self._posting.post_everything()
+                self._staff.forget(teller)
+
+    async def _reconcile(self) -> bool:
+        """What the ledger says that this daemon has, less what its workers have, is free; whether all have said."""
+        await self._posting.post_everything()
+        leased = await self._vault.leases()
+        if not self._staff.all_sure:
+            return False
+        for account, units in self._staff.outstanding.items():
+            leased[account] = leased.get(account, 0) - units
+        self._reserve.replace(leased, self._clock.monotonic())
+        self._vault.certain = True
+        return True
+
+    def _went_down(self) -> None:
+        self._vault.certain = False
+        if self._up is not False:
+            logger.error("the ledger is away: leases and units without a limit are served, nothing new is leased")
+            self._staff.tell_all("store", False)
+        self._up = False
+        self._lending.give_up()
+        self._questions.give_up()
+
+    def _came_up(self) -> None:
+        if self._up is False:
+            logger.warning("the ledger is there again")
+        if not self._up:
+            self._staff.tell_all("store", True)
+        self._up = True

@@ -1,0 +1,200 @@
+"""A worker's leases: units that are its own to spend. Arithmetic only."""
+
+import asyncio
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from typing import Final
+
+from gatewayd.model import Account
+
+AHEAD: Final = 4
+"""The second time an account asks in short order, it asks for so many requests more than wait; then doubling."""
+MOST_AHEAD: Final = 512
+CALM: Final = -8
+"""So many times it asks for nothing ahead, after others had to ask for what it had idle."""
+
+
+@dataclass(slots=True, eq=False)
+class Waiter:
+    """A request that waits for units; the future's result is the used-up figure if refused, None if granted.
+
+    Mutable: `asked` is the number of the wish that was made in its name.
+    """
+
+    units: int
+    future: "asyncio.Future[int | None]"
+    asked: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What was asked of the bookkeeper, and how things stood then; `units`: what its first waiter needs."""
+
+    number: int
+    limit: int
+    idle: int
+    units: int
+    most: int
+
+    @property
+    def least(self) -> int:
+        return max(self.units - self.idle, 0)
+
+
+class Lease:
+    """What this worker has of one account. Mutable: counting is what it does.
+
+    `idle` can be held at once, `in_use` is held by requests in flight. `sound`: as far as is known, all that was
+    leased of the account is within its limit, and nobody else is in need of what is idle here.
+    """
+
+    __slots__ = ("account", "ahead", "idle", "in_use", "limit", "sound", "used_at", "waiting", "wish")
+
+    def __init__(self, account: Account, limit: int) -> None:
+        self.account = account
+        self.limit = limit
+        self.idle = 0
+        self.in_use = 0
+        self.sound = False
+        self.ahead = 0
+        self.wish: Wish | None = None
+        self.used_at = 0.0
+        self.waiting: deque[Waiter] = deque()
+
+    def take(self, units: int) -> bool:
+        """Hold the units if they are here, and it is sound to."""
+        if units > self.idle or not self.sound:
+            return False
+        self.idle -= units
+        self.in_use += units
+        return True
+
+    def put_back(self, units: int) -> None:
+        """What was held was not used."""
+        self.in_use -= units
+        self.idle += units
+
+    def draw(self, held: int, quantity: int) -> int:
+        """A request that held `held` is charged `quantity`: how much of that this lease could pay."""
+        drawn = min(quantity, held + self.idle)
+        self.in_use -= held
+        self.idle += held - drawn
+        if drawn < quantity:
+            self.sound = False
+        return drawn
+
+    @property
+    def outstanding(self) -> int:
+        return self.idle + self.in_use
+
+    @property
+    def spare(self) -> bool:
+        """Whether there is nothing to remember about it."""
+        return not (self.idle or self.in_use or self.waiting)
+
+    def empty(self) -> int:
+        """Give up what is idle; how much that was."""
+        idle, self.idle, self.sound = self.idle, 0, False
+        return idle
+
+    def demand(self, number: int) -> Wish:
+        """Units to ask for: at least for the first who waits, at best for all who do, and some ahead."""
+        first = self.waiting[0].units
+        for waiter in self.waiting:
+            waiter.asked = number
+        most = sum(waiter.units for waiter in self.waiting) - self.idle + max(self.ahead, 0) * first
+        self.ahead = min(max(AHEAD, 2 * self.ahead), MOST_AHEAD) if self.ahead >= 0 else self.ahead + 1
+        self.wish = Wish(number, self.limit, self.idle, first, max(most, 0))
+        return self.wish
+
+    def granted(self, number: int, units: int, *, sound: bool) -> None:
+        """More came: serve who waits, in order, unless another limit is in force by now."""
+        self.idle += units
+        if (wish := self.wish) is None or wish.number != number:
+            return
+        self.wish = None
+        self.sound = sound and wish.limit == self.limit
+        if wish.limit == self.limit:
+            self.serve()
+
+    def refused(self, number: int, used: int) -> None:
+        """There is no more: who waited when it was asked for, and needs as much, is refused.
+
+        Nobody is if more is idle than was then, or another limit is in force: that is to be asked for again.
+        """
+        if (wish := self.wish) is None or wish.number != number:
+            return
+        self.wish = None
+        if self.idle > wish.idle or self.limit != wish.limit:
+            return
+        self.ahead = 0
+        waiting, self.waiting = self.waiting, deque()
+        for waiter in waiting:
+            if waiter.asked != number or waiter.units < wish.units:
+                self.waiting.append(waiter)
+            elif not waiter.future.done():
+                waiter.future.set_result(used)
+
+    def failed(self, error: Exception) -> None:
+        """Nobody can say: who waits is told so."""
+        self.wish = None
+        while self.waiting:
+            waiter = self.waiting.popleft()
+            if not waiter.future.done():
+                waiter.future.set_exception(error)
+
+    def serve(self) -> None:
+        """Those who wait, in order, from what is idle; who waits no more is forgotten."""
+        while self.waiting:
+            waiter = self.waiting[0]
+            if not waiter.future.done():
+                if waiter.units > self.idle:
+                    return
+                self.put_back(-waiter.units)
+                waiter.future.set_result(None)
+            self.waiting.popleft()
+
+    def prune(self) -> None:
+        """Forget those at the front who wait no more."""
+        while self.waiting and self.waiting[0].future.done():
+            self.waiting.popleft()
+
+
+class Leases:
+    """A worker's leases by account, the least recently used first. Bounded: what is idle for long is given back."""
+
+    def __init__(self) -> None:
+        self._by_account: OrderedDict[Account, Lease] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._by_account)
+
+    def all(self) -> list[Lease]:
+        return list(self._by_account.values())
+
+    def get(self, account: Account) -> Lease | None:
+        return self._by_account.get(account)
+
+    def use(self, account: Account, limit: int, now: float) -> Lease:
+        """The account's lease, made if there is none."""
+        if (lease := self._by_account.get(account)) is None:
+            lease = self._by_account[account] = Lease(account, limit)
+        else:
+            self._by_account.move_to_end(account)
+        lease.used_at = now
+        return lease
+
+    def unused_since(self, moment: float) -> list[Lease]:
+        """Those with something to give back that nobody asked for since; what has nothing any more is forgotten."""
+        idle: list[Lease] = []
+        spare: list[Account] = []
+        for lease in self._by_account.values():
+            if lease.used_at > moment:
+                break
+            if lease.idle:
+                idle.append(lease)
+            elif lease.spare:
+                spare.append(lease.account)
+        for account in spare:
+            del self._by_account[account]
+        return idle

@@ -1,0 +1,283 @@
+"""The ledger as a worker sees it: holds from its leases, all it does in its journal, the rest asked."""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Final, Literal
+
+from gatewayd.books.durable import Flusher
+from gatewayd.books.leases import CALM, Lease, Leases, Waiter
+from gatewayd.books.link import Link
+from gatewayd.books.messages import Message
+from gatewayd.clock import Clock
+from gatewayd.errors import StoreUnavailable
+from gatewayd.model import Account, Balance, Directory, Durability, Ending, Hold, Holding, Revocation, UsageRecord
+from gatewayd.stores.journal.frames import Position
+from gatewayd.stores.journal.writer import Journal
+
+LEASE_PATIENCE: Final = 3.0
+"""Seconds that a request waits for units before it is told that nobody can say."""
+IDLE_SECONDS: Final = 2.0
+"""An idle lease is given back after so long."""
+SWEEP_SECONDS: Final = 0.5
+GROWN_SECONDS: Final = 0.05
+"""The bookkeeper is told at most so often that the journal has grown."""
+START_PATIENCE: Final = 5.0
+
+GRANTED: Final = Holding(True, Balance("", "", "", 0, 0, 0))
+"""The answer to every hold that was granted: where the account stands, only the ledger knows."""
+
+
+class LeasedLedger:
+    """See `base.Ledger`; used from one event loop. Mutable: leases and open holds are its purpose."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        books: Path,
+        clock: Clock,
+        *,
+        durability: Durability = "process",
+        on_outage: Literal["journal", "deny"] = "journal",
+    ) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._leases = Leases()
+        self._open: dict[str, tuple[Hold, Lease | None]] = {}
+        self._flusher = Flusher(journal.flush) if durability == "disk" else None
+        self._denies = on_outage == "deny"
+        self._away = False
+        self._told_grown = False
+        self._loop = asyncio.get_running_loop()
+        self._link = Link(books, self._hear, self._greet)
+        self._sweeper: asyncio.Task[None] | None = None
+        self._wishes = count(1)
+        self._telling: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Meet the bookkeeper; a worker serves without it too, from what it does not need leases for."""
+        self._sweeper = asyncio.create_task(self._sweep(), name="idle leases")
+        await self._link.start(START_PATIENCE)
+
+    @property
+    def pending(self) -> int:
+        """Holds that are open and requests that wait for units."""
+        return len(self._open)
+
+    async def hold(self, hold: Hold) -> Holding:
+        """Raises StoreUnavailable, and holds nothing then."""
+        if self._denies and self._away:
+            raise StoreUnavailable
+        lease = None
+        if hold.limit:
+            lease = self._leases.use(hold.account, hold.limit, self._clock.monotonic())
+            if lease.limit != hold.limit:
+                self._change_limit(lease, hold.limit)
+            used = None
+            if lease.waiting or not lease.take(hold.units):
+                used = await self._wait(lease, hold.units)
+            if used is not None:
+                return Holding(False, Balance(*hold.account, hold.limit, 0, used))
+        try:
+            self._journal.intend(hold)
+        except BaseException:
+            if lease is not None:
+                self._put_back(lease, hold.units)
+            raise
+        self._open[hold.id] = hold, lease
+        self._grown()
+        return GRANTED
+
+    def settle(self, record: UsageRecord) -> Awaitable[None] | None:
+        """None when the record is safe already."""
+        hold, lease = self._open.pop(record.id, (None, None))
+        if hold is None:
+            return None
+        drawn = lease.draw(hold.units, record.quantity) if lease is not None else 0
+        self._journal.conclude(
+            record.id,
+            Ending(
+                record.quantity,
+                drawn,
+                record.outcome,
+                record.status,
+                record.ended_at,
+                record.bytes_in,
+                record.bytes_out,
+            ),
+        )
+        self._grown()
+        if lease is not None:
+            if drawn < record.quantity:
+                return self._tell_overdrawn(lease)
+            if lease.waiting or not lease.sound:
+                self._freed(lease)
+        return self._flusher.flushed() if self._flusher is not None else None
+
+    def release(self, hold_id: str) -> Awaitable[None] | None:
+        hold, lease = self._open.pop(hold_id, (None, None))
+        if hold is not None:
+            if lease is not None:
+                self._put_back(lease, hold.units)
+            self._journal.conclude(hold_id, None)
+            self._grown()
+        return None
+
+    async def balances(self, user_id: str, period: str) -> Sequence[Balance]:
+        """As they stand now, all that this daemon did included."""
+        return [Balance(*row) for row in await self._link.ask("balances", user_id, period)]
+
+    async def directory(self, unless: int | None = None) -> Directory | None:
+        answer = await self._link.ask("directory", unless)
+        if answer is None:
+            return None
+        version, plans, revocations = answer
+        return Directory(version, plans, tuple(Revocation(*row) for row in revocations))
+
+    async def close(self) -> None:
+        """Give back what is left and see the journal posted, if the bookkeeper is there to do it."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.wait({self._sweeper})
+        for lease in self._leases.all():
+            lease.failed(StoreUnavailable())
+            self._give_back(lease)
+        if self._telling:
+            await asyncio.wait(self._telling)
+        with suppress(StoreUnavailable):  # the journal stays then, and its next reader posts it
+            await self._link.ask("ship")
+        if self._flusher is not None:
+            await self._flusher.close()
+        await self._link.close()
+        self._journal.close()
+
+    async def _wait(self, lease: Lease, units: int) -> int | None:
+        """None once the units are held; what is used of the limit if they do not fit."""
+        "".join(lease.account).encode()  # half a surrogate pair could not be asked for, nor written down
+        waiter = Waiter(units, self._loop.create_future())
+        lease.waiting.append(waiter)
+        patience = self._loop.call_later(LEASE_PATIENCE, _lose_patience, waiter)
+        if lease.wish is None:
+            self._ask(lease)
+        try:
+            return await waiter.future
+        except asyncio.CancelledError:
+            future = waiter.future
+            if future.done() and not future.cancelled() and not future.exception() and future.result() is None:
+                self._put_back(lease, units)
+            raise
+        finally:
+            patience.cancel()
+
+    def _ask(self, lease: Lease) -> None:
+        """Ask for what those need who wait, if there are any."""
+        if lease.sound:
+            lease.serve()
+        else:
+            self._give_back(lease)
+        lease.prune()
+        if lease.waiting:
+            wish = lease.demand(next(self._wishes))
+            self._link.say("want", wish.number, *lease.account, wish.limit, wish.least, wish.most)
+
+    def _put_back(self, lease: Lease, units: int) -> None:
+        lease.put_back(units)
+        if lease.waiting or not lease.sound:
+            self._freed(lease)
+
+    def _freed(self, lease: Lease) -> None:
+        """Who waits gets it first; what nobody may spend without asking is of no use here."""
+        if lease.sound:
+            lease.serve()
+        else:
+            self._give_back(lease)
+
+    def _change_limit(self, lease: Lease, limit: int) -> None:
+        """Another plan is in force: what was leased under the old one is asked for again."""
+        self._give_back(lease)
+        lease.limit = limit
+
+    def _give_back(self, lease: Lease) -> None:
+        if idle := lease.empty():
+            self._link.say("back", *lease.account, idle)
+
+    def _tell_overdrawn(self, lease: Lease) -> Awaitable[None]:
+        """More was spent than was held: nobody else may go on spending what is not there any more."""
+        telling = self._loop.create_task(self._overdrawn(lease), name="overdrawn")
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
+        return telling
+
+    async def _overdrawn(self, lease: Lease) -> None:
+        safe = self._flusher.flushed() if self._flusher is not None else None
+        with suppress(StoreUnavailable):  # a bookkeeper who is away reads it in the journal
+            await self._link.ask("overdrawn", *lease.account, lease.limit)
+        if safe is not None:
+            await safe
+
+    def _grown(self) -> None:
+        if not self._told_grown:
+            self._told_grown = True
+            self._loop.call_later(GROWN_SECONDS, self._tell_grown)
+
+    def _tell_grown(self) -> None:
+        self._told_grown = False
+        self._link.say("grown")
+
+    def _greet(self) -> None:
+        """A bookkeeper is there, which may be another one."""
+        self._link.say("hello", self._journal.name)
+
+    def _say_all(self) -> None:
+        """All that it must know, as of this moment."""
+        leases = [(*lease.account, lease.outstanding) for lease in self._leases.all() if lease.outstanding]
+        self._link.say("has", *self._journal.position, leases)
+        for lease in self._leases.all():
+            lease.wish = None
+            self._ask_on(lease)
+
+    def _hear(self, message: Message) -> None:
+        match message:
+            case ["granted", user, unit, period, number, units, sound]:
+                lease = self._of(Account(user, unit, period))
+                lease.granted(number, units, sound=sound)
+                self._ask_on(lease)
+            case ["refused", user, unit, period, number, used]:
+                lease = self._of(Account(user, unit, period))
+                lease.refused(number, used)
+                self._ask_on(lease)
+            case ["away", user, unit, period, number]:
+                lease = self._of(Account(user, unit, period))
+                if lease.wish is not None and lease.wish.number == number:
+                    lease.failed(StoreUnavailable())
+            case ["what have you"]:
+                self._say_all()
+            case ["recall", number, user, unit, period]:
+                lease = self._of(Account(user, unit, period))
+                lease.ahead = CALM
+                self._link.say("recalled", number, user, unit, period, lease.empty())
+            case ["shipped", segment, offset]:
+                self._journal.shipped(Position(segment, offset))
+            case ["store", is_up]:
+                self._away = not is_up
+
+    def _ask_on(self, lease: Lease) -> None:
+        """For those who came meanwhile; units that are here but not sound to spend go back."""
+        if lease.wish is None and (lease.waiting or not lease.sound):
+            self._ask(lease)
+
+    def _of(self, account: Account) -> Lease:
+        return self._leases.get(account) or self._leases.use(account, 0, self._clock.monotonic())
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            for lease in self._leases.unused_since(self._clock.monotonic() - IDLE_SECONDS):
+                self._give_back(lease)
+
+
+def _lose_patience(waiter: Waiter) -> None:
+    if not waiter.future.done():
+        waiter.future.set_exception(StoreUnavailable())

@@ -1,0 +1,195 @@
+"""Who wants units, who gets them, and that nobody is refused while somebody else has some idle."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from gatewayd.books.reserve import Reserve
+from gatewayd.books.staff import Staff
+from gatewayd.books.teller import Teller
+from gatewayd.books.vault import Vault
+from gatewayd.clock import Clock
+from gatewayd.model import Account
+from gatewayd.stores.base import Grant, Recall, Want
+
+RECALL_SECONDS: Final = 1.0
+"""How long others may take to give back what they do not need; then nobody can say."""
+
+
+@dataclass(slots=True, eq=False)
+class Wish:
+    """A worker's wish for units. Mutable: it is tried, and once more (`last`) after all others were asked.
+
+    `number` is what its worker calls it. `asked`: the recalls that this daemon's workers have not answered yet;
+    `recalls`: other daemons', until `deadline`; `silent`: one of them did not answer. A `question` wants nothing but
+    to know that everything idle is back; it is in order (`ready`) once all journals are posted.
+    """
+
+    teller: Teller
+    number: int
+    account: Account
+    limit: int
+    least: int = 0
+    most: int = 0
+    question: bool = False
+    ready: bool = True
+    last: bool = False
+    asked: set[int] = field(default_factory=set)
+    recalls: list[Recall] = field(default_factory=list)
+    deadline: float | None = None
+    silent: bool = False
+
+    @property
+    def waits(self) -> bool:
+        return bool(self.asked or self.recalls or not self.ready)
+
+    def short_of(self, free: int) -> Want:
+        """What the ledger has to add to what the daemon has free."""
+        return Want(self.account, self.limit, max(self.least - free, 0), max(self.most - free, 0))
+
+    def fits(self, usable: int, grant: Grant) -> bool:
+        """Whether so many units are enough; one who wants none needs an account that is not overspent."""
+        return not self.question and (usable >= self.least if self.least else grant.spent <= grant.limit)
+
+    def granted(self, units: int, *, sound: bool) -> None:
+        self.teller.gave(self.account, units)
+        self.teller.say("granted", *self.account, self.number, units, sound)
+
+    def refused(self, used: int) -> None:
+        if self.question:
+            self.teller.say("answer", self.number, None)
+        else:
+            self.teller.say("refused", *self.account, self.number, used)
+
+    def away(self) -> None:
+        """Nobody can say."""
+        if self.question:
+            self.teller.say("unanswered", self.number)
+        else:
+            self.teller.say("away", *self.account, self.number)
+
+
+class Lending:
+    """Mutable: it keeps the wishes until each is granted or refused. Those for one account are served one by one."""
+
+    def __init__(self, vault: Vault, staff: Staff, reserve: Reserve, clock: Clock) -> None:
+        self._vault = vault
+        self._staff = staff
+        self._reserve = reserve
+        self._clock = clock
+        self._wishes: list[Wish] = []
+
+    @property
+    def wanted(self) -> set[Account]:
+        return {wish.account for wish in self._wishes}
+
+    @property
+    def asks_other_daemons(self) -> bool:
+        return any(wish.recalls for wish in self._wishes)
+
+    @property
+    def unready(self) -> list[Wish]:
+        return [wish for wish in self._wishes if not wish.ready]
+
+    def want(self, wish: Wish) -> None:
+        self._wishes.append(wish)
+
+    def answered(self, number: int) -> None:
+        """A worker gave back what it had idle."""
+        for wish in self._wishes:
+            wish.asked.discard(number)
+
+    def unanswered(self, number: int) -> None:
+        """A worker's connection is gone: what it had idle is not known."""
+        for wish in self._wishes:
+            if number in wish.asked:
+                wish.asked.discard(number)
+                wish.last = False
+
+    def forget(self, teller: Teller) -> None:
+        """Whose connection is gone asks again when it comes back."""
+        self._wishes = [wish for wish in self._wishes if wish.teller is not teller]
+
+    def give_up(self) -> None:
+        """The ledger is away."""
+        wishes, self._wishes = self._wishes, []
+        for wish in wishes:
+            wish.away()
+
+    async def lend(self) -> None:
+        """Serve the wishes that wait for nobody, as far as the ledger says that there are units."""
+        await self._look_at_recalls()
+        postponed: list[Wish] = []
+        try:
+            while ready := self._ready({wish.account for wish in postponed}):
+                postponed += await self._lease(ready)
+        finally:
+            self._wishes[:0] = postponed
+
+    def _ready(self, blocked: set[Account]) -> list[Wish]:
+        """The first wish of each account, taken out, unless it waits: who came later must not get what it asked for."""
+        ready = []
+        for wish in self._wishes:
+            if wish.account not in blocked and not wish.waits:
+                ready.append(wish)
+            blocked.add(wish.account)
+        self._wishes = [wish for wish in self._wishes if wish not in ready]
+        return ready
+
+    async def _lease(self, ready: list[Wish]) -> list[Wish]:
+        """Those that have to be tried once more in the next round."""
+        try:
+            grants = await self._vault.lease([wish.short_of(self._reserve.of(wish.account)) for wish in ready])
+        except BaseException:
+            self._wishes[:0] = ready
+            raise
+        for wish, grant in zip(ready, grants, strict=True):
+            self._reserve.add(wish.account, grant.units, self._clock.monotonic())
+        # Who lost its connection meanwhile asks again when it is back.
+        left = [(wish, grant) for wish, grant in zip(ready, grants, strict=True) if wish.teller.present]
+        return [wish for wish, grant in left if not await self._tell(wish, grant)]
+
+    async def _tell(self, wish: Wish, grant: Grant) -> bool:
+        """Give what there is, or say that there is none, or ask who might have some; False: try once more."""
+        free = self._reserve.of(wish.account)
+        beyond = grant.spent + grant.leased - grant.limit
+        usable = min(free, free - beyond)
+        if wish.fits(usable, grant):
+            units = max(min(usable, wish.most), 0)
+            self._reserve.take(wish.account, units)
+            wish.granted(units, sound=beyond <= 0)
+        elif wish.silent:
+            wish.away()
+        elif not self._vault.certain or self._staff.misses(wish.account):
+            return self._postponed_too_long(wish)
+        elif wish.last:
+            wish.refused(grant.spent + grant.leased - free)
+        else:
+            await self._ask_everybody(wish, others=grant.others)
+        return True
+
+    def _postponed_too_long(self, wish: Wish) -> bool:
+        """Some worker is just not there to be asked what it has idle."""
+        wish.last = False
+        if wish.deadline is None:
+            wish.deadline = self._clock.monotonic() + RECALL_SECONDS
+        elif self._clock.monotonic() > wish.deadline:
+            wish.away()
+            return True
+        return False
+
+    async def _ask_everybody(self, wish: Wish, *, others: int) -> None:
+        wish.last = True
+        wish.asked = self._staff.recall(wish.account, but=wish.teller)
+        wish.deadline = self._clock.monotonic() + RECALL_SECONDS
+        self._wishes.insert(0, wish)
+        if others:
+            wish.recalls = await self._vault.recall(wish.account)
+
+    async def _look_at_recalls(self) -> None:
+        waiting = [recall for wish in self._wishes for recall in wish.recalls]
+        left = await self._vault.unanswered(waiting) if waiting else set()
+        for wish in self._wishes:
+            wish.recalls = [recall for recall in wish.recalls if recall in left]
+            late = wish.deadline is not None and self._clock.monotonic() > wish.deadline
+            if late and (wish.asked or wish.recalls):
+                wish.asked, wish.recalls, wish.silent = set(), [], True

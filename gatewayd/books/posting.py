@@ -1,0 +1,101 @@
+"""What goes into the ledger: records out of the journals, leases given back, what is in flight; in batches."""
+
+from collections import Counter
+from collections.abc import Collection
+from typing import Final
+
+from gatewayd.books.reserve import Reserve
+from gatewayd.books.staff import Staff
+from gatewayd.books.teller import Teller
+from gatewayd.books.vault import Vault
+from gatewayd.clock import Clock
+from gatewayd.model import Account, BillingPeriod
+from gatewayd.stores.base import Batch
+
+MOST_RECORDS: Final = 1_000
+"""Records in one transaction: some 10 ms, and who wants a lease may wait that long."""
+IDLE_SECONDS: Final = 1.0
+"""What no worker wants of a lease is given back after so long."""
+TELL_SECONDS: Final = 0.5
+DRIFT_SECONDS: Final = 10.0
+DRIFT_ACCOUNTS: Final = 100
+
+
+class Posting:
+    """Mutable: it remembers what the ledger was told."""
+
+    def __init__(self, vault: Vault, staff: Staff, reserve: Reserve, clock: Clock) -> None:
+        self._vault = vault
+        self._staff = staff
+        self._reserve = reserve
+        self._clock = clock
+        self._told: Counter[Account] = Counter()
+        self._told_at = float("-inf")
+        self._touched: set[Account] = set()
+        self._checked_at = clock.monotonic()
+        self.drift = 0
+
+    async def post(self, wanted: Collection[Account] = ()) -> None:
+        """One transaction of what there is, but for leases of accounts that are `wanted`."""
+        self._staff.read_all(MOST_RECORDS)
+        idle_since = self._clock.monotonic() - IDLE_SECONDS
+        returned = self._reserve.unwanted(idle_since, wanted) if self._vault.certain else {}
+        await self._post(returned, self._to_tell())
+        await self._look_for_drift()
+
+    async def post_everything(self) -> None:
+        """All that journals say at this moment."""
+        for teller in self._staff:
+            teller.grown = True
+        while self._staff.behindhand:
+            self._staff.read_all(MOST_RECORDS)
+            await self._post({}, {})
+
+    async def post_all_of(self, teller: Teller) -> None:
+        """What is in the journal of one who writes no more."""
+        while self._staff.read(teller):
+            if len(self._staff.unposted) >= MOST_RECORDS:
+                await self._post({}, {})
+
+    async def return_everything(self) -> None:
+        """The daemon stops: nothing of its leases stays behind, but what is in flight."""
+        self._told_at = float("-inf")
+        await self._post(self._reserve.unwanted(self._clock.monotonic(), ()), self._to_tell())
+
+    async def _post(self, returned: dict[Account, int], in_flight: dict[Account, int]) -> None:
+        postings, read_to = tuple(self._staff.unposted[:MOST_RECORDS]), self._staff.read_to
+        whole = len(postings) == len(self._staff.unposted)
+        if postings or returned or in_flight:
+            await self._vault.post(Batch(postings, returned, in_flight))
+        del self._staff.unposted[: len(postings)]
+        self._reserve.gone_back(returned)
+        self._remember(in_flight)
+        for record, _ in postings[: DRIFT_ACCOUNTS - len(self._touched)]:
+            self._touched.add(Account(record.user_id, record.unit, BillingPeriod.at(record.started_at).name))
+        if whole and not self._staff.unposted:
+            self._staff.read_to = {}
+            for teller, position in read_to.items():
+                teller.say("shipped", *position)
+
+    def _remember(self, in_flight: dict[Account, int]) -> None:
+        for account, units in in_flight.items():
+            self._told[account] = units
+            if not units:
+                del self._told[account]
+
+    def _to_tell(self) -> dict[Account, int]:
+        """Units in flight where that changed since the ledger was told; at most once in TELL_SECONDS."""
+        if self._clock.monotonic() - self._told_at < TELL_SECONDS:
+            return {}
+        self._told_at = self._clock.monotonic()
+        now = self._staff.in_flight
+        return {account: now[account] for account in {*now, *self._told} if now[account] != self._told[account]}
+
+    async def _look_for_drift(self) -> None:
+        """Now and then, of accounts that were charged lately: does the ledger agree with itself?"""
+        if self._clock.monotonic() - self._checked_at < DRIFT_SECONDS:
+            return
+        self._checked_at = self._clock.monotonic()
+        touched, self._touched = sorted(self._touched), set()
+        if touched:
+            self.drift = await self._vault.drift(touched)

@@ -1,0 +1,45 @@
+"""Units that the daemon has leased from the ledger and none of its workers has. Arithmetic only."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+from gatewayd.model import Account
+
+
+class Reserve:
+    """Mutable: a count for each account, and since when it is there."""
+
+    def __init__(self) -> None:
+        self._free: Counter[Account] = Counter()
+        self._since: dict[Account, float] = {}
+
+    def of(self, account: Account) -> int:
+        return self._free[account]
+
+    def add(self, account: Account, units: int, now: float) -> None:
+        if units:
+            self._free[account] += units
+            self._since[account] = now
+
+    def take(self, account: Account, units: int) -> None:
+        if units:
+            self._free[account] -= units
+            if not self._free[account]:
+                del self._free[account], self._since[account]
+
+    def replace(self, free: Mapping[Account, int], now: float) -> None:
+        """What the ledger says there is, whatever was thought before."""
+        self._free = Counter({account: units for account, units in free.items() if units > 0})
+        self._since = dict.fromkeys(self._free, now)
+
+    def unwanted(self, since: float, wanted: Collection[Account]) -> dict[Account, int]:
+        """What goes back: there since that moment, and wanted by nobody."""
+        return {
+            account: units
+            for account, units in self._free.items()
+            if self._since[account] <= since and account not in wanted
+        }
+
+    def gone_back(self, returned: Mapping[Account, int]) -> None:
+        for account, units in returned.items():
+            self.take(account, units)

@@ -1,0 +1,150 @@
+"""All workers of the daemon, and their journals: who came, who died, what each has."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+from gatewayd.books.messages import Messenger
+from gatewayd.books.teller import Teller
+from gatewayd.model import Account
+from gatewayd.stores.base import Posting
+from gatewayd.stores.journal import directory as journals
+from gatewayd.stores.journal.frames import Position
+
+logger = logging.getLogger(__name__)
+
+READ_AT_ONCE: Final = 1_000
+
+
+class Staff:
+    """Mutable: tellers come and go. What their journals say gathers here until it is posted."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._tellers: dict[str, Teller] = {}
+        self._numbers = count(1)
+        self.unposted: list[Posting] = []
+        self.read_to: dict[Teller, Position] = {}
+
+    def __iter__(self) -> Iterator[Teller]:
+        return iter(tuple(self._tellers.values()))
+
+    def take_stock(self) -> None:
+        """Find the journals that a bookkeeper before this one followed. Raises StoreError."""
+        for name in journals.names(self._root):
+            self._tellers[name] = Teller(self._root / name)
+
+    @property
+    def all_sure(self) -> bool:
+        """Whether it is known of every worker what it has, and all is posted that this takes into account."""
+        return not self.unposted and all(teller.sure for teller in self._tellers.values())
+
+    @property
+    def outstanding(self) -> Counter[Account]:
+        total: Counter[Account] = Counter()
+        for teller in self:
+            total.update(teller.outstanding)
+        return total
+
+    @property
+    def in_flight(self) -> Counter[Account]:
+        total: Counter[Account] = Counter()
+        for teller in self:
+            total.update(teller.in_flight)
+        return total
+
+    @property
+    def open_holds(self) -> int:
+        return sum(len(teller.open) for teller in self)
+
+    def behind(self, messenger: Messenger) -> Teller | None:
+        return next((teller for teller in self if teller.messenger is messenger), None)
+
+    def named(self, name: str) -> Teller:
+        """The worker whose journal has this name; a new one if nobody knew it."""
+        if (teller := self._tellers.get(name)) is None:
+            teller = self._tellers[name] = Teller(self._root / name)
+        return teller
+
+    def read(self, teller: Teller) -> bool:
+        """Follow one journal a while; whether there was anything."""
+        before = teller.position
+        self.unposted += teller.read(READ_AT_ONCE)
+        self.read_to[teller] = teller.position
+        return teller.position != before
+
+    def read_all(self, most: int) -> None:
+        """Follow those that have grown, until about so much is to be posted."""
+        for teller in self:
+            if len(self.unposted) >= most:
+                return
+            if teller.behindhand:
+                self.read(teller)
+
+    @property
+    def behindhand(self) -> bool:
+        """Whether there is more to read or to post."""
+        return bool(self.unposted) or any(teller.behindhand for teller in self)
+
+    def recall(self, account: Account, *, but: Teller | None = None) -> set[int]:
+        """Ask all who have some of it to give back what is idle; the numbers that their answers will bear."""
+        asked = set()
+        for teller in self:
+            if teller is not but and teller.present and teller.outstanding[account]:
+                number = next(self._numbers)
+                teller.recalls.add(number)
+                teller.say("recall", number, *account)
+                asked.add(number)
+        return asked
+
+    def misses(self, account: Account) -> bool:
+        """Whether somebody has some of it who cannot be asked at present."""
+        return any(teller.outstanding[account] and not teller.present for teller in self)
+
+    def dead(self, *, at_the_end: bool = False) -> Iterator[tuple[Teller, journals.Lock | None]]:
+        """Those who are gone and whose journal nobody holds any more, with its lock; None if they took it with them.
+
+        `at_the_end`: also those whose last words may not have arrived yet, nor will.
+        """
+        for name in journals.names(self._root):
+            if name not in self._tellers:  # it may be one who died before it could say hello
+                self._tellers[name] = Teller(self._root / name)
+                self._tellers[name].unsure = False
+        for teller in self:
+            if teller.messenger is None or at_the_end:
+                lock = journals.take_over(teller.directory)
+                if lock is not None or not teller.directory.exists():
+                    yield teller, lock
+
+    def bury(self, teller: Teller, now: float) -> dict[Account, int]:
+        """Its journal was read to the end; the units that it leaves."""
+        self.unposted += teller.bury(now)
+        left = dict(teller.outstanding)
+        teller.outstanding.clear()
+        teller.unsure = teller.greeting = teller.grown = False
+        return left
+
+    def forget(self, teller: Teller) -> None:
+        """Everything of it is posted: its journal goes, or is set aside if not all of it could be read."""
+        damage = teller.damage() if teller.directory.exists() else None
+        teller.close()
+        del self._tellers[teller.directory.name]
+        self.read_to.pop(teller, None)
+        if damage is None:
+            journals.discard(teller.directory)
+        else:
+            logger.error("the journal of a dead worker is damaged, what can be read is posted: %s", damage)
+            journals.set_aside(teller.directory)
+
+    def tell_all(self, *message: Any) -> None:
+        for teller in self:
+            teller.say(*message)
+
+    def close(self) -> None:
+        for teller in self:
+            if teller.messenger is not None:
+                teller.messenger.hang_up()
+            teller.close()

@@ -1,0 +1,145 @@
+"""What the bookkeeper knows of one worker: the units that it has, its journal, and the requests it is serving."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from gatewayd.books.messages import Messenger
+from gatewayd.model import Account, Hold, Outcome, UsageRecord
+from gatewayd.stores.base import Posting
+from gatewayd.stores.journal.frames import Intent, Position
+from gatewayd.stores.journal.reader import JournalReader
+
+
+class Teller:
+    """One worker, alive or dead. Mutable: it follows the journal.
+
+    `outstanding` is what the worker was given and has neither used (as far as its journal was read) nor returned.
+    `unsure` until a living worker has said what it has, after this bookkeeper took over from another.
+    `greeting` from its first word to that statement: meanwhile its journal is not read, nor is it given anything.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.messenger: Messenger | None = None
+        self.outstanding: Counter[Account] = Counter()
+        self.open: dict[str, Hold] = {}
+        self.in_flight: Counter[Account] = Counter()
+        self.unsure = True
+        self.greeting = False
+        self.recalls: set[int] = set()
+        self.grown = True
+        self._stated: Position | None = None
+        self._reader = JournalReader(directory)
+
+    @property
+    def position(self) -> Position:
+        """Up to where its journal was read."""
+        return self._reader.position
+
+    @property
+    def present(self) -> bool:
+        """Whether it can be told and given something."""
+        return self.messenger is not None and not self.greeting
+
+    @property
+    def sure(self) -> bool:
+        """Whether `outstanding` is true: what it has said, and its journal read as far as it was written then."""
+        return not (self.unsure or self.greeting or self._behind_its_words)
+
+    @property
+    def behindhand(self) -> bool:
+        """Whether there may be something to read."""
+        return self.grown and not self.greeting
+
+    @property
+    def _behind_its_words(self) -> bool:
+        return self._stated is not None and self._reader.position < self._stated
+
+    def say(self, *message: Any) -> None:
+        """Tell the worker, if it is there."""
+        if self.messenger is not None:
+            self.messenger.say(*message)
+
+    def gave(self, account: Account, units: int) -> None:
+        self.outstanding[account] += units
+
+    def took_back(self, account: Account, units: int) -> None:
+        self.outstanding[account] -= units
+        if not self.outstanding[account]:
+            del self.outstanding[account]
+
+    def greet(self, messenger: Messenger) -> None:
+        """It came, or came back; nothing is known for certain until it has said what it has."""
+        self.messenger = messenger
+        self.greeting = True
+
+    def has(self, leases: list[tuple[Account, int]], position: Position) -> None:
+        """What a living worker says that it has, all taken off that it wrote into its journal before the position."""
+        self.outstanding = Counter(dict(leases))
+        self.unsure = self.greeting = False
+        self._stated = position
+        self.grown = True
+
+    def read(self, most: int) -> list[Posting]:
+        """Follow the journal for at most so many entries: what is to be posted. `grown` says if there may be more."""
+        until = self._stated if self._behind_its_words else None
+        entries = self._reader.read(most, until)
+        self.grown = len(entries) >= most or (until is not None and bool(entries))
+        counts = not self.unsure and until is None
+        postings = []
+        for entry in entries:
+            if isinstance(entry, Intent):
+                self._begun(entry.hold)
+            elif (hold := self._ended(entry.hold_id)) is not None and (ending := entry.ending) is not None:
+                record = UsageRecord(
+                    hold.id,
+                    hold.user_id,
+                    hold.plan,
+                    hold.agent,
+                    hold.route,
+                    hold.unit,
+                    ending.quantity,
+                    Outcome(ending.outcome),
+                    ending.status,
+                    hold.started_at,
+                    ending.ended_at,
+                    ending.bytes_in,
+                    ending.bytes_out,
+                )
+                postings.append(self._posting(hold, record, ending.drawn, counts=counts))
+        return postings
+
+    def bury(self, now: float) -> list[Posting]:
+        """The worker is dead and its journal read to the end: what it was serving ended unseen, and costs."""
+        postings = []
+        for hold in list(self.open.values()):
+            record = hold.record(quantity=hold.cost, outcome=Outcome.UNKNOWN, status=0, ended_at=now)
+            self._ended(hold.id)
+            drawn = min(hold.cost, hold.units) if hold.limit else 0
+            postings.append(self._posting(hold, record, drawn, counts=not self.unsure))
+        return postings
+
+    def damage(self) -> str | None:
+        """What of its journal cannot be read."""
+        return self._reader.damage()
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def _begun(self, hold: Hold) -> None:
+        if hold.id not in self.open:  # a journal repeats intents to free old segments
+            self.in_flight[hold.account] += hold.units
+            self.open[hold.id] = hold
+
+    def _ended(self, hold_id: str) -> Hold | None:
+        if (hold := self.open.pop(hold_id, None)) is not None:
+            self.in_flight[hold.account] -= hold.units
+            if not self.in_flight[hold.account]:
+                del self.in_flight[hold.account]
+        return hold
+
+    def _posting(self, hold: Hold, record: UsageRecord, drawn: int, *, counts: bool) -> Posting:
+        if drawn and counts:
+            self.took_back(hold.account, drawn)
+        return Posting(record, drawn)

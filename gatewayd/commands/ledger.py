@@ -1,0 +1,67 @@
+"""ledger: whether the books are whole, and every record of them, with the daemon up or down."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+import orjson
+
+from gatewayd.commands.common import abandon_stdout, config_option, fail, load_for
+from gatewayd.commands.usage import EVERY, Month
+from gatewayd.errors import StoreError
+from gatewayd.stores.open import open_reader
+from gatewayd.stores.reading import LedgerReader
+from gatewayd.stores.verifying import Audit
+
+_NEEDED: Final = ("ledger",)
+
+
+@click.group(epilog="Example: gatewayd ledger verify")
+def ledger() -> None:
+    """Check the ledger, or print its records."""
+
+
+@ledger.command(epilog="Example: gatewayd ledger verify -c conf/gatewayd.toml")
+@config_option
+def verify(config: Path) -> None:
+    """Check the chain of the records, the balances against them, and the end; a line a fault, and exit 1 on any."""
+    url = load_for(_NEEDED, config).ledger.url.reveal()
+    faults = 0
+    try:
+        with open_reader(url) as reader:
+            audit = Audit(reader)
+            for fault in audit.faults():
+                click.echo(fault)
+                faults += 1
+    except StoreError as error:
+        fail(error)
+    if faults:
+        fail(f"the ledger is not whole: {faults} fault{'s' if faults != 1 else ''} in {audit.records} records")
+    figures = f"{audit.records} records, {audit.balances} balances, {audit.units} units spent"
+    click.echo(f"the ledger is whole: {figures}, head {audit.head}")
+
+
+@ledger.command(epilog="Example: gatewayd ledger export --user ann --period 2026-11 > november.jsonl")
+@config_option
+@click.option("--user", help="This user only.")
+@click.option("--period", type=Month(), default=EVERY, show_default=True, help="A month, as 2026-11, or all.")
+def export(config: Path, user: str | None, period: str) -> None:
+    """Print every record as a JSON object a line, in the order of the chain and with it."""
+    url = load_for(_NEEDED, config).ledger.url.reveal()
+    try:
+        with open_reader(url) as reader:
+            sys.stdout.buffer.writelines(_lines(reader, user, None if period == EVERY else period))
+            sys.stdout.flush()
+    except StoreError as error:
+        fail(error)
+    except BrokenPipeError:  # the reader has what it wanted
+        abandon_stdout()
+        sys.exit(0)
+
+
+def _lines(reader: LedgerReader, user: str | None, period: str | None) -> Iterator[bytes]:
+    for row in reader.records():
+        if user in (None, row.user_id) and period in (None, row.period):
+            yield orjson.dumps(row._asdict(), option=orjson.OPT_APPEND_NEWLINE)

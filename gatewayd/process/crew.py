@@ -1,0 +1,193 @@
+"""The children of a supervisor: made, asked, told, and made again when they die."""
+
+import itertools
+import logging
+import os
+import signal
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from gatewayd.clock import Clock
+from gatewayd.errors import StartError
+from gatewayd.process.child import Run, Work, fork
+from gatewayd.process.lines import Lines
+from gatewayd.process.reactor import Reactor, Timer
+
+logger = logging.getLogger(__name__)
+
+_STEADY: Final = 10.0  # seconds after which a child that dies did not die of its start
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 5.0
+_PATIENCE: Final = 2.0  # seconds that a child gets to answer
+_MAX_LINE: Final = 32 * 1024 * 1024
+
+Answers = Mapping["Child", Mapping[str, Any]]
+
+
+class Child:
+    """What the supervisor knows of one. Mutable: it may live several times."""
+
+    def __init__(self, name: str, work: Work, *, awaited: bool) -> None:
+        self.name = name
+        self.work = work
+        self.awaited = awaited  # somebody waits for its first life to be ready, and decides if that fails
+        self.pid = 0
+        self.ready = False
+        self.idle = False
+        self.failure = ""
+        self.wanted = True  # when it dies, it is made again
+        self.restarts = 0
+        self.born = 0.0
+        self.pause: float | None = None  # before it was made the last time
+        self.lines: Lines | None = None
+        self.last: dict[str, Mapping[str, Any]] = {}  # its last answer to each question, in this life
+
+    @property
+    def alive(self) -> bool:
+        return self.lines is not None
+
+    def describe(self) -> dict[str, Any]:
+        """For operators."""
+        state = ("serving" if self.ready else "starting") if self.alive else "dead"
+        return {"name": self.name, "pid": self.pid, "state": state, "restarts": self.restarts}
+
+
+class _Inquiry:
+    """A question that several children were asked. Mutable: answers come one by one."""
+
+    def __init__(self, name: str, missing: Collection[Child], then: Callable[[Answers], None]) -> None:
+        self.name = name
+        self.missing = set(missing)
+        self.found: dict[Child, Mapping[str, Any]] = {}
+        self.then = then
+        self.deadline: Timer | None = None
+
+
+class Crew:
+    """All of them. Mutable by nature."""
+
+    def __init__(self, reactor: Reactor, clock: Clock, run: Run, buried: Callable[[Child], None]) -> None:
+        """`run` gives a child its event loop; `buried` is called with each that died, its last answers still there."""
+        self._reactor = reactor
+        self._clock = clock
+        self._run = run
+        self._buried = buried
+        self._inquiries: dict[int, _Inquiry] = {}
+        self._numbers = itertools.count(1)
+        self.children: list[Child] = []
+
+    def hire(self, name: str, work: Work, *, awaited: bool = True) -> Child:
+        """Make a child that does this work, and make it again whenever it dies while it is wanted.
+
+        One that is `awaited` is not, until it was ready once. Raises StartError if the system has no room for it.
+        """
+        child = Child(name, work, awaited=awaited)
+        self.children.append(child)
+        try:
+            self._bear(child)
+        except OSError as error:
+            raise StartError(f"cannot make a process for {name}: {error.strerror}") from None
+        return child
+
+    def tell(self, children: Collection[Child], word: str) -> None:
+        """Say drain, end or cut; none of them is made again."""
+        for child in children:
+            child.wanted = False
+            if child.lines is not None:
+                child.lines.say({"tell": word})
+
+    def kill(self, children: Collection[Child]) -> None:
+        """End what did not end when it was told to."""
+        for child in children:
+            child.wanted = False
+            if child.alive:
+                logger.error("%s (pid %d) does not end and is killed", child.name, child.pid)
+                os.kill(child.pid, signal.SIGKILL)
+
+    def ask(self, children: Collection[Child], name: str, then: Callable[[Answers], None]) -> None:
+        """Call `then` with the answers of all who are alive; one who does not answer in time stands with its last."""
+        asked = [child for child in children if child.lines is not None]
+        inquiry = _Inquiry(name, asked, then)
+        number = next(self._numbers)
+        self._inquiries[number] = inquiry
+        inquiry.deadline = self._reactor.later(_PATIENCE, lambda: self._conclude(number))
+        for child in asked:
+            if child.lines is not None:
+                child.lines.say({"ask": name, "id": number})
+        self._conclude_if_complete(number)
+
+    def _bear(self, child: Child) -> None:
+        child.born = self._clock.monotonic()
+        child.ready = child.idle = False
+        child.failure = ""
+        child.last = {}
+        child.pid, sock = fork(child.work, self._run, self._reactor.abandon)
+        child.lines = Lines(
+            self._reactor, sock, lambda message: self._heard(child, message), lambda: self._died(child), most=_MAX_LINE
+        )
+
+    def _heard(self, child: Child, message: Any) -> None:
+        if not isinstance(message, dict):
+            return
+        if (inquiry := self._inquiries.get(message.get("id", 0))) is not None:
+            child.last[inquiry.name] = inquiry.found[child] = message["answer"]
+            inquiry.missing.discard(child)
+            self._conclude_if_complete(message["id"])
+        child.ready = child.ready or "ready" in message
+        child.idle = child.idle or "idle" in message
+        child.failure = message.get("failed", child.failure)
+
+    def _conclude_if_complete(self, number: int) -> None:
+        if number in self._inquiries and not self._inquiries[number].missing:
+            self._conclude(number)
+
+    def _conclude(self, number: int) -> None:
+        inquiry = self._inquiries.pop(number)
+        if inquiry.deadline is not None:
+            inquiry.deadline.cancel()
+        late = {child: child.last[inquiry.name] for child in inquiry.missing if inquiry.name in child.last}
+        inquiry.then(late | inquiry.found)
+
+    def _died(self, child: Child) -> None:
+        """Its end of the line is closed, so it is dead or as good as dead."""
+        child.lines = None
+        with suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGKILL)
+        _, status = os.waitpid(child.pid, 0)
+        reason = child.failure or _words(os.waitstatus_to_exitcode(status))
+        child.failure = child.failure or f"{child.name} {reason}"
+        self._buried(child)
+        for number in [number for number, each in self._inquiries.items() if child in each.missing]:
+            self._inquiries[number].missing.discard(child)
+            self._conclude_if_complete(number)
+        if child.wanted and (child.ready or child.restarts or not child.awaited):
+            self._bear_again(child, reason)
+
+    def _bear_again(self, child: Child, reason: str) -> None:
+        pause = _pause(child.pause, self._clock.monotonic() - child.born)
+        logger.error("%s (pid %d) %s; another takes its place in %g s", child.name, child.pid, reason, pause)
+        child.pause = pause
+        child.restarts += 1
+
+        def bear() -> None:
+            try:
+                if child.wanted:
+                    self._bear(child)
+            except OSError as error:
+                self._bear_again(child, f"was not made: {error.strerror}")
+
+        self._reactor.later(pause, bear)
+
+
+def _pause(last: float | None, lived: float) -> float:
+    """How long to wait with the next life, so that one who dies of its start does not spin."""
+    if last is None or lived >= _STEADY:
+        return 0.0
+    return min(_LONGEST_PAUSE, max(_FIRST_PAUSE, 2 * last))
+
+
+def _words(code: int) -> str:
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"ended with exit code {code}"

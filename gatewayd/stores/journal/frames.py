@@ -1,0 +1,136 @@
+"""What a journal holds and how it stands in a file: one checked frame for each entry.
+
+A frame is a 64-bit word (the payload's length below, its CRC-32 above) and the payload, filled up to a multiple of
+eight bytes. The word is written after the payload: without it there is no frame, whatever bytes lie there already.
+"""
+
+import struct
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from math import isfinite
+from operator import attrgetter
+from typing import Final, NamedTuple
+from zlib import crc32
+
+import orjson
+
+from gatewayd.model import Ending, Hold, Outcome
+
+WORD: Final = 8
+MAGIC: Final = b"gwjrnl\x00\x01"
+"""A segment's first bytes; the last one is the format's version."""
+NEXT: Final = (1 << 64) - 1
+"""The word that says: go on in the next segment. No frame has a length like that."""
+
+_LENGTH: Final = 0xFFFF_FFFF
+_INTENT: Final = ord("[")
+_OUTCOMES: Final = tuple(Outcome)
+_TAGS: Final[dict[str, int]] = {outcome: tag for tag, outcome in enumerate(_OUTCOMES, 1)}
+_RELEASED: Final = b"\x00"
+_ENDING: Final = struct.Struct("<Bqqidqq")  # the outcome's tag, then the numbers of an Ending in their order
+_facts = attrgetter(*(field.name for field in fields(Hold)))
+
+
+class Position(NamedTuple):
+    """A place in a journal: the number of a segment, and a byte in it."""
+
+    segment: int
+    offset: int
+
+
+class Intent(NamedTuple):
+    """A request is about to reach its agent. May be repeated while it is open; a repeat says nothing new."""
+
+    hold: Hold
+
+
+class Conclusion(NamedTuple):
+    """How it ended; `ending` None: it reached no agent, and there is nothing to record."""
+
+    hold_id: str
+    ending: Ending | None
+
+
+Entry = Intent | Conclusion
+
+
+def intent(hold: Hold) -> bytes:
+    """The payload of an Intent. Raises ValueError for what could not be read back as it was."""
+    if not isfinite(hold.started_at):
+        raise ValueError("a hold starts at a moment in time")
+    try:
+        return orjson.dumps(_facts(hold))
+    except TypeError as error:  # half a surrogate pair, a number beyond 64 bits
+        raise ValueError(f"a hold that cannot be written: {error}") from None
+
+
+def conclusion(hold_id: str, ending: Ending | None) -> bytes:
+    """The payload of a Conclusion. Raises ValueError for numbers beyond 64 bits."""
+    if ending is None:
+        return _RELEASED + hold_id.encode()
+    quantity, drawn, outcome, status, ended_at, bytes_in, bytes_out = ending
+    try:
+        facts = _ENDING.pack(_TAGS[outcome], quantity, drawn, status, ended_at, bytes_in, bytes_out)
+    except struct.error as error:
+        raise ValueError(f"an ending that cannot be written: {error}") from None
+    return facts + hold_id.encode()
+
+
+def conclusion_space(hold_id: str) -> int:
+    """The bytes that the frame of any Conclusion of this hold fits in."""
+    return space(_ENDING.size + len(hold_id if hold_id.isascii() else hold_id.encode()))
+
+
+def decode(payload: bytes) -> Entry:
+    """The entry that was written. Raises ValueError if this version did not write it."""
+    if payload[0] == _INTENT:
+        try:
+            return Intent(Hold(*orjson.loads(payload)))
+        except TypeError as error:
+            raise ValueError(f"not a hold: {error}") from None
+    if payload[:1] == _RELEASED:
+        return Conclusion(payload[1:].decode(), None)
+    try:
+        tag, quantity, drawn, status, ended_at, bytes_in, bytes_out = _ENDING.unpack_from(payload)
+        outcome = _OUTCOMES[tag - 1]
+    except (struct.error, IndexError) as error:
+        raise ValueError(f"not an ending: {error}") from None
+    ending = Ending(quantity, drawn, outcome, status, ended_at, bytes_in, bytes_out)
+    return Conclusion(payload[_ENDING.size :].decode(), ending)
+
+
+def space(length: int) -> int:
+    """The bytes that a frame with a payload of this length takes."""
+    return (length + WORD + 7) & -8
+
+
+def word(payload: bytes) -> int:
+    """What makes the payload a frame."""
+    return crc32(payload) << 32 | len(payload)
+
+
+def word_at(data: bytes, at: int) -> int:
+    """The word there, of this machine's byte order; 0 where the data end."""
+    return int.from_bytes(data[at : at + WORD], sys.byteorder) if at + WORD <= len(data) else 0
+
+
+def length_of(word: int) -> int:
+    """The length of the payload that the word belongs to."""
+    return word & _LENGTH
+
+
+def frame_at(data: bytes, at: int) -> bytes | None:
+    """The payload of the frame that begins there; None if there is no whole and sound one."""
+    head = word_at(data, at)
+    length = length_of(head)
+    payload = data[at + WORD : at + WORD + length]
+    return payload if 0 < length == len(payload) and word(payload) == head else None
+
+
+def frames(data: bytes) -> Iterator[tuple[bytes, int]]:
+    """The payloads up to the first frame that is not sound, each with the place just after its frame."""
+    at = 0
+    while (payload := frame_at(data, at)) is not None:
+        at += space(len(payload))
+        yield payload, at

@@ -1,0 +1,163 @@
+"""The reading end of a journal: its entries in order, from another process, while it is written or afterwards."""
+
+import os
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from gatewayd.errors import StoreError
+from gatewayd.stores.journal import segment
+from gatewayd.stores.journal.directory import Lock, discard, names, set_aside, take_over
+from gatewayd.stores.journal.frames import (
+    MAGIC,
+    NEXT,
+    WORD,
+    Conclusion,
+    Entry,
+    Intent,
+    Position,
+    decode,
+    frame_at,
+    frames,
+    length_of,
+    space,
+    word_at,
+)
+
+__all__ = ["Conclusion", "Entry", "Intent", "JournalReader", "Lock", "discard", "names", "set_aside", "take_over"]
+
+_CHUNK: Final = 64 << 10
+
+
+class JournalReader:
+    """Reads with `pread`: a file that somebody cuts off meanwhile is an end and not a signal.
+
+    An entry may come again after a restart, an intent also while it is open. A conclusion whose intent did not come
+    before it is in the ledger already.
+    """
+
+    def __init__(self, directory: Path, start: Position | None = None) -> None:
+        """Start at a position that a reader of this journal had, or at the first segment that still exists."""
+        self._directory = directory
+        self._file = -1
+        self.position = start or Position(segment.FIRST, segment.START)
+
+    def read(self, most: int = 4096, until: Position | None = None) -> list[Entry]:
+        """The entries from the position on, `most` at best, none at or after `until`; nothing if none is complete yet.
+
+        Raises StoreError.
+        """
+        entries: list[Entry] = []
+        try:
+            while len(entries) < most and (self._file >= 0 or self._open()):
+                if until is not None and self.position >= until:
+                    break
+                found = self._take(most - len(entries), until)
+                entries += found
+                if not found and not self._turn_over():
+                    break
+        except OSError as error:
+            raise self._unreadable(error) from error
+        return entries
+
+    def damage(self) -> str | None:
+        """What a dead journal holds that `read` did not reach, in words; None if it just ends. Raises StoreError.
+
+        An append that its process did not live to finish is no damage: nothing was done on its strength.
+        """
+        try:
+            return self._damage()
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def close(self) -> None:
+        """Let the file go; again is harmless."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _path(self, further: int = 0) -> Path:
+        return segment.path_of(self._directory, self.position.segment + further)
+
+    def _open(self) -> bool:
+        """Open the segment of the position, or the oldest after it: a segment is deleted when all of it was read."""
+        numbers = [each for each in segment.numbers(self._directory) if each >= self.position.segment]
+        if not numbers:
+            return False
+        if numbers[0] > self.position.segment:
+            self.position = Position(numbers[0], segment.START)
+        try:
+            self._file = os.open(self._path(), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # deleted between the two looks
+            return False
+        if os.pread(self._file, len(MAGIC), 0) == MAGIC:
+            return True
+        self.close()
+        return False
+
+    def _take(self, most: int, until: Position | None) -> list[Entry]:
+        """The entries of one look into the file."""
+        at = self.position.offset
+        data = os.pread(self._file, _CHUNK, at)
+        if (whole := space(length_of(word_at(data, 0)))) > _CHUNK:
+            data = os.pread(self._file, min(whole, os.fstat(self._file).st_size), at)
+        if until is not None and until.segment == self.position.segment:
+            data = data[: until.offset - at]
+        entries: list[Entry] = []
+        end = 0
+        for payload, after in islice(frames(data), most):
+            try:
+                entries.append(decode(payload))
+            except ValueError:
+                break
+            end = after
+        self.position = Position(self.position.segment, at + end)
+        return entries
+
+    def _turn_over(self) -> bool:
+        """Whether the journal goes on in a next segment."""
+        ended = word_at(os.pread(self._file, WORD, self.position.offset), 0) == NEXT
+        if not ended or not self._path(1).exists():
+            return False
+        self.close()
+        self.position = Position(self.position.segment + 1, segment.START)
+        return True
+
+    def _damage(self) -> str | None:
+        if self._file < 0:
+            self._open()
+        path, at = self._path(), self.position.offset
+        data = path.read_bytes() if path.exists() else bytes(at + WORD)
+        head = word_at(data, at)
+        if data.startswith(bytes(len(MAGIC))) and not _written(data):
+            return self._entries_later()
+        if not data.startswith(MAGIC):
+            return f"{path}: this version of gatewayd cannot read it"
+        if len(data) < at + WORD:
+            return f"{path}: it is cut off at byte {len(data)}"
+        if head == NEXT:
+            return f"{self._path(1)}: it is missing"
+        if head:
+            return f"{path}: the entry at byte {at} is damaged"
+        if (found := _frame_after(data, at)) is not None:
+            return f"{path}: nothing can be read from byte {at} to {found}, where entries go on"
+        return self._entries_later()
+
+    def _entries_later(self) -> str | None:
+        numbers = [each for each in segment.numbers(self._directory) if each > self.position.segment]
+        paths = [segment.path_of(self._directory, number) for number in numbers]
+        found = [path for path in paths if _written(path.read_bytes())]
+        return f"{self._path()}: it ends at byte {self.position.offset}, but {found[0]} has entries" if found else None
+
+    def _unreadable(self, error: OSError) -> StoreError:
+        hint = "it must be open to the daemon's user, and its disk sound"
+        return StoreError(f"journal {self._path()} cannot be read ({error.strerror}): {hint}")
+
+
+def _written(data: bytes) -> bool:
+    """Whether anything stands in a segment apart from what it is made with."""
+    return bool(data[segment.START :].strip(b"\x00"))
+
+
+def _frame_after(data: bytes, at: int) -> int | None:
+    return next((each for each in range(at, len(data), WORD) if frame_at(data, each) is not None), None)

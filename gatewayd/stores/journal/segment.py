@@ -1,0 +1,97 @@
+"""One file of a journal: of fixed size, on disk as a whole before the first byte is written."""
+
+import mmap
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from gatewayd.stores.journal.frames import MAGIC, NEXT, WORD, Position, space, word
+
+FIRST: Final = 1
+START: Final = len(MAGIC)
+"""Where a segment's first frame stands."""
+_SUFFIX: Final = ".seg"
+
+
+def path_of(directory: Path, number: int) -> Path:
+    return directory / f"{number:06d}{_SUFFIX}"
+
+
+def numbers(directory: Path) -> list[int]:
+    """The segments that there are, in order. Raises OSError."""
+    return sorted(int(path.stem) for path in directory.iterdir() if path.suffix == _SUFFIX and path.stem.isdecimal())
+
+
+def allocate(directory: Path, number: int, size: int) -> None:
+    """Make an empty segment; it is there as a whole, or not at all. Raises OSError: the disk is full, say."""
+    path = path_of(directory, number)
+    draft = path.with_suffix(".new")
+    try:
+        file = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            # A page that finds no block on the disk when it is first touched would be the process's end (SIGBUS).
+            os.posix_fallocate(file, 0, size)
+            os.pwrite(file, MAGIC, 0)
+        finally:
+            os.close(file)
+        draft.rename(path)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink()
+        raise
+
+
+def sync(path: Path) -> None:
+    """Wait until it survives power loss; one that is gone was in the ledger. Raises OSError.
+
+    Its pages are the kernel's, whoever wrote them, so that any descriptor will do.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        os.fdatasync(file)
+    finally:
+        os.close(file)
+
+
+class Segment:
+    """A segment that is being written, through memory that it shares with its readers.
+
+    What was appended is the kernel's, so it survives the process, however that ends.
+    """
+
+    __slots__ = ("_map", "_words", "number", "offset")
+
+    def __init__(self, directory: Path, number: int, size: int) -> None:
+        """Allocate it and be its only writer. Raises OSError."""
+        allocate(directory, number, size)
+        with path_of(directory, number).open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), size)
+        self._words = memoryview(self._map)[: size & -WORD].cast("Q")
+        self.number = number
+        self.offset = START
+
+    @property
+    def position(self) -> Position:
+        return Position(self.number, self.offset)
+
+    def append(self, payload: bytes) -> None:
+        """Write a frame; the caller knows that there is room."""
+        at = self.offset
+        length = len(payload)
+        self._map[at + WORD : at + WORD + length] = payload
+        # Last, and one store: a process killed before it has appended nothing.
+        self._words[at >> 3] = word(payload)
+        self.offset = at + space(length)
+
+    def finish(self) -> None:
+        """Say that the next segment goes on from here, and write no more."""
+        self._words[self.offset >> 3] = NEXT
+        self.close()
+
+    def close(self) -> None:
+        self._words.release()
+        self._map.close()

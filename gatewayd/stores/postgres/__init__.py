@@ -1,0 +1,1 @@
+"""The shared ledger (`postgresql://…`): one database, many daemons, each of them a node."""

@@ -1,0 +1,85 @@
+"""Reading the ledger from outside the daemon, whether one runs or not; writes nothing, makes nothing."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from psycopg2.extensions import connection as Connection  # noqa: N812
+
+from gatewayd.errors import StoreError
+from gatewayd.model import Account, Balance, Directory
+from gatewayd.stores.chain import RecordRow
+from gatewayd.stores.postgres import inquiry, schema
+from gatewayd.stores.postgres.address import Address, located
+from gatewayd.stores.postgres.asking import connected, examined, named
+from gatewayd.stores.postgres.connection import Row
+from gatewayd.stores.postgres.storable import fault
+
+ROWS_AT_ONCE: Final = 5_000
+
+SELECT_RECORDS: Final = """
+    SELECT id, user_id, plan, agent, route, unit, quantity, outcome, status, started_at, ended_at, bytes_in, bytes_out,
+        chain FROM usage_records ORDER BY seq
+"""
+SELECT_END: Final = "SELECT value FROM ledger_meta WHERE key IN ('head', 'records') ORDER BY key"
+SELECT_LAST_PLANS: Final = "SELECT DISTINCT ON (user_id) user_id, plan FROM usage_records ORDER BY user_id, seq DESC"
+SELECT_LEASED: Final = """
+    SELECT user_id, unit, period, held, (
+        SELECT coalesce(sum(units), 0)::bigint FROM usage_leases AS lease
+        WHERE lease.user_id = balance.user_id AND lease.unit = balance.unit AND lease.period = balance.period
+    ) FROM usage_balances AS balance
+"""
+
+
+class PostgresReader:
+    """See `reading.LedgerReader`: everything it tells is of the one moment at which it was opened."""
+
+    def __init__(self, connection: Connection, address: Address) -> None:
+        self._connection = connection
+        self._address = address
+
+    def balances(self, *, user_id: str | None = None, period: str | None = None) -> Sequence[Balance]:
+        if fault(text for text in (user_id, period) if text is not None):
+            return []
+        values = {"user": user_id, "period": period, "but": ""}
+        return [Balance(*row) for row in self._rows(inquiry.SELECT_BALANCES, values)]
+
+    def records(self) -> Iterator[RecordRow]:
+        with named(self._address), self._connection.cursor("records") as cursor:
+            cursor.itersize = ROWS_AT_ONCE
+            cursor.execute(SELECT_RECORDS)
+            for row in cursor:
+                yield RecordRow(*row)
+
+    def end(self) -> tuple[int, str]:
+        (head,), (records,) = self._rows(SELECT_END)
+        return int(records), head
+
+    def directory(self) -> Directory:
+        return inquiry.directory_of(self._rows(inquiry.SELECT_DIRECTORY, ("",)))
+
+    def last_plans(self) -> Mapping[str, str]:
+        return dict(self._rows(SELECT_LAST_PLANS))
+
+    def leased(self) -> Mapping[Account, tuple[int, int]]:
+        return {Account(*row[:3]): (row[3], row[4]) for row in self._rows(SELECT_LEASED)}
+
+    def _rows(self, statement: str, values: Any = None) -> Sequence[Row]:
+        with named(self._address), self._connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            rows: list[Row] = cursor.fetchall()
+        return rows
+
+
+@contextmanager
+def open_reader(rest: str) -> Iterator[PostgresReader]:
+    """The ledger at `postgresql:` + `rest`, read-only, for the length of a `with`. Raises StoreError."""
+    address = located(rest)
+    with connected(address) as connection:
+        with named(address):
+            connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+            version = examined(connection, address)
+        if version < schema.VERSION:
+            what = "is of an older gatewayd" if version else "is empty"
+            raise StoreError(f"ledger {address.name} {what}: start the daemon once, or correct ledger.url")
+        yield PostgresReader(connection, address)

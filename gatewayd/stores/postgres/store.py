@@ -1,0 +1,89 @@
+"""The LedgerStore on one database: each call is one transaction on one connection, with a deadline."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from gatewayd.clock import Clock
+from gatewayd.errors import StoreUnavailable
+from gatewayd.model import Account, Balance, Directory, Durability
+from gatewayd.stores.base import Batch, Grant, LedgerStore, Recall, Want
+from gatewayd.stores.postgres import inquiry, leasing, posting, recalling, schema
+from gatewayd.stores.postgres.address import in_words, lasts, located
+from gatewayd.stores.postgres.connection import Lane, Server, Session
+
+OPENING_SECONDS: Final = 10.0
+
+
+class PostgresStore:
+    """See `base.LedgerStore`; used from one event loop. Make one with `open_store`.
+
+    Batches of records have a lane of their own, so that callers who wait for a lease never wait behind them; and so
+    have audits, which may read many records.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._books = Lane(server, width=1)
+        self._counter = Lane(server, width=2)
+        self._audits = Lane(server, width=1)
+
+    async def lease(self, node: str, wants: Sequence[Want]) -> Sequence[Grant]:
+        return await self._counter.run(partial(leasing.lease, node=node, wants=wants))
+
+    async def post(self, node: str, batch: Batch) -> None:
+        await self._books.run(partial(posting.post, node=node, batch=batch))
+
+    async def leases(self, node: str) -> Mapping[Account, int]:
+        return await self._counter.run(partial(leasing.leases, node=node))
+
+    async def recall(self, node: str, accounts: Sequence[Account]) -> Sequence[Recall]:
+        return await self._counter.run(partial(recalling.recall, node=node, accounts=accounts))
+
+    async def recalled(self, node: str) -> Mapping[Account, int]:
+        return await self._counter.run(partial(recalling.recalled, node=node))
+
+    async def unanswered(self, recalls: Sequence[Recall]) -> Sequence[Recall]:
+        return await self._counter.run(partial(recalling.unanswered, recalls=recalls))
+
+    async def balances(self, user_id: str, period: str, *, but: str = "") -> Sequence[Balance]:
+        return await self._counter.run(partial(inquiry.balances, user_id=user_id, period=period, but=but))
+
+    async def directory(self, unless: int | None = None) -> Directory | None:
+        return await self._counter.run(partial(inquiry.directory, unless=unless))
+
+    async def drift(self, accounts: Sequence[Account]) -> int:
+        return await self._audits.run(partial(inquiry.drift, accounts=accounts))
+
+    async def close(self) -> None:
+        self._books.close()
+        self._counter.close()
+        self._audits.close()
+
+
+async def open_store(rest: str, durability: Durability, clock: Clock) -> LedgerStore:  # noqa: ARG001
+    """The ledger at `postgresql:` + `rest`, its tables made if there are none, and brought up to date.
+
+    Either durability means the same here: what was acknowledged is on the server's disk. Raises StoreError for what
+    an operator must mend; StoreUnavailable (its cause says why) while the server is away.
+    """
+    address = located(rest)
+    server = Server(address)
+    lane = Lane(server, width=1, seconds=OPENING_SECONDS)
+    try:
+        await lane.run(partial(_prepare, name=address.name))
+    except StoreUnavailable as error:
+        if error.__cause__ is not None and lasts(error.__cause__):
+            raise in_words(address, error.__cause__) from error.__cause__
+        raise
+    finally:
+        lane.close()
+    return PostgresStore(server)
+
+
+async def _prepare(session: Session, name: str) -> None:
+    await session.rows(schema.LOCK)
+    (found,) = await session.rows(schema.EXAMINE, (list(schema.TABLES),))
+    version = 0
+    if schema.examine(name, found):
+        version = schema.judge(name, found, await session.rows(schema.SELECT_VERSION))
+    await session.rows(schema.script(version), (str(schema.VERSION),))

@@ -1,0 +1,1 @@
+"""Counters in memory that all workers of a daemon share (`memory:`)."""

@@ -1,0 +1,114 @@
+"""Rate limits counted in shared memory: exact over all processes, bounded, untouched by the death of any of them."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final
+
+from gatewayd.clock import Clock
+from gatewayd.errors import StoreUnavailable
+from gatewayd.model import Rate, Tally, Window
+from gatewayd.stores import gcra
+from gatewayd.stores.shared.memory import SharedMemory
+from gatewayd.stores.shared.table import ABSENT, Table
+
+CALLER_BYTES: Final = 16
+NAME_BYTES: Final = 8
+NAMES_KEPT: Final = 1_024
+PLACES_KEPT: Final = 4_096
+
+Place = tuple[int, bytes]  # a bucket, and the key in it
+Judged = tuple[int, bytes, int, int, Rate, gcra.Decision]  # a place, its slot and number, and what becomes of it
+
+
+class SharedCounters:
+    """One number a key (GCRA). Keys that begin alike up to their last brace are in one bucket, under one lock.
+
+    When a bucket is full, a new key takes the place of one that has refilled (which loses nothing), or else of the one
+    nearest to full. That one's caller starts again with a full bucket, so it may be let through sooner than its rate
+    says, by no more than what was still refilling. A flood of new callers, each seen once, is nearest to full itself
+    and so displaces itself, not the busy.
+
+    Every process makes its own of the memory that it inherited, and uses it from one thread.
+    """
+
+    def __init__(self, memory: SharedMemory, clock: Clock) -> None:
+        self._memory = memory
+        self._clock = clock
+        self._table = Table(memory)
+        # Keyed, so that nobody can choose names that meet in one bucket or count as one.
+        self._caller = blake2b(key=memory.secret, digest_size=CALLER_BYTES + 8)
+        self._name = lru_cache(NAMES_KEPT)(self._digest_of_name)
+        # Who calls now calls again soon.
+        self._place = lru_cache(PLACES_KEPT)(self._hashed)
+        self._closed = False
+
+    async def take(self, windows: Sequence[Window]) -> Sequence[Tally]:
+        """As `Counters.take`, for windows of distinct keys."""
+        return self.judge(windows)
+
+    def judge(self, windows: Sequence[Window], *, cost: int = 1, empty_since: float | None = None) -> Sequence[Tally]:
+        """As `take`; who owns an nth of every limit counts n for one.
+
+        `empty_since` (monotonic seconds): what every bucket held then counts as used up, and as refilling since.
+        """
+        if self._closed:
+            raise StoreUnavailable("The counters are closed.")
+        now = gcra.nanoseconds(self._clock.monotonic())
+        places = [self._place(window.key) for window in windows]
+        buckets = sorted({bucket for bucket, _ in places})
+        try:
+            self._memory.lock(buckets)
+            return self._judge(windows, places, now, cost, empty_since)
+        except OSError as error:
+            raise StoreUnavailable(f"The counters cannot be locked: {error.strerror}.") from error
+        finally:
+            self._memory.unlock(buckets)
+
+    async def close(self) -> None:
+        """The memory stays: it is its creator's, and others may count there."""
+        self._closed = True
+
+    def _hashed(self, key: str) -> Place:
+        end = key.rfind("}") + 1 or len(key)
+        caller = self._caller.copy()
+        caller.update(key[:end].encode("utf-8", "surrogatepass"))
+        digest = caller.digest()
+        bucket = int.from_bytes(digest[CALLER_BYTES:], "big") % self._memory.buckets
+        return bucket, digest[:CALLER_BYTES] + self._name(key[end:])
+
+    def _digest_of_name(self, name: str) -> bytes:
+        return blake2b(name.encode("utf-8", "surrogatepass"), key=self._memory.secret, digest_size=NAME_BYTES).digest()
+
+    def _judge(
+        self, windows: Sequence[Window], places: Sequence[Place], now: int, cost: int, empty_since: float | None
+    ) -> Sequence[Tally]:
+        since = None if empty_since is None else gcra.nanoseconds(empty_since)
+        judged, admitted = [], True
+        for window, (bucket, key) in zip(windows, places, strict=True):
+            rate = window.rate
+            slot, tat, limit = self._table.look(bucket, key)
+            if limit != rate.limit and slot != ABSENT:
+                tat = gcra.rescaled(tat, limit, rate.limit)
+            if since is not None:
+                tat = max(tat, gcra.emptied(since, rate))
+            decision = gcra.judge(tat, now, rate, cost)
+            admitted = admitted and decision.tally.admitted
+            judged.append((bucket, key, slot, tat, rate, decision))
+        if admitted:
+            self._keep(judged, now / gcra.SECOND)
+            return [each[-1].tally for each in judged]
+        return [
+            gcra.peek(tat, now, rate, cost) if tally.admitted else tally for _, _, _, tat, rate, (_, tally) in judged
+        ]
+
+    def _keep(self, judged: Sequence[Judged], now: float) -> None:
+        absent = []
+        for bucket, key, slot, _, rate, (tat, tally) in judged:
+            if slot == ABSENT:
+                absent.append((bucket, key, tat, rate.limit, now + tally.resets_in))
+            else:
+                self._table.write(bucket, slot, tat, rate.limit, now + tally.resets_in)
+        # Last, for they may take over one of the slots that were just found.
+        for each in absent:
+            self._table.add(*each)

@@ -1,0 +1,78 @@
+"""A piece of memory that a daemon's processes share by inheriting it over fork, with a lock for each part of it."""
+
+import fcntl
+import mmap
+import os
+import secrets
+from collections.abc import Sequence
+from typing import Final
+
+from gatewayd.errors import StoreError
+
+# The parts of a bucket, in bytes, after the keys. A table is nothing but buckets, each with room for SLOTS keys.
+SLOTS: Final = 64
+KEY_BYTES: Final = 24
+STATE_BYTES: Final = 24
+MOMENTS: Final = SLOTS * KEY_BYTES
+TURNS: Final = MOMENTS + SLOTS * 8
+STATES: Final = TURNS + SLOTS
+BUCKET_BYTES: Final = STATES + SLOTS * 2 * STATE_BYTES
+
+CAPACITY: Final = 131_072
+SECRET_BYTES: Final = 32
+
+
+class SharedMemory:
+    """Zeroed at first, of one size for ever, gone with the last process that inherited it.
+
+    Locks are the kernel's (fcntl(2), one byte of the file stands for a bucket), which frees those of a process that
+    dies. They are held against other processes, not against other threads: one thread of a process takes them, and
+    keeps them for microseconds, since who waits for one does nothing else.
+    """
+
+    def __init__(self, fd: int, buckets: int) -> None:
+        self.buckets = buckets
+        self.secret = secrets.token_bytes(SECRET_BYTES)
+        self.bytes = mmap.mmap(fd, buckets * BUCKET_BYTES)
+        self._view = memoryview(self.bytes)
+        self.doubles = self._view.cast("d")
+        self._fd = fd
+
+    @classmethod
+    def create(cls, capacity: int = CAPACITY) -> "SharedMemory":
+        """Room for `capacity` keys, rounded up to whole buckets. Raises StoreError if there is no such memory."""
+        if capacity < 1:
+            raise ValueError("a capacity must be at least 1")
+        buckets = -(-capacity // SLOTS)
+        fd = os.memfd_create("gatewayd-counters", os.MFD_CLOEXEC)
+        try:
+            # Set aside now: memory that is found missing at the first use of a page is a SIGBUS.
+            os.posix_fallocate(fd, 0, buckets * BUCKET_BYTES)
+            return cls(fd, buckets)
+        except OSError as error:
+            os.close(fd)
+            size = -(-buckets * BUCKET_BYTES // 2**20)
+            raise StoreError(f"counters.url: memory: needs {size} MiB of shared memory: {error.strerror}") from error
+
+    def lock(self, buckets: Sequence[int]) -> None:
+        """Wait until no other process has any of these buckets. They are in ascending order, so none waits in a ring.
+
+        Raises OSError; what was locked then is freed by `unlock` of the same.
+        """
+        for bucket in buckets:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, bucket)
+
+    def unlock(self, buckets: Sequence[int]) -> None:
+        """Let others have the buckets; those that are not locked stay so."""
+        for bucket in buckets:
+            fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, bucket)
+
+    def close(self) -> None:
+        """Give this process's share of it back; a repeat is harmless."""
+        if self._fd < 0:
+            return
+        self.doubles.release()
+        self._view.release()
+        self.bytes.close()
+        os.close(self._fd)
+        self._fd = -1

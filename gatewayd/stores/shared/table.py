@@ -1,0 +1,74 @@
+"""A hash table of fixed size in shared memory: a number for each key, which no killed process can spoil.
+
+A process may be killed between any two machine instructions, and the next one goes on with what it finds. So:
+
+- A slot has two states and a byte that says whose turn it is. A write fills the other state and then changes the
+  byte, which cannot happen by halves: until then the key has its old number, from then on its new one, never none.
+- A new key's slot is taken over in three steps: the old key is blanked, the state written, the new key written. A
+  key that is written by half is found by nobody, and its slot is taken over like any other, in its turn.
+- The moments only say which slot to take over.
+
+Nobody reads a slot without the lock of its bucket, and the kernel frees a dead process's lock only after the last
+thing it wrote, so nothing depends on the order in which processors see each other's writes.
+"""
+
+import struct
+from typing import Final
+
+from gatewayd.stores.shared.memory import (
+    BUCKET_BYTES,
+    KEY_BYTES,
+    MOMENTS,
+    SLOTS,
+    STATE_BYTES,
+    STATES,
+    TURNS,
+    SharedMemory,
+)
+
+NO_KEY: Final = bytes(KEY_BYTES)
+ABSENT: Final = -1
+WORD: Final = 2**64 - 1
+_STATE: Final = struct.Struct("=QQQ")
+_KEYS_END: Final = SLOTS * KEY_BYTES
+
+
+class Table:
+    """Whoever calls has the bucket locked. Numbers are below 2¹²⁸, limits below 2⁶⁴, both not negative."""
+
+    def __init__(self, memory: SharedMemory) -> None:
+        self._bytes = memory.bytes
+        self._doubles = memory.doubles
+
+    def look(self, bucket: int, key: bytes) -> tuple[int, int, int]:
+        """The slot of the key, its number and its limit; ABSENT, 0, 0 if it has none.
+
+        A match across two neighbouring keys is as unlikely as two keys that are the same.
+        """
+        base = bucket * BUCKET_BYTES
+        at = self._bytes[base : base + _KEYS_END].find(key)
+        if at < 0:
+            return ABSENT, 0, 0
+        slot = at // KEY_BYTES
+        turn = self._bytes[base + TURNS + slot]
+        high, low, limit = _STATE.unpack_from(self._bytes, base + STATES + (2 * slot + turn) * STATE_BYTES)
+        return slot, high << 64 | low, limit
+
+    def write(self, bucket: int, slot: int, number: int, limit: int, moment: float) -> None:
+        """Give the slot's key a new number, which is worth nothing any more from `moment` on."""
+        base = bucket * BUCKET_BYTES
+        other = 1 - self._bytes[base + TURNS + slot]
+        at = base + STATES + (2 * slot + other) * STATE_BYTES
+        _STATE.pack_into(self._bytes, at, number >> 64, number & WORD, limit)
+        self._bytes[base + TURNS + slot] = other
+        self._doubles[(base + MOMENTS) // 8 + slot] = moment
+
+    def add(self, bucket: int, key: bytes, number: int, limit: int, moment: float) -> None:
+        """Give a key that is absent a number, in the slot whose moment comes first: an empty one's is 0."""
+        first = (bucket * BUCKET_BYTES + MOMENTS) // 8
+        moments = self._doubles[first : first + SLOTS].tolist()
+        slot = moments.index(min(moments))
+        at = bucket * BUCKET_BYTES + slot * KEY_BYTES
+        self._bytes[at : at + KEY_BYTES] = NO_KEY
+        self.write(bucket, slot, number, limit, moment)
+        self._bytes[at : at + KEY_BYTES] = key

@@ -1,0 +1,58 @@
+"""Writing operators' decisions into a ledger file, beside a running daemon or before its first start."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+from gatewayd.errors import StoreError
+from gatewayd.model import Revocation
+from gatewayd.stores.sqlite import schema
+from gatewayd.stores.sqlite.opening import located, make_directory
+
+PATIENCE_SECONDS: Final = 5.0
+
+WRITE_PLAN: Final = "INSERT INTO accounts VALUES (?, ?) ON CONFLICT (user_id) DO UPDATE SET plan = excluded.plan"
+WRITE_REVOCATION: Final = (
+    "INSERT INTO revocations VALUES (?, ?, ?) ON CONFLICT (kind, subject) DO UPDATE "
+    "SET issued_until = max(issued_until, excluded.issued_until)"
+)
+NEXT_VERSION: Final = "UPDATE ledger_meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE key = 'directory'"
+
+
+class SqliteClerk:
+    """See `reading.Clerk`. Each write is a short transaction between those of the daemon."""
+
+    def __init__(self, connection: sqlite3.Connection, file: Path) -> None:
+        self._connection = connection
+        self._file = file
+
+    def assign(self, user_id: str, plan: str) -> None:
+        self._write(WRITE_PLAN, (user_id, plan))
+
+    def revoke(self, revocation: Revocation) -> None:
+        self._write(WRITE_REVOCATION, revocation)
+
+    def _write(self, statement: str, values: tuple[str | float, ...]) -> None:
+        try:
+            with schema.named(self._file), schema.transaction(self._connection):
+                self._connection.execute(statement, values)
+                self._connection.execute(NEXT_VERSION)
+        except UnicodeEncodeError as error:
+            raise StoreError("this name is not Unicode: write it in UTF-8") from error
+
+
+@contextmanager
+def open_clerk(rest: str) -> Iterator[SqliteClerk]:
+    """The ledger named after `sqlite:`, made if it is missing, for the length of a `with`. Raises StoreError."""
+    file = located(rest)
+    make_directory(file)
+    with schema.named(file):
+        connection = sqlite3.connect(file, timeout=PATIENCE_SECONDS, isolation_level=None)
+    with closing(connection):
+        with schema.named(file):
+            if schema.examine(connection, file):
+                schema.create(connection)
+            schema.check_current(connection, file)
+        yield SqliteClerk(connection, file)

@@ -1,0 +1,75 @@
+"""The LedgerStore on one file: what is asked becomes work for the thread that owns the connection."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from gatewayd.clock import Clock
+from gatewayd.errors import StoreError, StoreUnavailable
+from gatewayd.model import Account, Balance, Directory, Durability
+from gatewayd.stores.base import Batch, Grant, LedgerStore, Recall, Want
+from gatewayd.stores.sqlite import inquiry, leasing, posting, schema
+from gatewayd.stores.sqlite.committer import Committer
+from gatewayd.stores.sqlite.migration import migrate
+from gatewayd.stores.sqlite.opening import Opened, open_file
+
+
+class SqliteStore:
+    """See `base.LedgerStore`; used from one event loop. Make one with `open_store`.
+
+    The file is one daemon's at a time, so there is nobody to recall units from.
+    """
+
+    def __init__(self, opened: Opened) -> None:
+        name = f"ledger {opened.file}"
+        self._committer = Committer(opened.connection, opened.close, name=name, check=opened.check)
+
+    async def lease(self, node: str, wants: Sequence[Want]) -> Sequence[Grant]:
+        return await self._committer.change(partial(leasing.lease, node=node, wants=wants))
+
+    async def post(self, node: str, batch: Batch) -> None:
+        await self._committer.change(partial(posting.post, node=node, batch=batch))
+
+    async def leases(self, node: str) -> Mapping[Account, int]:
+        return await self._committer.inquire(partial(leasing.leases, node=node))
+
+    async def recall(self, node: str, accounts: Sequence[Account]) -> Sequence[Recall]:  # noqa: ARG002
+        return []
+
+    async def recalled(self, node: str) -> Mapping[Account, int]:  # noqa: ARG002
+        return {}
+
+    async def unanswered(self, recalls: Sequence[Recall]) -> Sequence[Recall]:  # noqa: ARG002
+        return []
+
+    async def balances(self, user_id: str, period: str, *, but: str = "") -> Sequence[Balance]:
+        return await self._committer.inquire(partial(inquiry.balances, user_id=user_id, period=period, but=but))
+
+    async def directory(self, unless: int | None = None) -> Directory | None:
+        return await self._committer.inquire(partial(inquiry.newer_directory, unless=unless))
+
+    async def drift(self, accounts: Sequence[Account]) -> int:
+        return await self._committer.inquire(partial(inquiry.drift, accounts=accounts))
+
+    async def close(self) -> None:
+        await self._committer.close()
+
+
+async def open_store(rest: str, durability: Durability, clock: Clock) -> LedgerStore:
+    """Open or make the file named after `sqlite:`, and bring it up to date; blocks while it does.
+
+    Raises StoreError for what an operator must mend; StoreUnavailable (its cause says why) for a file that another
+    program has locked at this moment.
+    """
+    try:
+        opened = open_file(rest, durability)
+        try:
+            with schema.named(opened.file):
+                migrate(opened.connection, clock.utc())
+        except BaseException:
+            opened.close()
+            raise
+    except StoreError as error:
+        if schema.passes(error):
+            raise StoreUnavailable from error
+        raise
+    return SqliteStore(opened)

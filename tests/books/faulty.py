@@ -1,0 +1,72 @@
+"""A ledger that is away now and then: before it did what it was asked, or after it, so that nobody knows."""
+
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+from gatewayd.errors import StoreUnavailable
+from gatewayd.model import Account, Balance, Directory
+from gatewayd.stores.base import Batch, Grant, LedgerStore, Recall, Want
+
+Done = TypeVar("Done")
+
+
+class Weather:
+    """How likely a call fails, and whether all do. Mutable: tests make it."""
+
+    def __init__(self, seed: int = 0, likely: float = 0.0) -> None:
+        self._chance = random.Random(seed)
+        self.likely = likely
+        self.away = False
+
+    def fails(self) -> bool:
+        return self.away or self._chance.random() < self.likely
+
+
+class FaultyStore:
+    """See `base.LedgerStore`: another one, seen through bad weather."""
+
+    def __init__(self, store: LedgerStore, weather: Weather) -> None:
+        self._store = store
+        self._weather = weather
+
+    async def lease(self, node: str, wants: Sequence[Want]) -> Sequence[Grant]:
+        return await self._through(self._store.lease, node, wants)
+
+    async def post(self, node: str, batch: Batch) -> None:
+        await self._through(self._store.post, node, batch)
+
+    async def leases(self, node: str) -> Mapping[Account, int]:
+        return await self._through(self._store.leases, node)
+
+    async def recall(self, node: str, accounts: Sequence[Account]) -> Sequence[Recall]:
+        return await self._through(self._store.recall, node, accounts)
+
+    async def recalled(self, node: str) -> Mapping[Account, int]:
+        return await self._through(self._store.recalled, node)
+
+    async def unanswered(self, recalls: Sequence[Recall]) -> Sequence[Recall]:
+        return await self._through(self._store.unanswered, recalls)
+
+    async def balances(self, user_id: str, period: str, *, but: str = "") -> Sequence[Balance]:
+        self._may_fail()
+        return await self._store.balances(user_id, period, but=but)
+
+    async def directory(self, unless: int | None = None) -> Directory | None:
+        return await self._through(self._store.directory, unless)
+
+    async def drift(self, accounts: Sequence[Account]) -> int:
+        return await self._through(self._store.drift, accounts)
+
+    async def close(self) -> None:
+        await self._store.close()
+
+    async def _through(self, call: Callable[..., Awaitable[Done]], *words: object) -> Done:
+        self._may_fail()
+        done = await call(*words)
+        self._may_fail()
+        return done
+
+    def _may_fail(self) -> None:
+        if self._weather.fails():
+            raise StoreUnavailable

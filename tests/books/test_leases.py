@@ -1,0 +1,132 @@
+"""A worker's lease on its own: who may take, who waits, and what is asked for."""
+
+import asyncio
+
+import pytest
+
+from gatewayd.books.leases import MOST_AHEAD, Lease, Leases, Waiter
+from gatewayd.errors import StoreUnavailable
+from tests.stores.ledgers import ALICE
+
+
+def lease(idle: int = 0, *, limit: int = 100) -> Lease:
+    made = Lease(ALICE, limit)
+    made.idle, made.sound = idle, True
+    return made
+
+
+def waiters(of: Lease, *units: int) -> list[Waiter]:
+    made = [Waiter(each, asyncio.get_running_loop().create_future()) for each in units]
+    of.waiting.extend(made)
+    return made
+
+
+def test_units_that_are_idle_can_be_taken_once() -> None:
+    one = lease(3)
+    assert one.take(2)
+    assert not one.take(2)
+    assert (one.idle, one.in_use, one.outstanding) == (1, 2, 3)
+
+
+def test_what_was_given_up_may_not_be_taken_again_though_more_comes_free() -> None:
+    one = lease(3)
+    assert one.take(1)
+    assert one.empty() == 2
+    one.put_back(1)
+    assert not one.take(1)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "drawn", "idle", "sound"),
+    [(0, 0, 5, True), (2, 2, 3, True), (5, 5, 0, True), (6, 5, 0, False)],
+    ids=["nothing", "as held", "what is idle too", "more than there is"],
+)
+def test_a_charge_is_drawn_as_far_as_there_are_units(quantity: int, drawn: int, idle: int, sound: bool) -> None:
+    one = lease(5)
+    one.take(2)
+    assert one.draw(2, quantity) == drawn
+    assert (one.idle, one.in_use, one.sound) == (idle, 0, sound)
+
+
+async def test_an_account_that_asks_often_asks_further_ahead_but_not_without_bound() -> None:
+    one = lease()
+    waiters(one, 1)
+    most = [one.demand(number).most for number in range(20)]
+    assert most[:4] == [1, 5, 9, 17]
+    assert most[-1] == MOST_AHEAD + 1
+
+
+async def test_those_who_wait_are_served_in_order() -> None:
+    one = lease()
+    first, second, third = waiters(one, 2, 2, 1)
+    one.demand(1)
+    one.granted(1, 3, sound=True)
+    assert first.future.done()
+    assert not second.future.done()
+    assert not third.future.done()
+
+
+async def test_a_refusal_is_for_those_who_need_as_much_and_waited_then() -> None:
+    one = lease()
+    large, small, same = waiters(one, 5, 1, 5)
+    one.demand(1)
+    (later,) = waiters(one, 5)
+    one.refused(1, 99)
+    assert (large.future.result(), same.future.result()) == (99, 99)
+    assert list(one.waiting) == [small, later]
+
+
+async def test_nobody_is_refused_when_units_came_free_meanwhile() -> None:
+    one = lease(4)
+    one.take(3)
+    (waiter,) = waiters(one, 5)
+    one.demand(1)
+    one.put_back(3)
+    one.refused(1, 99)
+    assert list(one.waiting) == [waiter]
+    assert one.wish is None
+
+
+async def test_an_answer_to_another_question_refuses_nobody() -> None:
+    one = lease()
+    (waiter,) = waiters(one, 1)
+    one.demand(2)
+    one.refused(1, 99)
+    assert not waiter.future.done()
+
+
+async def test_units_granted_under_another_limit_serve_nobody() -> None:
+    one = lease()
+    (waiter,) = waiters(one, 1)
+    one.demand(1)
+    one.limit = 5
+    one.granted(1, 10, sound=True)
+    assert not waiter.future.done()
+    assert not one.sound
+
+
+async def test_when_nobody_can_say_all_who_wait_are_told() -> None:
+    one = lease()
+    waiter, gone = waiters(one, 1, 1)
+    gone.future.cancel()
+    one.failed(StoreUnavailable())
+    assert isinstance(waiter.future.exception(), StoreUnavailable)
+    assert not one.waiting
+
+
+async def test_who_waits_no_more_is_asked_for_no_more() -> None:
+    one = lease()
+    gone, _ = waiters(one, 5, 1)
+    gone.future.cancel()
+    one.prune()
+    assert one.demand(1).least == 1
+
+
+def test_what_has_nothing_any_more_is_forgotten() -> None:
+    leases = Leases()
+    leases.use(ALICE, 100, 1.0)
+    busy = leases.use(ALICE._replace(unit="tokens"), 100, 1.0)
+    busy.idle = 1
+    assert leases.unused_since(2.0) == [busy]
+    assert leases.all() == [busy]
+    assert len(leases) == 1

@@ -1,0 +1,146 @@
+"""The worker's side: what it serves when others are away, and what of it is safe."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from gatewayd.books import vault
+from gatewayd.books.ledger import LeasedLedger
+from gatewayd.clock import Clock, SystemClock
+from gatewayd.errors import StoreError, StoreUnavailable
+from gatewayd.model import Durability
+from gatewayd.stores.base import LedgerStore
+from gatewayd.stores.journal.writer import JournalFull, open_journal
+from gatewayd.stores.open import open_store
+from tests.books.faulty import FaultyStore, Weather
+from tests.books.offices import office
+from tests.stores.ledgers import hold, record
+
+
+@pytest.fixture
+def weather(monkeypatch: pytest.MonkeyPatch) -> Weather:
+    """What the ledger of this test's bookkeepers is seen through."""
+    made = Weather()
+
+    async def opened(url: str, durability: Durability, clock: Clock) -> LedgerStore:
+        return FaultyStore(await open_store(url, durability, clock), made)
+
+    monkeypatch.setattr(vault, "open_store", opened)
+    return made
+
+
+async def test_while_the_ledger_is_away_leases_and_unlimited_units_are_served_and_others_told(
+    tmp_path: Path, weather: Weather
+) -> None:
+    async with office(tmp_path) as books:
+        worker = await books.worker()
+        for name in ("r1", "r2", "r3"):
+            await worker.hold(hold(name, limit=10))
+            worker.settle(record(hold(name)))
+        weather.away = True
+        assert (await worker.hold(hold("leased", limit=10))).granted
+        worker.settle(record(hold("leased")))
+        assert (await worker.hold(hold("unlimited", unit="tokens", limit=0))).granted
+        worker.settle(record(hold("unlimited", unit="tokens", limit=0)))
+        with pytest.raises(StoreUnavailable):
+            await worker.hold(hold("nobody can say", user="bob"))
+        weather.away = False
+        while True:
+            try:
+                assert not (await worker.hold(hold("too much", units=7, limit=10))).granted
+                break
+            except StoreUnavailable:
+                await asyncio.sleep(0.01)
+        assert (await worker.hold(hold("all the rest", units=6, limit=10))).granted
+        worker.settle(record(hold("all the rest", units=6)))
+        await worker.close()
+    assert books.audit() == {("alice", "api_calls", "2025-11"): 10, ("alice", "tokens", "2025-11"): 1}
+
+
+async def test_denying_refuses_everybody_while_the_ledger_is_away(tmp_path: Path, weather: Weather) -> None:
+    weather.away = True
+    async with office(tmp_path) as books:
+        journal = open_journal(books.settings.server.state_dir / "journal")
+        worker = LeasedLedger(journal, books.path, SystemClock(), on_outage="deny")
+        await worker.start()
+        with pytest.raises(StoreUnavailable):
+            await worker.hold(hold("limited"))
+        with pytest.raises(StoreUnavailable):
+            await worker.hold(hold("unlimited", limit=0))
+        await worker.close()
+        weather.away = False
+
+
+async def test_a_full_journal_holds_nothing(tmp_path: Path) -> None:
+    async with office(tmp_path) as books:
+        journal = open_journal(tmp_path / "journal", segment_bytes=4096, most_bytes=4 * 4096)
+        worker = LeasedLedger(journal, books.path, SystemClock())
+        await worker.start()
+        names = [f"r{number}" for number in range(90)]
+        answers = await asyncio.gather(*(worker.hold(hold(name)) for name in names), return_exceptions=True)
+        held = [name for name, answer in zip(names, answers, strict=True) if not isinstance(answer, JournalFull)]
+        assert len(held) < len(names)
+        for name in held:
+            worker.release(name)
+        assert (await worker.hold(hold("all", units=100))).granted
+        worker.release("all")
+        await worker.close()
+
+
+async def test_on_disk_means_that_a_flush_was_waited_for_and_its_failure_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with office(tmp_path) as books:
+        journal = open_journal(tmp_path / "journal")
+        worker = LeasedLedger(journal, books.path, SystemClock(), durability="disk")
+        await worker.start()
+        await worker.hold(hold("r1"))
+        await worker.hold(hold("r2"))
+        safe = worker.settle(record(hold("r1")))
+        assert safe is not None
+        await safe
+
+        def fail() -> None:
+            raise StoreError("the disk is gone")
+
+        monkeypatch.setattr(worker._flusher, "_flush", fail)
+        unsafe = worker.settle(record(hold("r2")))
+        assert unsafe is not None
+        with pytest.raises(StoreError, match="the disk is gone"):
+            await unsafe
+        await worker.close()
+
+
+async def test_a_repeat_of_the_end_changes_nothing(tmp_path: Path) -> None:
+    async with office(tmp_path) as books:
+        worker = await books.worker()
+        await worker.hold(hold("r1"))
+        worker.settle(record(hold("r1")))
+        assert worker.settle(record(hold("r1"))) is None
+        assert worker.release("r1") is None
+        with pytest.raises(ValueError, match="utf-8"):
+            await worker.hold(hold("r2", user="half \ud800 a pair"))
+        await worker.close()
+    assert books.audit() == {("alice", "api_calls", "2025-11"): 1}
+
+
+async def test_what_a_dead_worker_was_serving_is_recorded_and_the_rest_is_free(tmp_path: Path) -> None:
+    async with office(tmp_path) as books:
+        doomed, heir = await books.worker(), await books.worker()
+        for name in ("r1", "r2"):
+            assert (await doomed.hold(hold(name, units=10, cost=3))).granted
+        await doomed._link.close()
+        doomed._journal._lock.release()
+        granted = False
+        while not granted:
+            try:
+                granted = (await heir.hold(hold("all the rest", units=94))).granted
+            except StoreUnavailable:
+                await asyncio.sleep(0.01)
+        assert not (await heir.hold(hold("one more"))).granted
+        heir.release("all the rest")
+        await heir.close()
+        assert doomed._sweeper is not None
+        doomed._sweeper.cancel()
+    assert books.audit() == {("alice", "api_calls", "2025-11"): 6}

@@ -1,0 +1,112 @@
+"""Who gets units when several want them: nobody is refused while somebody else has some idle."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from gatewayd.books.ledger import LeasedLedger
+from gatewayd.errors import StoreUnavailable
+from tests.books.offices import Office, office
+from tests.stores.ledgers import hold, record
+
+
+async def spend(ledger: LeasedLedger, name: str, times: int, limit: int = 100) -> int:
+    """How many calls were admitted, one after the other."""
+    admitted = 0
+    for number in range(times):
+        wanted = hold(f"{name}{number}", limit=limit)
+        if (await ledger.hold(wanted)).granted:
+            ledger.settle(record(wanted))
+            admitted += 1
+    return admitted
+
+
+async def hired(books: Office, workers: int) -> list[LeasedLedger]:
+    return [await books.worker() for _ in range(workers)]
+
+
+async def dismiss(*workers: LeasedLedger) -> None:
+    for worker in workers:
+        await worker.close()
+
+
+async def test_every_unit_is_found_wherever_it_lies_idle(tmp_path: Path) -> None:
+    async with office(tmp_path) as books:
+        workers = await hired(books, 4)
+        admitted = [await spend(worker, f"w{number}-", 30) for number, worker in enumerate(workers)]
+        assert admitted == [30, 30, 30, 10]
+        await dismiss(*workers)
+
+
+async def test_a_large_request_that_does_not_fit_refuses_no_small_one_beside_it(tmp_path: Path) -> None:
+    async with office(tmp_path) as books:
+        (worker,) = await hired(books, 1)
+        large, small = await asyncio.gather(worker.hold(hold("large", units=101)), worker.hold(hold("small")))
+        assert (large.granted, small.granted) == (False, True)
+        assert large.balance.spent <= 1
+        worker.release("small")
+        await dismiss(worker)
+
+
+async def test_a_smaller_plan_takes_hold_at_once(tmp_path: Path) -> None:
+    async with office(tmp_path) as books:
+        workers = await hired(books, 2)
+        assert await spend(workers[0], "a", 20) == 20
+        assert await spend(workers[1], "b", 5, limit=10) == 0
+        assert await spend(workers[0], "c", 5, limit=10) == 0
+        assert await spend(workers[0], "d", 5, limit=22) == 2
+        await dismiss(*workers)
+    assert sum(books.audit().values()) == 22
+
+
+async def test_a_request_that_costs_nothing_is_refused_only_when_more_was_spent_than_there_is(tmp_path: Path) -> None:
+    async with office(tmp_path) as books:
+        (worker,) = await hired(books, 1)
+        assert await spend(worker, "a", 11, limit=10) == 10
+        free = hold("free", units=0, limit=10)
+        assert (await worker.hold(free)).granted
+        if (pending := worker.settle(record(free, 1))) is not None:
+            await pending
+        assert not (await worker.hold(hold("free again", units=0, limit=10))).granted
+        await dismiss(worker)
+
+
+async def test_a_worker_whose_line_is_cut_is_waited_for_before_anybody_is_refused(tmp_path: Path) -> None:
+    async with office(tmp_path) as books:
+        first, second = await hired(books, 2)
+        assert await spend(first, "a", 60) == 60
+        messenger = first._link._messenger
+        assert messenger is not None
+        messenger.hang_up()
+        assert await spend(second, "b", 50) == 40
+        await dismiss(first, second)
+
+
+@pytest.mark.parametrize("turns", range(0, 40, 3))
+async def test_who_leaves_while_waiting_holds_nothing(tmp_path: Path, turns: int) -> None:
+    async with office(tmp_path) as books:
+        (worker,) = await hired(books, 1)
+        waiting = asyncio.create_task(worker.hold(hold("r1", units=100)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if not waiting.cancel():
+            worker.release("r1")
+        await asyncio.wait({waiting})
+        assert (await worker.hold(hold("r2", units=100))).granted
+        worker.release("r2")
+        await dismiss(worker)
+    assert books.audit() == {}
+
+
+async def test_a_request_with_nobody_to_lend_is_told_so_and_not_refused(tmp_path: Path) -> None:
+    async with office(tmp_path) as books:
+        (worker,) = await hired(books, 1)
+        await books.kill()
+        waiting = asyncio.create_task(worker.hold(hold("r1")))
+        assert (await worker.hold(hold("r2", limit=0))).granted
+        worker.release("r2")
+        await worker.close()
+        with pytest.raises(StoreUnavailable):
+            await waiting
+        await books.open()

@@ -1,0 +1,55 @@
+"""What goes into the ledger in the end: every record once, no idle units, and what is in flight."""
+
+import asyncio
+from pathlib import Path
+
+from gatewayd.stores.open import open_reader
+from tests.books.offices import Office, office
+from tests.stores.ledgers import hold, record
+
+
+def held(books: Office) -> int:
+    with open_reader(books.settings.ledger.url.reveal()) as reader:
+        return sum(units for units, _ in reader.leased().values())
+
+
+async def test_more_records_than_fit_one_transaction_are_all_posted(tmp_path: Path) -> None:
+    async with office(tmp_path) as books:
+        worker = await books.worker()
+        for number in range(2_500):
+            wanted = hold(f"r{number}", limit=0)
+            await worker.hold(wanted)
+            worker.settle(record(wanted))
+        await worker.close()
+        assert books.bookkeeper is not None
+        assert books.bookkeeper.status() == {"up": True, "pending": 0, "drift": 0}
+    assert sum(books.audit().values()) == 2_500
+
+
+async def test_idle_leases_are_back_in_the_ledger_within_five_seconds(tmp_path: Path) -> None:
+    async with office(tmp_path) as books:
+        worker = await books.worker()
+        for number in range(9):
+            wanted = hold(f"r{number}")
+            await worker.hold(wanted)
+            worker.settle(record(wanted))
+        async with asyncio.timeout(5):
+            while held(books):
+                await asyncio.sleep(0.05)
+        await worker.close()
+
+
+async def test_a_bookkeepers_successor_posts_what_it_finds_once(tmp_path: Path) -> None:
+    async with office(tmp_path) as books:
+        worker = await books.worker()
+        for number in range(3):
+            await worker.hold(hold(f"r{number}"))
+        worker.settle(record(hold("r0")))
+        await worker.balances("alice", "2025-11")
+        await books.kill()
+        worker.settle(record(hold("r1")))
+        await books.open()
+        worker.settle(record(hold("r2")))
+        await worker.close()
+    assert sum(books.audit().values()) == 3
+    assert held(books) == 0

@@ -1,0 +1,52 @@
+"""All workers: the living are asked, the dead are found, and nobody who left stays behind."""
+
+from pathlib import Path
+
+from gatewayd.books.messages import Messenger
+from gatewayd.books.staff import Staff
+from gatewayd.stores.journal.writer import open_journal
+from tests.stores.ledgers import ALICE, hold
+
+
+def silent() -> Messenger:
+    return Messenger(lambda _one, _two: None, lambda _: None)
+
+
+def test_one_who_cannot_be_asked_is_missed_while_it_has_something(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path)
+    staff = Staff(tmp_path)
+    teller = staff.named(journal.name)
+    teller.greet(silent())
+    teller.has([(ALICE, 3)], journal.position)
+    assert not staff.misses(ALICE)
+    assert len(staff.recall(ALICE)) == 1
+    assert not staff.recall(ALICE, but=teller)
+    teller.messenger = None
+    assert staff.misses(ALICE)
+    assert not staff.recall(ALICE)
+
+
+def test_a_worker_who_took_its_journal_along_is_dead_too(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path)
+    staff = Staff(tmp_path)
+    assert not list(staff.dead())
+    journal.shipped(journal.position)
+    journal.close()
+    ((teller, lock),) = staff.dead()
+    assert lock is None
+    assert staff.bury(teller, 0.0) == {}
+    staff.forget(teller)
+    assert not list(staff)
+    assert staff.all_sure
+
+
+def test_at_the_end_the_dead_are_found_before_their_last_words(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path)
+    staff = Staff(tmp_path)
+    staff.named(journal.name).greet(silent())
+    journal.intend(hold("r1"))
+    journal.close()
+    assert not list(staff.dead())
+    ((_, lock),) = staff.dead(at_the_end=True)
+    assert lock is not None
+    lock.release()

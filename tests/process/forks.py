@@ -1,0 +1,245 @@
+"""Scenes that fork, each played in a process of its own: `python -m tests.process.forks <scene>` prints what it saw."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gatewayd.clock import SystemClock
+from gatewayd.errors import StartError
+from gatewayd.process.child import Link, Work, fork
+from gatewayd.process.crew import Child, Crew
+from gatewayd.process.reactor import Reactor
+from tests.clocks import ManualClock
+
+PATIENCE = 10.0
+
+
+def played(scene: Callable[[], object]) -> Any:
+    """What a scene of this module saw."""
+    command = [sys.executable, "-m", "tests.process.forks", scene.__name__]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert found.returncode == 0, found.stderr
+    return json.loads(found.stdout)
+
+
+async def obedient(link: Link) -> None:
+    async def pid() -> Mapping[str, Any]:
+        return {"pid": os.getpid()}
+
+    async def broken() -> Mapping[str, Any]:
+        raise ValueError("on purpose")
+
+    link.answers |= {"pid": pid, "broken": broken}
+    link.ready()
+    await link.draining.wait()
+    link.idle()
+    await link.ending.wait()
+
+
+async def failing(link: Link) -> None:
+    del link
+    raise StartError("no room for it")
+
+
+async def ready_and_dead(link: Link) -> None:
+    link.ready()
+    await asyncio.get_running_loop().run_in_executor(None, os._exit, 3)
+
+
+async def answering_once(link: Link) -> None:
+    """Answers the first question and never another."""
+    asked: list[int] = []
+
+    async def count() -> Mapping[str, Any]:
+        asked.append(1)
+        if len(asked) > 1:
+            await asyncio.Event().wait()
+        return {"count": len(asked)}
+
+    link.answers["count"] = count
+    link.ready()
+    await link.ending.wait()
+
+
+class Line:
+    """The supervisor's end of a child's line, by hand."""
+
+    def __init__(self, work: Work) -> None:
+        self.pid, self.sock = fork(work, asyncio.run, lambda: None)
+        self.sock.settimeout(PATIENCE)
+        self.file = self.sock.makefile("rwb")
+
+    def say(self, message: object) -> None:
+        self.file.write(json.dumps(message).encode() + b"\n")
+        self.file.flush()
+
+    def heard(self) -> Any:
+        return json.loads(self.file.readline())
+
+    def hang_up(self) -> None:
+        self.sock.shutdown(socket.SHUT_RDWR)
+
+    def code(self) -> int:
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+def abandoned() -> object:
+    line = Line(obedient)
+    said = line.heard()
+    line.hang_up()
+    return said, line.code()
+
+
+def failed() -> object:
+    line = Line(failing)
+    return line.heard(), line.code()
+
+
+def told_to_drain_and_end() -> object:
+    line = Line(obedient)
+    said = [line.heard()]
+    line.say({"tell": "drain"})
+    said.append(line.heard())
+    line.say({"tell": "end"})
+    return said, line.code()
+
+
+def told_to_end_only() -> object:
+    line = Line(obedient)
+    said = [line.heard()]
+    line.say({"tell": "end"})
+    return [*said, line.heard()], line.code()
+
+
+def asked() -> object:
+    line = Line(obedient)
+    line.heard()
+    os.kill(line.pid, signal.SIGTERM)  # not the child's to obey
+    answers = []
+    for number, name in enumerate(("pid", "broken", "unheard of"), 1):
+        line.say({"ask": name, "id": number})
+        answers.append(line.heard())
+    line.say({"tell": "end"})
+    line.heard()
+    return line.pid, answers, line.code()
+
+
+class Bridge:
+    """A crew, time that passes while its child is dead, and what is said of it."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.buried: list[Child] = []
+        self.reactor = Reactor(self.clock)
+        self.crew = Crew(self.reactor, self.clock, asyncio.run, self.buried.append)
+        self.pauses: list[float | None] = []
+
+    def deaths(self, child: Child, count: int) -> None:
+        def done() -> bool:
+            if not child.alive:
+                self.clock.advance(5)  # no pause is longer
+            return len(self.buried) >= count
+
+        self.reactor.until(done)
+
+    def end(self, child: Child) -> None:
+        self.crew.tell([child], "end")
+        self.reactor.until(lambda: not child.alive)
+
+
+def dying_again_and_again() -> object:
+    bridge = Bridge()
+    child = bridge.crew.hire("worker", ready_and_dead)
+    pauses = []
+    for count in range(1, 6):
+        bridge.deaths(child, count)
+        pauses.append(child.pause)
+    return pauses, child.restarts, child.failure
+
+
+def dying_after_a_steady_life() -> object:
+    bridge = Bridge()
+    child = bridge.crew.hire("worker", obedient)
+    pids, pauses = [], []
+    for count in range(1, 4):
+        bridge.reactor.until(lambda: child.ready)
+        pids.append(child.pid)
+        bridge.clock.advance(10)
+        os.kill(child.pid, signal.SIGKILL)
+        bridge.deaths(child, count)
+        pauses.append(child.pause)
+    bridge.clock.advance(5)
+    bridge.reactor.until(lambda: child.ready)
+    pids.append(child.pid)
+    bridge.end(child)
+    return len(set(pids)), pauses, child.describe()["state"]
+
+
+def failing_at_the_start() -> object:
+    bridge = Bridge()
+    child = bridge.crew.hire("worker", failing)
+    bridge.deaths(child, 1)
+    return child.failure, child.restarts
+
+
+def told_to_end_by_the_crew() -> object:
+    bridge = Bridge()
+    child = bridge.crew.hire("worker", obedient)
+    bridge.reactor.until(lambda: child.ready)
+    bridge.end(child)
+    return child.failure, child.restarts, child.idle
+
+
+def killed_by_the_crew() -> object:
+    bridge = Bridge()
+    child = bridge.crew.hire("worker", obedient)
+    bridge.reactor.until(lambda: child.ready)
+    bridge.crew.kill([child])
+    bridge.deaths(child, 1)
+    return child.failure, child.restarts
+
+
+def one_answers_late() -> object:
+    bridge = Bridge()
+    quick, slow = bridge.crew.hire("quick", obedient), bridge.crew.hire("slow", answering_once)
+    found: list[dict[str, Any]] = []
+
+    def ask() -> None:
+        before = len(found)
+        bridge.crew.ask(
+            [quick, slow], "count", lambda answers: found.append({each.name: answers[each] for each in answers})
+        )
+        bridge.reactor.until(lambda: len(found) > before or (bridge.clock.advance(2) if before else None) is not None)
+
+    bridge.reactor.until(lambda: quick.ready and slow.ready)
+    ask()
+    ask()
+    bridge.crew.kill([quick, slow])
+    bridge.deaths(quick, 2)
+    return found
+
+
+def one_dies_while_asked() -> object:
+    clock = SystemClock()
+    reactor = Reactor(clock)
+    crew = Crew(reactor, clock, asyncio.run, lambda child: None)
+    child = crew.hire("slow", answering_once)
+    found: list[int] = []
+    reactor.until(lambda: child.ready)
+    os.kill(child.pid, signal.SIGSTOP)
+    crew.ask([child], "count", lambda answers: found.append(len(answers)))
+    crew.kill([child])
+    reactor.until(lambda: bool(found), PATIENCE)
+    return found, child.alive
+
+
+if __name__ == "__main__":
+    logging.disable()
+    print(json.dumps(globals()[sys.argv[1]]()))

@@ -1,0 +1,243 @@
+"""A daemon of several processes: they share the work, die alone, and end together."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from gatewayd.config.loading import parse
+from gatewayd.process.supervisor import worker_count
+from tests.agents import answering, raw_agent
+from tests.daemons import PATIENCE, RunningDaemon, Stream, gatewayd, running_daemon, write_config
+from tests.gateways import CONFIG, SECRET
+from tests.process.crews import admin_of, is_running, pids, status
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+PATH = "/api/email/process"
+WORKERS = ("worker 1", "worker 2")
+
+
+def two_workers(directory: Path, upstream: str = "http://127.0.0.1:9/api/email", listen: str = "127.0.0.1:0") -> Path:
+    return write_config(directory, upstream, server="workers = 2", listen=listen)
+
+
+async def calls(daemon: RunningDaemon, count: int) -> list[int]:
+    """The statuses of so many calls, each on a connection of its own."""
+    found = []
+    for _ in range(count):
+        async with daemon.session() as session, session.get(PATH) as response:
+            found.append(response.status)
+    return found
+
+
+async def numbers(url: str) -> dict[str, float]:
+    async with aiohttp.ClientSession() as session, session.get(url + "/metrics") as response:
+        lines = (await response.text()).splitlines()
+    return {name: float(value) for name, value in (each.rsplit(" ", 1) for each in lines if not each.startswith("#"))}
+
+
+async def eventually(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not await asyncio.to_thread(true):
+            await asyncio.sleep(0.01)
+
+
+async def test_workers_share_the_callers_and_the_answers_are_added_up(tmp_path: Path) -> None:
+    async with raw_agent(answering(OK)) as agent, running_daemon(two_workers(tmp_path, agent.url)) as daemon:
+        assert set(await calls(daemon, 40)) == {200}
+        found = await asyncio.to_thread(status, daemon.config)
+        values = await numbers(found["admin"])
+    assert [each["name"] for each in found["workers"]] == list(WORKERS)
+    assert [each["name"] for each in found["children"]] == ["bookkeeper", *WORKERS, "operators"]
+    assert found["pid"] == daemon.process.pid
+    assert found["listening"] == [daemon.url]
+    assert values['gatewayd_requests_total{code="200",method="GET",route="email"}'] == 40
+    assert values['gatewayd_request_duration_seconds_count{route="email"}'] == 40
+    assert values["gatewayd_config_generation"] == 1
+
+
+async def test_each_worker_gets_callers(tmp_path: Path) -> None:
+    async with running_daemon(two_workers(tmp_path)) as daemon, contextlib.AsyncExitStack() as stack:
+        for _ in range(40):
+            _, writer = await asyncio.open_connection("127.0.0.1", daemon.port)
+            stack.callback(writer.close)
+        await eventually(lambda: status(daemon.config)["connections"] == 40)
+        parts = (await asyncio.to_thread(status, daemon.config))["workers"]
+    assert all(each["connections"] for each in parts)
+
+
+async def test_a_killed_worker_takes_only_its_own_requests_along_and_another_comes(tmp_path: Path) -> None:
+    stream = Stream()
+    async with (
+        raw_agent(stream.script) as agent,
+        running_daemon(two_workers(tmp_path, agent.url)) as daemon,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        streams = []
+        for _ in range(12):
+            session = await stack.enter_async_context(daemon.session())
+            streams.append(await session.get(PATH))
+            assert await streams[-1].content.readany() == b"first"
+        before = {each["name"]: each for each in (await asyncio.to_thread(status, daemon.config))["workers"]}
+        os.kill(before["worker 1"]["pid"], signal.SIGKILL)
+        await daemon.said(f"worker 1 (pid {before['worker 1']['pid']}) was killed by SIGKILL; another takes its")
+        stream.go_on.set()
+        ends = await asyncio.gather(*(each.content.read() for each in streams), return_exceptions=True)
+        assert await calls(daemon, 20) == [200] * 20
+        after = await asyncio.to_thread(status, daemon.config)
+    whole = [end for end in ends if end == b"last"]
+    assert len(whole) == before["worker 2"]["in_flight"]
+    assert len(ends) - len(whole) == before["worker 1"]["in_flight"]
+    assert [each["restarts"] for each in after["workers"]] == [1, 0]
+
+
+async def test_what_a_dead_worker_had_counted_is_not_forgotten(tmp_path: Path) -> None:
+    async with raw_agent(answering(OK)) as agent, running_daemon(two_workers(tmp_path, agent.url)) as daemon:
+        admin = await asyncio.to_thread(admin_of, daemon)
+        await calls(daemon, 10)
+        before = await numbers(admin)
+        for name, pid in (await asyncio.to_thread(pids, daemon.config)).items():
+            if name in WORKERS:
+                os.kill(pid, signal.SIGKILL)
+                await daemon.said(f"{name} (pid {pid}) was killed")
+        await calls(daemon, 1)
+        after = await numbers(admin)
+    key = 'gatewayd_requests_total{code="200",method="GET",route="email"}'
+    assert (before[key], after[key]) == (10, 11)
+    growing = [name for name in before if name.endswith("_total") or "_bucket" in name or "_count" in name]
+    assert all(after[name] >= before[name] for name in growing)
+
+
+async def test_a_killed_page_comes_back(tmp_path: Path) -> None:
+    async with running_daemon(two_workers(tmp_path)) as daemon:
+        admin = await asyncio.to_thread(admin_of, daemon)
+        pid = (await asyncio.to_thread(pids, daemon.config))["operators"]
+        os.kill(pid, signal.SIGKILL)
+        await daemon.said(f"operators (pid {pid}) was killed by SIGKILL")
+        assert (await numbers(admin))["gatewayd_config_generation"] == 1
+
+
+async def test_no_process_outlives_a_killed_supervisor_and_the_next_start_succeeds(tmp_path: Path) -> None:
+    config = two_workers(tmp_path)
+    async with running_daemon(config) as daemon:
+        children = (await asyncio.to_thread(pids, config)).values()
+        daemon.signal(signal.SIGKILL)
+        assert await daemon.ended() == -9
+        async with running_daemon(config) as successor:
+            assert successor.process.pid != daemon.process.pid
+            assert not [pid for pid in children if is_running(pid)]
+
+
+async def test_a_start_waits_for_the_children_of_one_that_was_killed(tmp_path: Path) -> None:
+    config = two_workers(tmp_path)
+    async with running_daemon(config) as daemon:
+        daemon.signal(signal.SIGKILL)
+        await daemon.ended()
+        assert "another gatewayd" not in (await asyncio.to_thread(gatewayd, "status", "-c", config)).stderr
+        async with running_daemon(config) as successor:
+            assert successor.process.returncode is None
+
+
+async def test_a_drain_waits_for_every_worker_and_all_of_them_refuse_meanwhile(tmp_path: Path) -> None:
+    stream = Stream()
+    async with raw_agent(stream.script) as agent, running_daemon(two_workers(tmp_path, agent.url)) as daemon:
+        async with daemon.session() as session, session.get(PATH) as response:
+            assert await response.content.readany() == b"first"
+            daemon.signal(signal.SIGTERM)
+            await daemon.said("draining: 1 requests in flight")
+            found = await asyncio.to_thread(status, daemon.config)
+            assert (found["state"], found["in_flight"]) == ("draining", 1)
+            for _ in range(20):
+                async with aiohttp.ClientSession() as other, other.get(daemon.url + "/health") as health:
+                    assert health.status == 503
+            async with aiohttp.ClientSession() as other, other.get(found["admin"]) as page:
+                assert "The gateway is draining: 1 requests are still in flight." in await page.text()
+            stream.go_on.set()
+            assert await response.content.read() == b"last"
+        assert await daemon.ended() == 0
+    assert "Traceback" not in daemon.log
+
+
+async def test_a_second_signal_cuts_every_worker_off(tmp_path: Path) -> None:
+    async with (
+        raw_agent(Stream().script) as agent,
+        running_daemon(two_workers(tmp_path, agent.url)) as daemon,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        streams = []
+        for _ in range(8):
+            session = await stack.enter_async_context(daemon.session())
+            streams.append(await session.get(PATH))
+            assert await streams[-1].content.readany() == b"first"
+        daemon.signal(signal.SIGTERM)
+        await daemon.said("draining: 8 requests in flight")
+        daemon.signal(signal.SIGTERM)
+        started = time.monotonic()
+        assert await daemon.ended() == 0
+        assert time.monotonic() - started < 3
+        for each in streams:
+            with pytest.raises(aiohttp.ClientError):
+                await each.content.read()
+    assert "Traceback" not in daemon.log
+
+
+async def test_signals_that_go_to_the_whole_group_drain_once(tmp_path: Path) -> None:
+    stream = Stream()
+    async with raw_agent(stream.script) as agent, running_daemon(two_workers(tmp_path, agent.url)) as daemon:
+        children = (await asyncio.to_thread(pids, daemon.config)).values()
+        async with daemon.session() as session, session.get(PATH) as response:
+            assert await response.content.readany() == b"first"
+            for pid in (*children, daemon.process.pid):
+                os.kill(pid, signal.SIGINT)
+            await daemon.said("draining: 1 requests in flight")
+            stream.go_on.set()
+            assert await response.content.read() == b"last"
+        assert await daemon.ended() == 0
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["alone", "with SO_REUSEPORT"])
+def test_an_address_in_use_is_refused_with_several_workers_too(tmp_path: Path, shared: bool) -> None:
+    with socket.socket() as taken:
+        if shared:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        found = gatewayd("start", "-c", two_workers(tmp_path, listen=address))
+    assert (found.returncode, found.stdout) == (1, "")
+    assert f"cannot listen on {address}: the address is in use" in found.stderr
+
+
+def test_one_worker_that_cannot_start_is_the_end_of_all_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "access.log").mkdir()
+    found = gatewayd("start", "-c", two_workers(tmp_path))
+    assert (found.returncode, found.stdout) == (1, "")
+    assert "Traceback" not in found.stderr
+    assert "gatewayd: access_log.file: cannot open" in found.stderr
+    assert not (tmp_path / "control.sock").exists()
+
+
+async def test_a_unix_socket_is_served_by_all(tmp_path: Path) -> None:
+    config = two_workers(tmp_path, listen=f"unix:{tmp_path}/public.sock")
+    async with running_daemon(config) as daemon:
+        for _ in range(4):
+            connector = aiohttp.UnixConnector(f"{tmp_path}/public.sock")
+            async with aiohttp.ClientSession(connector=connector) as session, session.get("http://a/health") as answer:
+                assert answer.status == 200
+        daemon.signal(signal.SIGTERM)
+        assert await daemon.ended() == 0
+    assert not (tmp_path / "public.sock").exists()
+
+
+@pytest.mark.parametrize(("asked", "count"), [("3", 3), ('"auto"', len(os.sched_getaffinity(0)))])
+def test_as_many_workers_as_asked_for(tmp_path: Path, asked: str, count: int) -> None:
+    text = CONFIG.format(state=tmp_path, server=f"workers = {asked}", general="")
+    text += '[routes.a]\nprefix = "/a"\nupstream = "http://127.0.0.1:9"\n'
+    assert worker_count(parse(text, "test.toml", {"SECRET": SECRET}).settings) == count

@@ -1,0 +1,95 @@
+"""What is written is what is read, or nothing is."""
+
+import math
+import sys
+from dataclasses import replace
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewayd.model import Ending, Hold
+from gatewayd.stores.journal import frames
+from gatewayd.stores.journal.frames import Conclusion, Intent
+from tests.stores.journal.entries import ENDING, ENDINGS, HOLDS, NUMBERS, TEXTS, hold
+
+
+def framed(payload: bytes) -> bytes:
+    data = frames.word(payload).to_bytes(8, sys.byteorder) + payload
+    return data + bytes(-len(data) % 8)
+
+
+@given(HOLDS)
+def test_a_hold_comes_back_as_it_was(hold: Hold) -> None:
+    assert frames.decode(frames.intent(hold)) == Intent(hold)
+
+
+@given(TEXTS, st.none() | ENDINGS)
+def test_a_conclusion_comes_back_as_it_was_and_fits_the_room_set_aside(hold_id: str, ending: Ending | None) -> None:
+    payload = frames.conclusion(hold_id, ending)
+    assert frames.decode(payload) == Conclusion(hold_id, ending)
+    assert frames.space(len(payload)) <= frames.conclusion_space(hold_id)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        replace(hold(1), user_id="\ud800"),
+        replace(hold(1), id="\udfff"),
+        replace(hold(1), limit=2**64),
+        replace(hold(1), started_at=math.nan),
+        replace(hold(1), started_at=math.inf),
+    ],
+    ids=["half a pair", "half a pair as id", "beyond 64 bits", "no moment", "never"],
+)
+def test_a_hold_that_could_not_be_read_back_is_refused(broken: Hold) -> None:
+    with pytest.raises(ValueError, match="a hold"):
+        frames.intent(broken)
+
+
+@pytest.mark.parametrize("ending", [ENDING._replace(quantity=2**63), ENDING._replace(status=2**31)])
+def test_an_ending_beyond_its_numbers_is_refused(ending: Ending) -> None:
+    with pytest.raises(ValueError, match="an ending that cannot be written"):
+        frames.conclusion("id", ending)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"[1]", b"[", orjson.dumps([*"abcdef", -1, 0, 0, 0.5]), b"\x01short", b"\x63" + bytes(44), b"\x00\xff"],
+    ids=["facts missing", "not JSON", "negative units", "cut off", "another outcome", "not UTF-8"],
+)
+def test_a_payload_of_another_making_is_a_value_error(payload: bytes) -> None:
+    with pytest.raises(ValueError):
+        frames.decode(payload)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50), max_size=6), st.data())
+def test_every_prefix_of_the_bytes_reads_as_a_prefix_of_the_frames(payloads: list[bytes], data: st.DataObject) -> None:
+    whole = b"".join(map(framed, payloads))
+    cut = data.draw(st.integers(0, len(whole)))
+    for torn in (whole[:cut], whole[:cut] + bytes(len(whole) - cut)):
+        found = [payload for payload, _ in frames.frames(torn)]
+        assert found == payloads[: len(found)]
+    assert [payload for payload, _ in frames.frames(whole)] == payloads
+
+
+@given(HOLDS, st.data())
+def test_a_flipped_bit_never_makes_another_frame(hold: Hold, data: st.DataObject) -> None:
+    payload = frames.intent(hold)
+    whole = framed(payload) + bytes(64)
+    bit = data.draw(st.integers(0, (8 + len(payload)) * 8 - 1))
+    flipped = bytearray(whole)
+    flipped[bit // 8] ^= 1 << bit % 8
+    assert list(frames.frames(bytes(flipped))) == []
+
+
+@given(NUMBERS)
+def test_a_frame_begins_where_a_word_can_be_stored_at_once(length: int) -> None:
+    assert frames.space(length) % frames.WORD == 0
+    assert frames.space(length) - length in range(8, 16)
+
+
+def test_no_word_stands_where_the_data_end() -> None:
+    assert frames.word_at(b"\xff" * 7, 0) == 0
+    assert frames.frame_at(b"", 0) is None

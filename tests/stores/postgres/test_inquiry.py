@@ -1,0 +1,47 @@
+import pytest
+
+from gatewayd.model import Account, Balance, Directory, Revocation
+from gatewayd.stores.base import Batch
+from gatewayd.stores.postgres.clerk import open_clerk
+from tests import postgres
+from tests.stores.ledgers import ALICE, batch, posting, want
+from tests.stores.postgres.stores import opened
+
+
+async def test_a_balance_counts_what_is_in_flight_anywhere_but_here(rest: str) -> None:
+    async with opened(rest) as store:
+        await store.lease("a", [want(most=50)])
+        await store.post("a", Batch(in_flight={ALICE: 2}))
+        await store.post("b", Batch(in_flight={ALICE: 3}))
+        assert await store.balances("alice", "2025-11", but="a") == [Balance(*ALICE, limit=100, held=3, spent=0)]
+        assert await store.balances("alice", "2025-11") == [Balance(*ALICE, limit=100, held=5, spent=0)]
+        assert await store.balances("a\0b", "2025-11") == []
+
+
+async def test_the_directory_is_told_whole_and_only_when_it_is_another(rest: str) -> None:
+    async with opened(rest) as store:
+        assert await store.directory() == Directory(0, {})
+        assert await store.directory(0) is None
+        with open_clerk(rest) as clerk:
+            clerk.assign("version", "gold")
+            clerk.revoke(Revocation("user", "account", 12.25))
+        assert await store.directory(0) == Directory(2, {"version": "gold"}, (Revocation("user", "account", 12.25),))
+
+
+@pytest.mark.parametrize(
+    ("statement", "drift"),
+    [
+        pytest.param("SELECT 1", 0, id="whole"),
+        pytest.param("UPDATE usage_balances SET spent = spent + 3", 3, id="spent"),
+        pytest.param("UPDATE usage_balances SET held = held - 2, spent = spent - 1", 3, id="held and spent"),
+        pytest.param("DELETE FROM usage_records", 4, id="records"),
+        pytest.param("DELETE FROM usage_balances", 20, id="balances"),
+    ],
+)
+async def test_drift_is_what_the_sums_differ_by(rest: str, statement: str, drift: int) -> None:
+    async with opened(rest) as store:
+        await store.lease("a", [want(most=20)])
+        await store.post("a", batch(posting(quantity=4)))
+        postgres.execute(rest, statement)
+        assert await store.drift([ALICE, ALICE, Account("bob", "api_calls", "2025-11")]) == drift
+        assert await store.drift([]) == 0

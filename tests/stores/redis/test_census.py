@@ -1,0 +1,53 @@
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gatewayd.stores.redis.census import GREET, PRESENT, Census
+from gatewayd.stores.redis.line import Line, dial
+from tests.clocks import ManualClock
+from tests.valkey import Valkey
+
+
+@pytest.fixture
+async def line(server: Valkey) -> AsyncIterator[Line]:
+    line = Line(dial(server.url)(), [GREET], patience=10)
+    await line.open()
+    yield line
+    await line.close()
+
+
+async def greet(line: Line, census: Census) -> bool:
+    return census.heard((await line.ask([census.greeting()]))[0])
+
+
+async def test_daemons_are_counted_and_the_workers_of_one_are_one(line: Line, clock: ManualClock) -> None:
+    everybody = [Census(name, clock) for name in ("one", "one", "two")]
+    for _ in range(2):
+        assert not any([await greet(line, each) for each in everybody])
+    assert [each.daemons for each in everybody] == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [("FLUSHALL",), ("ZADD", "gatewayd:{daemons}seen", "1", "one")],
+    ids=["came back empty", "came back as it was"],
+)
+async def test_every_daemon_notices_once_that_the_server_lost_something(
+    server: Valkey, line: Line, clock: ManualClock, loss: tuple[str, ...]
+) -> None:
+    both = Census("one", clock), Census("two", clock)
+    assert [await greet(line, each) for each in both] == [False, False]
+    server.say(*loss)
+    assert [await greet(line, each) for each in both] == [True, True]
+    assert [await greet(line, each) for each in both] == [False, False]
+
+
+def test_after_an_outage_the_number_waits_for_the_others_before_it_falls(clock: ManualClock) -> None:
+    census = Census("one", clock)
+    census.heard(b"1 3 epoch")
+    census.returned()
+    census.heard(b"2 1 epoch")
+    assert (census.daemons, census.alone, census.shared_until) == (3, False, None)
+    clock.advance(PRESENT)
+    census.heard(b"3 1 epoch")
+    assert (census.daemons, census.alone, census.shared_until) == (1, True, 1_000 + PRESENT)

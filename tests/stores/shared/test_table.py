@@ -1,0 +1,118 @@
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from gatewayd.stores.shared import table as table_module
+from gatewayd.stores.shared.memory import KEY_BYTES, SLOTS, SharedMemory
+from gatewayd.stores.shared.table import ABSENT, Table
+
+OLD = (2**127 + 5, 60)
+NEW = (2**127 + 2**70 + 7, 1_000)
+
+
+def key(number: int) -> bytes:
+    return (number + 1).to_bytes(KEY_BYTES, "big")
+
+
+@pytest.fixture
+def memory() -> Iterator[SharedMemory]:
+    memory = SharedMemory.create(2 * SLOTS)
+    yield memory
+    memory.close()
+
+
+@pytest.fixture
+def table(memory: SharedMemory) -> Table:
+    return Table(memory)
+
+
+class Killed(BaseException):
+    """A process dies and does nothing more."""
+
+
+def die_at(instruction: int, work: Callable[[], None]) -> bool:
+    """Do the work, but stop dead before that instruction of the table's code; whether it came to that."""
+    left = instruction
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal left
+        if frame.f_code.co_filename != table_module.__file__:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            if not left:
+                raise Killed
+            left -= 1
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    except Killed:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def kept(table: Table, which: bytes, bucket: int = 0) -> tuple[int, int] | None:
+    slot, number, limit = table.look(bucket, which)
+    return None if slot == ABSENT else (number, limit)
+
+
+def test_a_key_has_what_was_last_written(table: Table) -> None:
+    table.add(1, key(0), *OLD, 5.0)
+    table.write(1, table.look(1, key(0))[0], *NEW, 6.0)
+    assert kept(table, key(0), 1) == NEW
+    assert kept(table, key(0), 0) is None
+    assert kept(table, key(1), 1) is None
+
+
+def test_a_write_that_dies_at_any_instruction_leaves_the_old_number_or_the_new(table: Table) -> None:
+    table.add(0, key(0), *OLD, 5.0)
+    table.add(0, key(1), *OLD, 5.0)
+    slot, found, instruction = table.look(0, key(0))[0], [], 0
+    while die_at(instruction, lambda: table.write(0, slot, *NEW, 6.0)):
+        found.append(kept(table, key(0)))
+        assert kept(table, key(1)) == OLD
+        table.write(0, slot, *OLD, 5.0)
+        instruction += 1
+    assert kept(table, key(0)) == NEW
+    assert set(found) == {OLD, NEW}
+    assert found == sorted(found, key=(OLD, NEW).index)
+
+
+def full_bucket(table: Table, bucket: int) -> None:
+    for number in range(SLOTS):
+        table.add(bucket, key(number), *OLD, 1.0 if number == 9 else 5.0)
+
+
+def test_a_takeover_that_dies_at_any_instruction_gives_no_key_the_number_of_another() -> None:
+    memory = SharedMemory.create(400 * SLOTS)
+    table = Table(memory)
+    instruction, died = 0, True
+    while died:
+        full_bucket(table, instruction)
+        add = partial(table.add, instruction, key(SLOTS), *NEW, 9.0)
+        died = die_at(instruction, add)
+        assert all(kept(table, key(number), instruction) == OLD for number in range(SLOTS) if number != 9)
+        assert kept(table, key(9), instruction) in (OLD, None)
+        assert kept(table, key(SLOTS), instruction) in (NEW, None)
+        instruction += 1
+    assert instruction > 20
+    assert kept(table, key(9), instruction - 1) is None
+    assert kept(table, key(SLOTS), instruction - 1) == NEW
+    memory.close()
+
+
+def test_a_full_bucket_gives_up_what_is_worth_nothing_first(table: Table) -> None:
+    for number in range(SLOTS):
+        table.add(0, key(number), *OLD, 100.0 - number)
+    table.add(0, key(SLOTS), *NEW, 50.0)
+    absent = [number for number in range(SLOTS + 1) if kept(table, key(number)) is None]
+    assert absent == [SLOTS - 1]
