@@ -139,7 +139,6 @@ class Bridge:
         self.buried: list[Child] = []
         self.reactor = Reactor(self.clock)
         self.crew = Crew(self.reactor, self.clock, asyncio.run, self.buried.append)
-        self.pauses: list[float | None] = []
 
     def deaths(self, child: Child, count: int) -> None:
         def done() -> bool:
@@ -212,15 +211,16 @@ def one_answers_late() -> object:
     found: list[dict[str, Any]] = []
 
     def ask() -> None:
-        before = len(found)
         bridge.crew.ask(
             [quick, slow], "count", lambda answers: found.append({each.name: answers[each] for each in answers})
         )
-        bridge.reactor.until(lambda: len(found) > before or (bridge.clock.advance(2) if before else None) is not None)
 
     bridge.reactor.until(lambda: quick.ready and slow.ready)
     ask()
+    bridge.reactor.until(lambda: len(found) == 1)
     ask()
+    bridge.clock.advance(2)  # the slow one's patience is over
+    bridge.reactor.until(lambda: len(found) == 2)
     bridge.crew.kill([quick, slow])
     bridge.deaths(quick, 2)
     return found

@@ -45,7 +45,7 @@ def test_where_another_listens_nothing_does_and_the_other_stays(tmp_path: Path) 
 
 def test_another_file_in_its_place_is_named_and_kept(tmp_path: Path) -> None:
     books_path(tmp_path).write_text("mine")
-    with ExitStack() as stack, pytest.raises(StartError, match="the file exists and is not a socket$"):
+    with ExitStack() as stack, pytest.raises(StartError, match=r"the file exists and is not a socket$"):
         listen_for_books(tmp_path, stack)
     assert books_path(tmp_path).read_text() == "mine"
 

@@ -9,16 +9,36 @@ from typing import Any
 
 import pytest
 
+from gatewayd.clock import SystemClock
 from gatewayd.errors import StartError
 from gatewayd.process.desk import Desk, Reply
 from gatewayd.process.reactor import Reactor
-from tests.clocks import ManualClock
+
+PATIENCE = 2.0
+
+
+class Clock(SystemClock):
+    """Real time, so that patience ends, which a test may set forward."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self._ahead
+
+    def advance(self, seconds: float) -> None:
+        self._ahead += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 class Office:
     """An open desk; "wait" is answered when the test wants."""
 
-    def __init__(self, path: Path, clock: ManualClock) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
         self.path = path
         self.reactor = Reactor(clock)
         self.waiting: list[Reply] = []
@@ -33,8 +53,14 @@ class Office:
         return sock
 
     def answer(self, sock: socket.socket) -> bytes:
-        self.reactor.until(lambda: bool(select.select([sock], [], [], 0)[0]))
+        assert self.reactor.until(lambda: bool(select.select([sock], [], [], 0)[0]), PATIENCE)
         return sock.recv(10_000)
+
+    def turn(self) -> None:
+        """Whoever hung up is heard to have done so."""
+        went: list[int] = []
+        self.reactor.later(0, lambda: went.append(1))
+        self.reactor.until(lambda: bool(went))
 
     def serve_another(self) -> None:
         """Whoever came before was heard, too."""
@@ -43,7 +69,7 @@ class Office:
 
 
 @pytest.fixture
-def office(tmp_path: Path, clock: ManualClock) -> Iterator[Office]:
+def office(tmp_path: Path, clock: Clock) -> Iterator[Office]:
     office = Office(tmp_path / "control.sock", clock)
     yield office
     office.desk.close()
@@ -54,7 +80,7 @@ def test_a_command_is_answered(office: Office) -> None:
     office.serve_another()
 
 
-def test_only_the_daemons_user_may_connect_and_the_file_goes_with_it(tmp_path: Path, clock: ManualClock) -> None:
+def test_only_the_daemons_user_may_connect_and_the_file_goes_with_it(tmp_path: Path, clock: Clock) -> None:
     office = Office(tmp_path / "control.sock", clock)
     assert office.path.stat().st_mode & 0o777 == 0o600
     office.desk.close()
@@ -83,14 +109,14 @@ def test_a_line_that_is_too_long_is_hung_up_on(office: Office, monkeypatch: pyte
     office.serve_another()
 
 
-def test_a_caller_that_asks_nothing_is_hung_up_on_in_time(office: Office, clock: ManualClock) -> None:
+def test_a_caller_that_asks_nothing_is_hung_up_on_in_time(office: Office, clock: Clock) -> None:
     with office.caller() as silent:
         office.serve_another()
         clock.advance(10)
         assert office.answer(silent) == b""
 
 
-def test_a_caller_that_asked_may_wait_for_its_answer_longer(office: Office, clock: ManualClock) -> None:
+def test_a_caller_that_asked_may_wait_for_its_answer_longer(office: Office, clock: Clock) -> None:
     with office.caller(b'{"command": "wait"}\n') as sock:
         office.reactor.until(lambda: bool(office.waiting))
         clock.advance(100)
@@ -105,10 +131,11 @@ def test_more_callers_than_there_is_room_for_are_hung_up_on(office: Office) -> N
         assert office.answer(one_more) == b""
     for each in silent:
         each.close()
+    office.turn()
     office.serve_another()
 
 
-def test_where_another_answers_nothing_opens(office: Office, clock: ManualClock) -> None:
+def test_where_another_answers_nothing_opens(office: Office, clock: Clock) -> None:
     commands: dict[str, Any] = {}
     with pytest.raises(StartError, match=r"^cannot listen for commands on .*control\.sock: "):
         Desk(Reactor(clock), office.path, commands).open()
