@@ -225,6 +225,7 @@ class Bookkeeper:
     async def _reconcile(self) -> bool:
         """What the ledger says that this daemon has, less what its workers have, is free; whether all have said."""
         await self._posting.post_everything()
+        await self._posting.learn()
         leased = await self._vault.leases()
         if not self._staff.all_sure:
             return False

@@ -28,17 +28,15 @@ class Waiter:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What was asked of the bookkeeper, and how things stood then; `units`: what its first waiter needs."""
+    """What was asked of the bookkeeper: at least what the first who waits needs, all of it.
+
+    Nothing idle is kept back for it: two workers with a part each would recall it from each other for ever.
+    """
 
     number: int
     limit: int
-    idle: int
-    units: int
+    least: int
     most: int
-
-    @property
-    def least(self) -> int:
-        return max(self.units - self.idle, 0)
 
 
 class Lease:
@@ -61,9 +59,14 @@ class Lease:
         self.used_at = 0.0
         self.waiting: deque[Waiter] = deque()
 
+    @property
+    def spendable(self) -> bool:
+        """Whether something is here that is sound to spend; where nothing is, even a call that costs none must ask."""
+        return self.sound and self.idle > 0
+
     def take(self, units: int) -> bool:
-        """Hold the units if they are here, and it is sound to."""
-        if units > self.idle or not self.sound:
+        """Hold the units if they are here to be spent."""
+        if units > self.idle or not self.spendable:
             return False
         self.idle -= units
         self.in_use += units
@@ -92,19 +95,24 @@ class Lease:
         """Whether there is nothing to remember about it."""
         return not (self.idle or self.in_use or self.waiting)
 
-    def empty(self) -> int:
-        """Give up what is idle; how much that was."""
-        idle, self.idle, self.sound = self.idle, 0, False
+    def give_up(self) -> int:
+        """What is idle is here no longer; how much that was."""
+        idle, self.idle = self.idle, 0
         return idle
+
+    def empty(self) -> int:
+        """The same, and whatever gets idle from now on is not to be spent here."""
+        self.sound = False
+        return self.give_up()
 
     def demand(self, number: int) -> Wish:
         """Units to ask for: at least for the first who waits, at best for all who do, and some ahead."""
         first = self.waiting[0].units
         for waiter in self.waiting:
             waiter.asked = number
-        most = sum(waiter.units for waiter in self.waiting) - self.idle + max(self.ahead, 0) * first
+        most = sum(waiter.units for waiter in self.waiting) + max(self.ahead, 0) * max(first, 1)
         self.ahead = min(max(AHEAD, 2 * self.ahead), MOST_AHEAD) if self.ahead >= 0 else self.ahead + 1
-        self.wish = Wish(number, self.limit, self.idle, first, max(most, 0))
+        self.wish = Wish(number, self.limit, first, most)
         return self.wish
 
     def granted(self, number: int, units: int, *, sound: bool) -> None:
@@ -120,17 +128,17 @@ class Lease:
     def refused(self, number: int, used: int) -> None:
         """There is no more: who waited when it was asked for, and needs as much, is refused.
 
-        Nobody is if more is idle than was then, or another limit is in force: that is to be asked for again.
+        Nobody is if something got idle since, or another limit is in force: that is to be asked for again.
         """
         if (wish := self.wish) is None or wish.number != number:
             return
         self.wish = None
-        if self.idle > wish.idle or self.limit != wish.limit:
+        if self.idle or self.limit != wish.limit:
             return
         self.ahead = 0
         waiting, self.waiting = self.waiting, deque()
         for waiter in waiting:
-            if waiter.asked != number or waiter.units < wish.units:
+            if waiter.asked != number or waiter.units < wish.least:
                 self.waiting.append(waiter)
             elif not waiter.future.done():
                 waiter.future.set_result(used)

@@ -173,11 +173,11 @@ class LeasedLedger:
 
     def _ask(self, lease: Lease) -> None:
         """Ask for what those need who wait, if there are any."""
-        if lease.sound:
+        if lease.spendable:
             lease.serve()
-        else:
-            self._give_back(lease)
         lease.prune()
+        if lease.waiting or not lease.sound:
+            self._say_back(lease, lease.give_up())
         if lease.waiting:
             wish = lease.demand(next(self._wishes))
             self._link.say("want", wish.number, *lease.account, wish.limit, wish.least, wish.most)
@@ -189,10 +189,10 @@ class LeasedLedger:
 
     def _freed(self, lease: Lease) -> None:
         """Who waits gets it first; what nobody may spend without asking is of no use here."""
-        if lease.sound:
-            lease.serve()
-        else:
+        if not lease.sound:
             self._give_back(lease)
+        elif lease.spendable:
+            lease.serve()
 
     def _change_limit(self, lease: Lease, limit: int) -> None:
         """Another plan is in force: what was leased under the old one is asked for again."""
@@ -200,15 +200,18 @@ class LeasedLedger:
         lease.limit = limit
 
     def _give_back(self, lease: Lease) -> None:
-        if idle := lease.empty():
-            self._link.say("back", *lease.account, idle)
+        self._say_back(lease, lease.empty())
+
+    def _say_back(self, lease: Lease, units: int) -> None:
+        if units:
+            self._link.say("back", *lease.account, units)
 
     def _tell_overdrawn(self, lease: Lease) -> Awaitable[None]:
         """More was spent than was held: nobody else may go on spending what is not there any more."""
         telling = self._loop.create_task(self._overdrawn(lease), name="overdrawn")
         self._telling.add(telling)
         telling.add_done_callback(self._telling.discard)
-        return telling
+        return asyncio.shield(telling)  # who leaves ends nothing of it
 
     async def _overdrawn(self, lease: Lease) -> None:
         safe = self._flusher.flushed() if self._flusher is not None else None

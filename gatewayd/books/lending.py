@@ -145,8 +145,16 @@ class Lending:
         for wish, grant in zip(ready, grants, strict=True):
             self._reserve.add(wish.account, grant.units, self._clock.monotonic())
         # Who lost its connection meanwhile asks again when it is back.
-        left = [(wish, grant) for wish, grant in zip(ready, grants, strict=True) if wish.teller.present]
-        return [wish for wish, grant in left if not await self._tell(wish, grant)]
+        untold = [(wish, grant) for wish, grant in zip(ready, grants, strict=True) if wish.teller.present]
+        again: list[Wish] = []
+        try:
+            while untold:
+                if not await self._tell(*untold[0]):
+                    again.append(untold[0][0])
+                del untold[0]
+        finally:
+            self._wishes[:0] = [wish for wish, _ in untold if wish not in self._wishes]
+        return again
 
     async def _tell(self, wish: Wish, grant: Grant) -> bool:
         """Give what there is, or say that there is none, or ask who might have some; False: try once more."""
@@ -179,7 +187,8 @@ class Lending:
 
     async def _ask_everybody(self, wish: Wish, *, others: int) -> None:
         wish.last = True
-        wish.asked = self._staff.recall(wish.account, but=wish.teller)
+        # Who asks a question may have been given something meanwhile; who wants units has nothing idle.
+        wish.asked = self._staff.recall(wish.account, but=None if wish.question else wish.teller)
         wish.deadline = self._clock.monotonic() + RECALL_SECONDS
         self._wishes.insert(0, wish)
         if others:

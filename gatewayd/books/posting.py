@@ -35,6 +35,10 @@ class Posting:
         self._checked_at = clock.monotonic()
         self.drift = 0
 
+    async def learn(self) -> None:
+        """What the ledger was told before, by whomever, and may not be true any more."""
+        self._told = Counter(await self._vault.in_flight())
+
     async def post(self, wanted: Collection[Account] = ()) -> None:
         """One transaction of what there is, but for leases of accounts that are `wanted`."""
         self._staff.read_all(MOST_RECORDS)

@@ -59,6 +59,9 @@ class Vault:
     async def leases(self) -> dict[Account, int]:
         return dict(await self._do(self._opened.leases(self.node)))
 
+    async def in_flight(self) -> dict[Account, int]:
+        return dict(await self._do(self._opened.in_flight(self.node)))
+
     async def recall(self, account: Account) -> list[Recall]:
         return list(await self._do(self._opened.recall(self.node, [account])))
 

@@ -128,6 +128,9 @@ class Leasing(Protocol):
     async def leases(self, node: str) -> Mapping[Account, int]:
         """What the daemon has in leases, by account, zeros left out."""
 
+    async def in_flight(self, node: str) -> Mapping[Account, int]:
+        """What the daemon last said that its requests are using, by account, zeros left out."""
+
 
 class Recalling(Protocol):
     """How daemons that share a ledger ask each other for idle units. A ledger of one daemon answers with nothing."""

@@ -39,6 +39,9 @@ class FaultyStore:
     async def leases(self, node: str) -> Mapping[Account, int]:
         return await self._through(self._store.leases, node)
 
+    async def in_flight(self, node: str) -> Mapping[Account, int]:
+        return await self._through(self._store.in_flight, node)
+
     async def recall(self, node: str, accounts: Sequence[Account]) -> Sequence[Recall]:
         return await self._through(self._store.recall, node, accounts)
 

@@ -1,12 +1,15 @@
 """Who gets units when several want them: nobody is refused while somebody else has some idle."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from gatewayd.books.ledger import LeasedLedger
 from gatewayd.errors import StoreUnavailable
+from gatewayd.model import Account
+from gatewayd.stores.base import Grant, Recall, Want
 from tests.books.offices import Office, office
 from tests.stores.ledgers import hold, record
 
@@ -110,3 +113,32 @@ async def test_a_request_with_nobody_to_lend_is_told_so_and_not_refused(tmp_path
         with pytest.raises(StoreUnavailable):
             await waiting
         await books.open()
+
+
+async def test_everybody_is_told_when_the_ledger_goes_while_another_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatewayd.books.ledger.LEASE_PATIENCE", 1_000.0)
+    async with office(tmp_path) as books:
+        assert books.bookkeeper is not None
+        (worker,) = await hired(books, 1)
+        assert await spend(worker, "a", 10, limit=10) == 10
+        vault = books.bookkeeper._vault
+        lend = vault.lease
+
+        async def lease(wants: Sequence[Want]) -> Sequence[Grant]:
+            return [grant._replace(others=1) for grant in await lend(wants)]
+
+        async def recall(_account: Account) -> list[Recall]:
+            raise StoreUnavailable
+
+        monkeypatch.setattr(vault, "lease", lease)
+        monkeypatch.setattr(vault, "recall", recall)
+        calls = [worker.hold(hold(name, user=name, limit=limit)) for name, limit in (("alice", 10), ("bob", 100))]
+        first, second = await asyncio.gather(*calls, return_exceptions=True)
+        assert isinstance(first, StoreUnavailable)
+        if not isinstance(second, StoreUnavailable):
+            assert not isinstance(second, BaseException)
+            worker.release("bob")
+        await dismiss(worker)
+    assert sum(books.audit().values()) == 10

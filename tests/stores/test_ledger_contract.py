@@ -158,10 +158,12 @@ async def test_requests_in_flight_show_in_the_balance_and_idle_leases_do_not(sto
     await store.post(NODE, Batch(in_flight={ALICE: 4}))
     assert await store.balances("alice", "2025-11") == [Balance(*ALICE, limit=100, held=4, spent=0)]
     assert await store.balances("alice", "2025-11", but=NODE) == [Balance(*ALICE, limit=100, held=0, spent=0)]
+    assert (await store.in_flight(NODE), await store.in_flight("node-2")) == ({ALICE: 4}, {})
     await store.post(NODE, Batch(in_flight={ALICE: 1}))
     assert balances(place) == {ALICE: (100, 30, 1, 0)}
     await store.post(NODE, Batch(in_flight={ALICE: 0}))
     assert balances(place) == {ALICE: (100, 30, 0, 0)}
+    assert await store.in_flight(NODE) == {}
 
 
 async def test_requests_in_flight_of_a_unit_that_is_not_limited_come_and_go(store: LedgerStore, place: Place) -> None:

@@ -43,6 +43,7 @@ GIVE: Final = """
     COMMIT
 """
 SELECT_LEASES: Final = "SELECT user_id, unit, period, units FROM usage_leases WHERE node = %s AND units > 0"
+SELECT_IN_FLIGHT: Final = "SELECT user_id, unit, period, in_flight FROM usage_leases WHERE node = %s AND in_flight > 0"
 
 
 async def lease(session: Session, node: str, wants: Sequence[Want]) -> Sequence[Grant]:
@@ -88,3 +89,8 @@ def _nothing(want: Want) -> Grant:
 async def leases(session: Session, node: str) -> Mapping[Account, int]:
     """See `base.Leasing.leases`."""
     return {Account(*row[:3]): row[3] for row in await session.rows(SELECT_LEASES, (node,))}
+
+
+async def in_flight(session: Session, node: str) -> Mapping[Account, int]:
+    """See `base.Leasing.in_flight`."""
+    return {Account(*row[:3]): row[3] for row in await session.rows(SELECT_IN_FLIGHT, (node,))}

@@ -1,7 +1,7 @@
 """The LedgerStore on one database: each call is one transaction on one connection, with a deadline."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final
 
 from gatewayd.clock import Clock
@@ -36,6 +36,9 @@ class PostgresStore:
     async def leases(self, node: str) -> Mapping[Account, int]:
         return await self._counter.run(partial(leasing.leases, node=node))
 
+    async def in_flight(self, node: str) -> Mapping[Account, int]:
+        return await self._counter.run(partial(leasing.in_flight, node=node))
+
     async def recall(self, node: str, accounts: Sequence[Account]) -> Sequence[Recall]:
         return await self._counter.run(partial(recalling.recall, node=node, accounts=accounts))
 
@@ -66,8 +69,8 @@ async def open_store(rest: str, durability: Durability, clock: Clock) -> LedgerS
     Either durability means the same here: what was acknowledged is on the server's disk. Raises StoreError for what
     an operator must mend; StoreUnavailable (its cause says why) while the server is away.
     """
-    address = located(rest)
-    server = Server(address)
+    server = _known(rest)
+    address = server.address
     lane = Lane(server, width=1, seconds=OPENING_SECONDS)
     try:
         await lane.run(partial(_prepare, name=address.name))
@@ -78,6 +81,12 @@ async def open_store(rest: str, durability: Durability, clock: Clock) -> LedgerS
     finally:
         lane.close()
     return PostgresStore(server)
+
+
+@lru_cache(maxsize=16)
+def _known(rest: str) -> Server:
+    """The one at this address: who tries again and again to open it is told once that it is away. Raises StoreError."""
+    return Server(located(rest))
 
 
 async def _prepare(session: Session, name: str) -> None:

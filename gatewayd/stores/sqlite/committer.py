@@ -146,7 +146,7 @@ class Committer:
             logger.error("%s: a fault of gatewayd's own", self._name, exc_info=error)
         elif does not in self._down:
             self._down.add(does)
-            logger.error("%s cannot be %s (%s)", self._name, does, error)
+            logger.error("%s cannot be %s (%s)%s", self._name, does, error, schema.mend(error))
         self._call(_deliver, batch, [StoreUnavailable() for _ in batch])
 
     def _end(self) -> None:

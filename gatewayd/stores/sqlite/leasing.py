@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from gatewayd.model import Account
@@ -23,6 +23,7 @@ ADD_UNITS: Final = (
     "ON CONFLICT (node, user_id, unit, period) DO UPDATE SET units = units + excluded.units"
 )
 SELECT_LEASES: Final = "SELECT user_id, unit, period, units FROM usage_leases WHERE node = ? AND units > 0"
+SELECT_IN_FLIGHT: Final = "SELECT user_id, unit, period, in_flight FROM usage_leases WHERE node = ? AND in_flight > 0"
 # Two seeks where `<>` would read every lease there is.
 STRANGERS: Final = (
     "SELECT node FROM usage_leases WHERE node = (SELECT node FROM usage_leases WHERE node < :node LIMIT 1) "
@@ -43,7 +44,15 @@ def lease(connection: sqlite3.Connection, node: str, wants: Sequence[Want]) -> S
 
 def leases(connection: sqlite3.Connection, node: str) -> Mapping[Account, int]:
     """What the node has in leases, by account, zeros left out."""
-    rows = connection.execute(SELECT_LEASES, (node,)).fetchall()
+    return _by_account(connection.execute(SELECT_LEASES, (node,)))
+
+
+def in_flight(connection: sqlite3.Connection, node: str) -> Mapping[Account, int]:
+    """What the node last said that its requests are using, by account, zeros left out."""
+    return _by_account(connection.execute(SELECT_IN_FLIGHT, (node,)))
+
+
+def _by_account(rows: Iterable[tuple[str, str, str, int]]) -> Mapping[Account, int]:
     return {Account(user_id, unit, period): units for user_id, unit, period, units in rows}
 
 

@@ -75,7 +75,7 @@ TABLES: Final = (
 HINTS: Final = {
     sqlite3.SQLITE_NOTADB: "is not a SQLite database: name another file in ledger.url",
     sqlite3.SQLITE_CORRUPT: "is damaged: restore it from a backup",
-    sqlite3.SQLITE_BUSY: "is locked by another program: close that",
+    sqlite3.SQLITE_BUSY: "is locked by another program: close that program",
     sqlite3.SQLITE_FULL: "cannot grow: free space on its disk",
     sqlite3.SQLITE_READONLY: "cannot be written: give the daemon's user write access to it and its directory",
     sqlite3.SQLITE_CANTOPEN: "cannot be opened: it must be a file, in a directory open to the daemon's user",
@@ -94,6 +94,12 @@ def named(file: Path) -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         hint = HINTS.get(code, f"cannot be used ({error}): restore it from a backup")
         raise StoreError(f"ledger {file} {hint}") from error
+
+
+def mend(error: sqlite3.Error) -> str:
+    """How to mend what went wrong with a ledger that was fine before, with a colon; empty if nobody can say."""
+    colon, hint = HINTS.get(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF, "").partition(": ")[1:]
+    return colon + hint
 
 
 def passes(error: StoreError) -> bool:

@@ -32,6 +32,9 @@ class SqliteStore:
     async def leases(self, node: str) -> Mapping[Account, int]:
         return await self._committer.inquire(partial(leasing.leases, node=node))
 
+    async def in_flight(self, node: str) -> Mapping[Account, int]:
+        return await self._committer.inquire(partial(leasing.in_flight, node=node))
+
     async def recall(self, node: str, accounts: Sequence[Account]) -> Sequence[Recall]:  # noqa: ARG002
         return []
 
