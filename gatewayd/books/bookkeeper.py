@@ -46,9 +46,9 @@ class Bookkeeper:
         self._vault = vault = Vault(settings.ledger, settings.server.state_dir, clock)
         self._staff = staff = Staff(settings.server.state_dir / JOURNALS)
         self._reserve = reserve = Reserve()
-        self._lending = Lending(vault, staff, reserve, clock)
+        self._requests = Requests(vault, staff, reserve, clock)
+        self._lending = Lending(vault, staff, reserve, self._requests, clock)
         self._posting = Posting(vault, staff, reserve, clock)
-        self._requests = Requests(vault, staff, reserve)
         self._questions = Questions(vault, staff, self._posting, clock)
         self._server: asyncio.Server | None = None
         self._worker: asyncio.Task[None] | None = None
@@ -97,8 +97,8 @@ class Bookkeeper:
 
     def _heard(self, teller: Teller, message: Message) -> None:
         match message:
-            case ["want", number, user, unit, period, limit, least, most]:
-                self._lending.want(Wish(teller, number, Account(user, unit, period), limit, least, most))
+            case ["want", number, user, unit, period, limit, least, needed, most]:
+                self._lending.want(Wish(teller, number, Account(user, unit, period), limit, least, needed, most))
             case ["back", user, unit, period, units]:
                 self._given_back(teller, Account(user, unit, period), units)
             case ["recalled", number, user, unit, period, units]:

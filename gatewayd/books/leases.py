@@ -28,7 +28,8 @@ class Waiter:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What was asked of the bookkeeper: at least what the first who waits needs, all of it.
+    """What was asked of the bookkeeper: at least what the first who waits needs, all of it; at best what all need
+    (`needed`) and some ahead.
 
     Nothing idle is kept back for it: two workers with a part each would recall it from each other for ever.
     """
@@ -36,6 +37,7 @@ class Wish:
     number: int
     limit: int
     least: int
+    needed: int
     most: int
 
 
@@ -110,9 +112,10 @@ class Lease:
         first = self.waiting[0].units
         for waiter in self.waiting:
             waiter.asked = number
-        most = sum(waiter.units for waiter in self.waiting) + max(self.ahead, 0) * max(first, 1)
+        needed = sum(waiter.units for waiter in self.waiting)
+        most = needed + max(self.ahead, 0) * max(first, 1)
         self.ahead = min(max(AHEAD, 2 * self.ahead), MOST_AHEAD) if self.ahead >= 0 else self.ahead + 1
-        self.wish = Wish(number, self.limit, first, most)
+        self.wish = Wish(number, self.limit, first, needed, most)
         return self.wish
 
     def granted(self, number: int, units: int, *, sound: bool) -> None:

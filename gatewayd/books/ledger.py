@@ -180,7 +180,7 @@ class LeasedLedger:
             self._say_back(lease, lease.give_up())
         if lease.waiting:
             wish = lease.demand(next(self._wishes))
-            self._link.say("want", wish.number, *lease.account, wish.limit, wish.least, wish.most)
+            self._link.say("want", wish.number, *lease.account, wish.limit, wish.least, wish.needed, wish.most)
 
     def _put_back(self, lease: Lease, units: int) -> None:
         lease.put_back(units)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from gatewayd.books.requests import Requests
 from gatewayd.books.reserve import Reserve
 from gatewayd.books.staff import Staff
 from gatewayd.books.teller import Teller
@@ -19,9 +20,10 @@ RECALL_SECONDS: Final = 1.0
 class Wish:
     """A worker's wish for units. Mutable: it is tried, and once more (`last`) after all others were asked.
 
-    `number` is what its worker calls it. `asked`: the recalls that this daemon's workers have not answered yet;
-    `recalls`: other daemons', until `deadline`; `silent`: one of them did not answer. A `question` wants nothing but
-    to know that everything idle is back; it is in order (`ready`) once all journals are posted.
+    `number` is what its worker calls it. `needed` is what its requests need, `most` that and some ahead.
+    `asked`: the recalls that this daemon's workers have not answered yet; `recalls`: other daemons', until `deadline`;
+    `nodes`: all that were asked; `silent`: one of them did not answer. A `question` wants nothing but to know that
+    everything idle is back; it is in order (`ready`) once all journals are posted.
     """
 
     teller: Teller
@@ -29,11 +31,13 @@ class Wish:
     account: Account
     limit: int
     least: int = 0
+    needed: int = 0
     most: int = 0
     question: bool = False
     ready: bool = True
     last: bool = False
     asked: set[int] = field(default_factory=set)
+    nodes: set[str] = field(default_factory=set)
     recalls: list[Recall] = field(default_factory=list)
     deadline: float | None = None
     silent: bool = False
@@ -41,10 +45,6 @@ class Wish:
     @property
     def waits(self) -> bool:
         return bool(self.asked or self.recalls or not self.ready)
-
-    def short_of(self, free: int) -> Want:
-        """What the ledger has to add to what the daemon has free."""
-        return Want(self.account, self.limit, max(self.least - free, 0), max(self.most - free, 0))
 
     def fits(self, usable: int, grant: Grant) -> bool:
         """Whether so many units are enough; one who wants none needs an account that is not overspent."""
@@ -71,10 +71,11 @@ class Wish:
 class Lending:
     """Mutable: it keeps the wishes until each is granted or refused. Those for one account are served one by one."""
 
-    def __init__(self, vault: Vault, staff: Staff, reserve: Reserve, clock: Clock) -> None:
+    def __init__(self, vault: Vault, staff: Staff, reserve: Reserve, requests: Requests, clock: Clock) -> None:
         self._vault = vault
         self._staff = staff
         self._reserve = reserve
+        self._requests = requests
         self._clock = clock
         self._wishes: list[Wish] = []
 
@@ -129,7 +130,7 @@ class Lending:
         """The first wish of each account, taken out, unless it waits: who came later must not get what it asked for."""
         ready = []
         for wish in self._wishes:
-            if wish.account not in blocked and not wish.waits:
+            if wish.account not in blocked and not wish.waits and not self._requests.pending(wish.account):
                 ready.append(wish)
             blocked.add(wish.account)
         self._wishes = [wish for wish in self._wishes if wish not in ready]
@@ -138,7 +139,7 @@ class Lending:
     async def _lease(self, ready: list[Wish]) -> list[Wish]:
         """Those that have to be tried once more in the next round."""
         try:
-            grants = await self._vault.lease([wish.short_of(self._reserve.of(wish.account)) for wish in ready])
+            grants = await self._vault.lease([self._want(wish) for wish in ready])
         except BaseException:
             self._wishes[:0] = ready
             raise
@@ -162,18 +163,27 @@ class Lending:
         beyond = grant.spent + grant.leased - grant.limit
         usable = min(free, free - beyond)
         if wish.fits(usable, grant):
-            units = max(min(usable, wish.most), 0)
+            units = max(min(usable, self._most(wish)), 0)
             self._reserve.take(wish.account, units)
-            wish.granted(units, sound=beyond <= 0)
+            wish.granted(units, sound=beyond <= 0 and not self._requests.lately(wish.account))
         elif wish.silent:
             wish.away()
         elif not self._vault.certain or self._staff.misses(wish.account):
             return self._postponed_too_long(wish)
-        elif wish.last:
-            wish.refused(grant.spent + grant.leased - free)
-        else:
+        elif not wish.last:
             await self._ask_everybody(wish, others=grant.others)
+        elif not grant.others or not await self._ask_newcomers(wish):
+            wish.refused(grant.spent + grant.leased - free)
         return True
+
+    def _want(self, wish: Wish) -> Want:
+        """What the ledger has to add to what the daemon has free."""
+        free = self._reserve.of(wish.account)
+        return Want(wish.account, wish.limit, max(wish.least - free, 0), max(self._most(wish) - free, 0))
+
+    def _most(self, wish: Wish) -> int:
+        """Nothing ahead where another daemon asked for what is idle: it may be about to refuse somebody."""
+        return wish.needed if self._requests.lately(wish.account) else wish.most
 
     def _postponed_too_long(self, wish: Wish) -> bool:
         """Some worker is just not there to be asked what it has idle."""
@@ -193,6 +203,17 @@ class Lending:
         self._wishes.insert(0, wish)
         if others:
             wish.recalls = await self._vault.recall(wish.account)
+            wish.nodes = {recall.node for recall in wish.recalls}
+
+    async def _ask_newcomers(self, wish: Wish) -> bool:
+        """Daemons that leased some after the others had been asked, if there are any."""
+        found = [recall for recall in await self._vault.recall(wish.account) if recall.node not in wish.nodes]
+        if not found:
+            return False
+        wish.recalls, wish.nodes = found, wish.nodes | {recall.node for recall in found}
+        wish.deadline = self._clock.monotonic() + RECALL_SECONDS
+        self._wishes.insert(0, wish)
+        return True
 
     async def _look_at_recalls(self) -> None:
         waiting = [recall for wish in self._wishes for recall in wish.recalls]

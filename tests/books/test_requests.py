@@ -32,7 +32,7 @@ class Asked(Vault):
 async def test_the_answer_waits_for_every_worker_and_for_one_whose_line_is_cut(tmp_path: Path) -> None:
     vault, reserve, journal = Asked(tmp_path), Reserve(), open_journal(tmp_path / "journal")
     staff = Staff(tmp_path / "journal")
-    requests = Requests(vault, staff, reserve)
+    requests = Requests(vault, staff, reserve, ManualClock())
     teller = staff.named(journal.name)
     teller.greet(Messenger(lambda _one, _two: None, lambda _: None))
     teller.has([(ALICE, 5)], journal.position)
@@ -51,3 +51,27 @@ async def test_the_answer_waits_for_every_worker_and_for_one_whose_line_is_cut(t
     await requests.answer_all()
     assert vault.batches == [Batch(returned={ALICE: 2}, answered={ALICE: 7})]
     assert reserve.of(ALICE) == 0
+
+
+async def test_while_units_are_gathered_for_another_daemon_none_are_lent_but_not_for_ever(tmp_path: Path) -> None:
+    clock = ManualClock()
+    vault, journal, staff = Asked(tmp_path), open_journal(tmp_path / "journal"), Staff(tmp_path / "journal")
+    requests = Requests(vault, staff, Reserve(), clock)
+    teller = staff.named(journal.name)
+    teller.greet(Messenger(lambda _one, _two: None, lambda _: None))
+    teller.has([(ALICE, 5)], journal.position)
+    assert not requests.pending(ALICE)
+    await requests.answer_all()
+    assert requests.pending(ALICE)
+    clock.advance(1.0)  # that worker hangs, and others want to be served
+    assert not requests.pending(ALICE)
+
+
+async def test_for_a_second_after_another_daemon_asked_nothing_is_lent_ahead(tmp_path: Path) -> None:
+    clock = ManualClock()
+    requests = Requests(Asked(tmp_path), Staff(tmp_path / "journal"), Reserve(), clock)
+    assert not requests.lately(ALICE)
+    await requests.answer_all()
+    assert (requests.pending(ALICE), requests.lately(ALICE)) == (False, True)
+    clock.advance(1.0)
+    assert not requests.lately(ALICE)

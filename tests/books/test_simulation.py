@@ -4,7 +4,8 @@ import asyncio
 import itertools
 import random
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +20,11 @@ from gatewayd.stores.base import LedgerStore
 from gatewayd.stores.open import open_reader, open_store
 from tests.books.faulty import FaultyStore, Weather
 from tests.books.offices import Office, office
+from tests.postgres import shared_server
 from tests.stores.ledgers import hold, record
 
 USERS = ("ann", "bob")
-LIMIT = 30
+LIMIT = 15
 
 
 @dataclass(slots=True, eq=False)
@@ -37,8 +39,8 @@ class Call:
 class Day:
     """What callers did and saw, beside the ledger's own account of it."""
 
-    def __init__(self, books: Office, workers: list[LeasedLedger], seed: int, overstating: float) -> None:
-        self.books = books
+    def __init__(self, daemons: Sequence[Office], workers: list[LeasedLedger], seed: int, overstating: float) -> None:
+        self.daemons = daemons
         self.workers = workers
         self.chance = random.Random(seed)
         self.overstating = overstating
@@ -131,43 +133,77 @@ class Day:
                     if (messenger := self.chance.choice(self.workers)._link._messenger) is not None:
                         messenger.hang_up()
                 case 3:
-                    await self.books.kill()
-                    await self.books.open()
+                    await (books := self.chance.choice(self.daemons)).kill()
+                    await books.open()
                 case 4:
-                    assert self.books.bookkeeper is not None
-                    await self.books.bookkeeper.close()
-                    await self.books.open()
+                    books = self.chance.choice(self.daemons)
+                    assert books.bookkeeper is not None
+                    await books.bookkeeper.close()
+                    await books.open()
                 case 5:
                     weather.likely = 0.0 if weather.likely else 0.2
         weather.likely = 0.0
+
+
+async def live(daemons: Sequence[Office], weather: Weather, seed: int, *, overstating: float, troubled: bool) -> Day:
+    """A whole day with three workers, to its orderly end."""
+    workers = [await daemons[number % len(daemons)].worker() for number in range(3)]
+    day = Day(daemons, workers, seed, overstating)
+    callers = asyncio.gather(*(day.caller(40) for _ in range(4)))
+    if troubled:
+        await day.trouble(weather, callers)
+    await callers
+    for worker in workers:
+        await worker.close()
+    assert troubled or day.refused, "a day that proves nothing"
+    assert troubled or not day.unavailable, "nothing was away"
+    return day
+
+
+def check(books: Office, day: Day) -> None:
+    """What the ledger says, after everybody has gone home."""
+    found = books.audit()
+    charged = {user: found.get((user, "api_calls", "2025-11"), 0) for user in USERS}
+    assert charged == {user: day.spent[user] for user in USERS}
+    with open_reader(books.settings.ledger.url.reveal()) as reader:
+        assert not any(held or leased for held, leased in reader.leased().values())
+        assert not any(balance.held for balance in reader.balances())
+
+
+@pytest.fixture
+def weather(monkeypatch: pytest.MonkeyPatch) -> Weather:
+    """What every bookkeeper's ledger is seen through."""
+    made = Weather()
+
+    async def opened(url: str, durability: Durability, clock: Clock) -> LedgerStore:
+        return FaultyStore(await open_store(url, durability, clock), made)
+
+    monkeypatch.setattr(vault, "open_store", opened)
+    return made
 
 
 @pytest.mark.parametrize("troubled", [False, True], ids=["calm", "troubled"])
 @pytest.mark.parametrize("overstating", [0.0, 0.05], ids=["as held", "overstated"])
 @pytest.mark.parametrize("seed", range(6))
 async def test_money_is_exact_whatever_happens(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, overstating: float, troubled: bool
+    tmp_path: Path, weather: Weather, seed: int, overstating: float, troubled: bool
 ) -> None:
-    weather = Weather(seed)
-
-    async def opened(url: str, durability: Durability, clock: Clock) -> LedgerStore:
-        return FaultyStore(await open_store(url, durability, clock), weather)
-
-    monkeypatch.setattr(vault, "open_store", opened)
     async with office(tmp_path) as books:
-        workers = [await books.worker() for _ in range(3)]
-        day = Day(books, workers, seed, overstating)
-        callers = asyncio.gather(*(day.caller(40) for _ in range(4)))
-        if troubled:
-            await day.trouble(weather, callers)
-        await callers
-        assert troubled or day.refused, "a day that proves nothing"
-        assert troubled or not day.unavailable, "nothing was away"
-        for worker in workers:
-            await worker.close()
-    found = books.audit()
-    assert {user: found.get((user, "api_calls", "2025-11"), 0) for user in USERS} == {
-        user: day.spent[user] for user in USERS
-    }
-    with open_reader(books.settings.ledger.url.reveal()) as reader:
-        assert not any(held or leased for held, leased in reader.leased().values())
+        day = await live([books], weather, seed, overstating=overstating, troubled=troubled)
+    check(books, day)
+
+
+@pytest.mark.parametrize("troubled", [False, True], ids=["calm", "troubled"])
+@pytest.mark.parametrize("overstating", [0.0, 0.05], ids=["as held", "overstated"])
+@pytest.mark.parametrize("daemons", [2, 3])
+async def test_money_is_exact_with_several_daemons_on_one_ledger(
+    tmp_path: Path, weather: Weather, daemons: int, overstating: float, troubled: bool
+) -> None:
+    url = f"postgresql:{shared_server().space()}"
+    async with AsyncExitStack() as stack:
+        books = []
+        for number in range(daemons):
+            (state := tmp_path / str(number)).mkdir()
+            books.append(await stack.enter_async_context(office(state, url=url)))
+        day = await live(books, weather, daemons, overstating=overstating, troubled=troubled)
+    check(books[0], day)

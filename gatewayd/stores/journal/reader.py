@@ -160,4 +160,5 @@ def _written(data: bytes) -> bool:
 
 
 def _frame_after(data: bytes, at: int) -> int | None:
-    return next((each for each in range(at, len(data), WORD) if frame_at(data, each) is not None), None)
+    written = len(data.rstrip(b"\x00"))
+    return next((each for each in range(at, written, WORD) if frame_at(data, each) is not None), None)

@@ -216,7 +216,9 @@ class Journal:
     def _refusal(self, trouble: str) -> JournalFull:
         if trouble != self._trouble:
             self._trouble = trouble
-            logger.error("journal %s takes no requests (%s): they get 503", self._directory, trouble)
+            logger.error(
+                "journal %s takes no requests (%s): they get 503 until there is room", self._directory, trouble
+            )
         return JournalFull()
 
     def _carry(self) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import aiopg
@@ -20,7 +21,7 @@ from gatewayd.stores.postgres.address import Address, reason
 logger = logging.getLogger(__name__)
 
 CALL_SECONDS: Final = 2.5
-"""For one call as a whole: waiting for its turn, connecting, every statement."""
+"""For one call as a whole: waiting for its turn, connecting, every statement. Connecting never gets more than this."""
 
 # The server's own limits end what a daemon left behind that was stopped or cut off: a statement, a wait for a lock,
 # a transaction with locks in its hands. They are wider than the call's deadline, which is the one that daemons meet.
@@ -32,6 +33,8 @@ SESSION: Final = """
     SET synchronous_commit = on;
     SET default_transaction_isolation = 'read committed';
 """
+
+PLAIN: Final = {"enable_json": False, "enable_hstore": False, "enable_uuid": False}
 
 Answer = TypeVar("Answer")
 Row = tuple[Any, ...]
@@ -80,21 +83,24 @@ class Lane:
 
     async def run(self, work: Callable[[Session], Awaitable[Answer]]) -> Answer:
         """Do the work on a connection, within the deadline. Raises StoreUnavailable, and what is the work's own."""
-        task = asyncio.current_task()
-        cancels = task.cancelling() if task is not None else 0
+        left = _leaving()
         try:
             async with asyncio.timeout(self._seconds):
                 answer = await self._on_connection(work)
-        except TimeoutError:
-            late = TimeoutError(f"no answer within {self._seconds:g} s")
+        except TimeoutError as error:
+            late = error if error.args else TimeoutError(f"no answer within {self._seconds:g} s")
             raise self._unavailable(late) from late
         except (psycopg2.Error, OSError) as error:  # OSError: the host's name was not found
+            if left():
+                raise asyncio.CancelledError from error
             raise self._unavailable(error) from error
         except asyncio.CancelledError as error:
-            if task is not None and task.cancelling() > cancels:
+            if left():
                 raise
             # Nobody cancelled us: this is how aiopg tells that the server cancelled the statement.
             raise self._unavailable(TimeoutError("the server cancelled the statement")) from error
+        if left():  # and Python 3.11's wait_for, inside aiopg, has lost that
+            raise asyncio.CancelledError
         self._server.answered()
         return answer
 
@@ -117,20 +123,31 @@ class Lane:
             if not connection.closed:
                 return connection
             connection.close()
-        return await self._connect()
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                return await self._connect()
+        except TimeoutError:
+            raise TimeoutError(f"no connection within {CALL_SECONDS:g} s") from None
 
     async def _connect(self) -> aiopg.Connection:
-        connection = await aiopg.connect(
-            make_dsn(**await _resolved(self._server.address.parameters)),
-            timeout=2 * self._seconds,
-            enable_json=False,
-            enable_hstore=False,
-            enable_uuid=False,
-        )
+        """To the first of its places that takes us; aiopg alone does not notice when libpq goes on to the next one."""
+        *others, last = await _places(self._server.address.parameters)
+        for place in others:
+            with suppress(psycopg2.OperationalError):
+                return await self._connect_to(place)
+        return await self._connect_to(last)
+
+    async def _connect_to(self, place: Mapping[str, str]) -> aiopg.Connection:
+        connection = aiopg.Connection(make_dsn(**place), 2 * self._seconds, **PLAIN)
+        descriptor = connection.raw.fileno()
         try:
+            await connection
             await Session(connection).rows(SESSION)
         except BaseException:
             connection.close()
+            # libpq closes what it could not connect, and uvloop would not watch another of the same number then.
+            with suppress(OSError, RuntimeError):
+                asyncio.get_running_loop().remove_reader(descriptor)
             raise
         return connection
 
@@ -149,11 +166,38 @@ class Lane:
         self._drop_idle()
 
 
-async def _resolved(parameters: Mapping[str, str]) -> Mapping[str, str]:
-    """With the host's addresses, found in a thread: the driver would stop the event loop for as long as DNS takes."""
-    host = parameters.get("host", "")
-    if "hostaddr" in parameters or not host or "," in host or host.startswith(("/", "@")):
-        return parameters
+def _leaving() -> Callable[[], bool]:
+    """Tells whether the caller was cancelled since now, whatever became of that on the way."""
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    return lambda: task is not None and task.cancelling() > before
+
+
+async def _places(parameters: Mapping[str, str]) -> Sequence[Mapping[str, str]]:
+    """Every address of every host, each as the parameters to connect there. Raises OSError for a name unknown to all.
+
+    Found in a thread: the driver would stop the event loop for as long as DNS takes.
+    """
+    if "hostaddr" in parameters or not parameters.get("host"):
+        return [parameters]
+    hosts = parameters["host"].split(",")
+    ports = parameters.get("port", "").split(",")
+    places: list[Mapping[str, str]] = []
+    unknown: OSError | None = None
+    for host, port in zip(hosts, ports * len(hosts) if len(ports) == 1 else ports, strict=False):
+        place = {**parameters, "host": host, "port": port}
+        try:
+            places += [{**place, "hostaddr": address} if address else place for address in await _addresses(host)]
+        except OSError as error:
+            unknown = error
+    if not places:
+        raise unknown or OSError("no host is named")
+    return places
+
+
+async def _addresses(host: str) -> Sequence[str]:
+    """An empty one for what is no name: a socket's directory, or the driver's default."""
+    if not host or host.startswith(("/", "@")):
+        return [""]
     found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    places = list(dict.fromkeys(str(place[4][0]) for place in found))
-    return {**parameters, "host": ",".join([host] * len(places)), "hostaddr": ",".join(places)}
+    return list(dict.fromkeys(str(place[4][0]) for place in found))

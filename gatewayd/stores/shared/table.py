@@ -30,6 +30,7 @@ NO_KEY: Final = bytes(KEY_BYTES)
 ABSENT: Final = -1
 WORD: Final = 2**64 - 1
 _STATE: Final = struct.Struct("=QQQ")
+_MOMENTS: Final = struct.Struct(f"{SLOTS}d")
 _KEYS_END: Final = SLOTS * KEY_BYTES
 
 
@@ -65,8 +66,7 @@ class Table:
 
     def add(self, bucket: int, key: bytes, number: int, limit: int, moment: float) -> None:
         """Give a key that is absent a number, in the slot whose moment comes first: an empty one's is 0."""
-        first = (bucket * BUCKET_BYTES + MOMENTS) // 8
-        moments = self._doubles[first : first + SLOTS].tolist()
+        moments = _MOMENTS.unpack_from(self._bytes, bucket * BUCKET_BYTES + MOMENTS)
         slot = moments.index(min(moments))
         at = bucket * BUCKET_BYTES + slot * KEY_BYTES
         self._bytes[at : at + KEY_BYTES] = NO_KEY
