@@ -45,10 +45,11 @@ class Lease:
     """What this worker has of one account. Mutable: counting is what it does.
 
     `idle` can be held at once, `in_use` is held by requests in flight. `sound`: as far as is known, all that was
-    leased of the account is within its limit, and nobody else is in need of what is idle here.
+    leased of the account is within its limit, and nobody else is in need of what is idle here. `spent` is what the
+    ledger had charged when it last refused; that only grows, so what does not fit beside it never will.
     """
 
-    __slots__ = ("account", "ahead", "idle", "in_use", "limit", "sound", "used_at", "waiting", "wish")
+    __slots__ = ("account", "ahead", "idle", "in_use", "limit", "sound", "spent", "used_at", "waiting", "wish")
 
     def __init__(self, account: Account, limit: int) -> None:
         self.account = account
@@ -56,6 +57,7 @@ class Lease:
         self.idle = 0
         self.in_use = 0
         self.sound = False
+        self.spent = 0
         self.ahead = 0
         self.wish: Wish | None = None
         self.used_at = 0.0
@@ -65,6 +67,10 @@ class Lease:
     def spendable(self) -> bool:
         """Whether something is here that is sound to spend; where nothing is, even a call that costs none must ask."""
         return self.sound and self.idle > 0
+
+    def hopeless(self, units: int) -> bool:
+        """Whether so many will not fit any more in this period, whatever others give back."""
+        return self.spent + units > self.limit
 
     def take(self, units: int) -> bool:
         """Hold the units if they are here to be spent."""
@@ -128,11 +134,12 @@ class Lease:
         if wish.limit == self.limit:
             self.serve()
 
-    def refused(self, number: int, used: int) -> None:
+    def refused(self, number: int, used: int, spent: int) -> None:
         """There is no more: who waited when it was asked for, and needs as much, is refused.
 
         Nobody is if something got idle since, or another limit is in force: that is to be asked for again.
         """
+        self.spent = max(self.spent, spent)
         if (wish := self.wish) is None or wish.number != number:
             return
         self.wish = None

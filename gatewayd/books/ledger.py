@@ -77,7 +77,7 @@ class LeasedLedger:
                 self._change_limit(lease, hold.limit)
             used = None
             if lease.waiting or not lease.take(hold.units):
-                used = await self._wait(lease, hold.units)
+                used = lease.spent if lease.hopeless(hold.units) else await self._wait(lease, hold.units)
             if used is not None:
                 return Holding(False, Balance(*hold.account, hold.limit, 0, used))
         try:
@@ -247,9 +247,9 @@ class LeasedLedger:
                 lease = self._of(Account(user, unit, period))
                 lease.granted(number, units, sound=sound)
                 self._ask_on(lease)
-            case ["refused", user, unit, period, number, used]:
+            case ["refused", user, unit, period, number, used, spent]:
                 lease = self._of(Account(user, unit, period))
-                lease.refused(number, used)
+                lease.refused(number, used, spent)
                 self._ask_on(lease)
             case ["away", user, unit, period, number]:
                 lease = self._of(Account(user, unit, period))

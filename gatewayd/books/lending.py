@@ -54,11 +54,11 @@ class Wish:
         self.teller.gave(self.account, units)
         self.teller.say("granted", *self.account, self.number, units, sound)
 
-    def refused(self, used: int) -> None:
+    def refused(self, used: int, spent: int) -> None:
         if self.question:
             self.teller.say("answer", self.number, None)
         else:
-            self.teller.say("refused", *self.account, self.number, used)
+            self.teller.say("refused", *self.account, self.number, used, spent)
 
     def away(self) -> None:
         """Nobody can say."""
@@ -133,7 +133,8 @@ class Lending:
             if wish.account not in blocked and not wish.waits and not self._requests.pending(wish.account):
                 ready.append(wish)
             blocked.add(wish.account)
-        self._wishes = [wish for wish in self._wishes if wish not in ready]
+        taken = {*ready}
+        self._wishes = [wish for wish in self._wishes if wish not in taken]
         return ready
 
     async def _lease(self, ready: list[Wish]) -> list[Wish]:
@@ -173,7 +174,7 @@ class Lending:
         elif not wish.last:
             await self._ask_everybody(wish, others=grant.others)
         elif not grant.others or not await self._ask_newcomers(wish):
-            wish.refused(grant.spent + grant.leased - free)
+            wish.refused(grant.spent + grant.leased - free, grant.spent)
         return True
 
     def _want(self, wish: Wish) -> Want:

@@ -40,9 +40,8 @@ def judge(tat: int, now: int, rate: Rate, cost: int = 1) -> Decision:
     Over any stretch of time at most `(burst + limit * elapsed / period) / cost` are admitted.
     """
     limit = rate.limit
-    interval = rate.seconds * SECOND
-    room = rate.burst * interval
-    taken = cost * interval
+    room = rate.room
+    taken = cost * rate.interval
     begin = now * limit
     # The next line is _backlog and the last one _tally: what nearly every request comes to, made without a call.
     backlog = 0 if tat < begin else tat - begin if tat < begin + room else room
@@ -54,14 +53,13 @@ def judge(tat: int, now: int, rate: Rate, cost: int = 1) -> Decision:
 
 def peek(tat: int, now: int, rate: Rate, cost: int = 1) -> Tally:
     """What a window has that nothing is taken from: admitted, with all that is left."""
-    interval = rate.seconds * SECOND
-    room = rate.burst * interval
-    return _tally(_backlog(tat, now * rate.limit, room), room, cost * interval, rate.limit, 0)
+    room = rate.room
+    return _tally(_backlog(tat, now * rate.limit, room), room, cost * rate.interval, rate.limit, 0)
 
 
 def emptied(since: int, rate: Rate) -> int:
     """The tat of a bucket that was used up at the nanosecond `since`."""
-    return since * rate.limit + rate.burst * rate.seconds * SECOND
+    return since * rate.limit + rate.room
 
 
 def _backlog(tat: int, begin: int, room: int) -> int:

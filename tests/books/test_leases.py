@@ -71,7 +71,7 @@ async def test_a_refusal_is_for_those_who_need_as_much_and_waited_then() -> None
     large, small, same = waiters(one, 5, 1, 5)
     one.demand(1)
     (later,) = waiters(one, 5)
-    one.refused(1, 99)
+    one.refused(1, 99, 90)
     assert (large.future.result(), same.future.result()) == (99, 99)
     assert list(one.waiting) == [small, later]
 
@@ -82,7 +82,7 @@ async def test_nobody_is_refused_when_units_came_free_meanwhile() -> None:
     (waiter,) = waiters(one, 5)
     one.demand(1)
     one.put_back(3)
-    one.refused(1, 99)
+    one.refused(1, 99, 90)
     assert list(one.waiting) == [waiter]
     assert one.wish is None
 
@@ -91,7 +91,7 @@ async def test_an_answer_to_another_question_refuses_nobody() -> None:
     one = lease()
     (waiter,) = waiters(one, 1)
     one.demand(2)
-    one.refused(1, 99)
+    one.refused(1, 99, 90)
     assert not waiter.future.done()
 
 
@@ -130,3 +130,13 @@ def test_what_has_nothing_any_more_is_forgotten() -> None:
     assert leases.unused_since(2.0) == [busy]
     assert leases.all() == [busy]
     assert len(leases) == 1
+
+
+async def test_what_does_not_fit_beside_what_was_charged_needs_no_more_asking() -> None:
+    one = lease(limit=100)
+    waiters(one, 20)
+    wish = one.demand(1)
+    one.refused(wish.number, 99, 90)
+    assert [one.hopeless(units) for units in (10, 11)] == [False, True]
+    one.limit = 200
+    assert not one.hopeless(11)

@@ -142,3 +142,19 @@ async def test_everybody_is_told_when_the_ledger_goes_while_another_is_answered(
             worker.release("bob")
         await dismiss(worker)
     assert sum(books.audit().values()) == 10
+
+
+async def test_a_used_up_quota_is_refused_again_without_asking_and_a_larger_plan_is_seen_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with office(tmp_path) as books:
+        (worker,) = await hired(books, 1)
+        assert await spend(worker, "a", 11, limit=10) == 10
+        said: list[object] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(worker._link, "say", lambda *words: said.append(words[0]))
+            assert await spend(worker, "b", 5, limit=10) == 0
+        assert "want" not in said
+        assert await spend(worker, "c", 5, limit=12) == 2
+        await dismiss(worker)
+    assert sum(books.audit().values()) == 12

@@ -88,8 +88,8 @@ class Journal:
         self._most = most_bytes // segment_bytes
         self._at_rest = min(AT_REST, self._most - _SPARE - 1)
         self._retention = Retention(directory)
-        # Oldest first, by the segment that has the (latest) intent.
-        self._open: dict[str, tuple[Hold, int]] = {}
+        # Oldest first, by the segment that has the (latest) intent; with the space that the conclusion will need.
+        self._open: dict[str, tuple[Hold, int, int]] = {}
         self._reserved = 0
         self._flushed = FIRST - 1
         self._trouble = ""
@@ -108,7 +108,7 @@ class Journal:
 
     def open_holds(self) -> Mapping[str, Hold]:
         """A copy: the holds that were not concluded, by id."""
-        return {hold_id: hold for hold_id, (hold, _) in self._open.items()}
+        return {hold_id: hold for hold_id, (hold, _, _) in self._open.items()}
 
     def intend(self, hold: Hold) -> None:
         """Write that a request is about to reach its agent, and set room aside for its conclusion.
@@ -118,7 +118,8 @@ class Journal:
         """
         payload = frames.intent(hold)
         size = frames.space(len(payload))
-        reserved = self._reserved + frames.conclusion_space(hold.id)
+        space = frames.conclusion_space(hold.id)
+        reserved = self._reserved + space
         if hold.id in self._open or size > self._longest:
             raise ValueError(f"hold {hold.id[:64]} is open already, or too long for a journal")
         if reserved > self._most_reserved or self._segment.offset + size + reserved > self._limit:
@@ -126,7 +127,7 @@ class Journal:
         segment = self._segment
         segment.append(payload)
         self._reserved = reserved
-        self._open[hold.id] = hold, segment.number
+        self._open[hold.id] = hold, segment.number, space
 
     def conclude(self, hold_id: str, ending: Ending | None) -> None:
         """Write how the request ended; None: it reached no agent. Of a hold that is not open, nothing is written.
@@ -138,8 +139,10 @@ class Journal:
         payload = frames.conclusion(hold_id, ending)
         segment = self._segment
         segment.append(payload)
-        self._reserved -= frames.conclusion_space(hold_id)
-        self._retention.concluded(self._open.pop(hold_id)[1], segment.number)
+        _, begun, reserved = self._open.pop(hold_id)
+        self._reserved -= reserved
+        if begun < segment.number:
+            self._retention.concluded(begun, segment.number)
 
     def shipped(self, position: Position) -> None:
         """Everything before the position is in the ledger: delete the segments that nobody needs any more.
@@ -150,7 +153,7 @@ class Journal:
             raise ValueError(f"nothing was written at {position} yet")
         self._retention.ship(position, self.position)
         self._carry()
-        self._retention.delete(next((number for _, number in self._open.values()), self._segment.number))
+        self._retention.delete(next((number for _, number, _ in self._open.values()), self._segment.number))
 
     def flush(self) -> None:
         """Wait until what was appended before the call survives power loss too. Raises StoreError.
@@ -226,7 +229,7 @@ class Journal:
         oldest = self._retention.oldest
         if self._segment.number - oldest < self._at_rest or oldest >= self._retention.shipped.segment:
             return
-        for hold, number in list(islice(self._open.values(), CARRIED)):
+        for hold, number, _ in list(islice(self._open.values(), CARRIED)):
             if number != oldest or not self._write_again(hold):
                 break
 
@@ -238,5 +241,6 @@ class Journal:
         except OSError:
             return False
         self._segment.append(payload)
-        self._open[hold.id] = self._open.pop(hold.id)[0], self._segment.number
+        _, _, space = self._open.pop(hold.id)
+        self._open[hold.id] = hold, self._segment.number, space
         return True
