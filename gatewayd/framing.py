@@ -49,7 +49,10 @@ OWNED: Final = frozenset(
     }
 )
 _REPLACED: Final = frozenset({b"host", b"content-length", b"expect", b"authorization", b"via", b"tracestate"})
-_NOT_COPIED: Final = HOP_BY_HOP | OWNED | _REPLACED
+# To a CGI-like agent it would be HTTP_PROXY: the proxy that the agent's own calls go through (CVE-2016-5385).
+_DANGEROUS: Final = frozenset({b"proxy"})
+NOT_COPIED: Final = HOP_BY_HOP | OWNED | _REPLACED | _DANGEROUS
+"""Names (folded) of what may not be copied: it is written anew, or not at all."""
 # X_User_ID, or X.User.ID, is X-User-ID to CGI-like agents: whatever is no letter and no digit counts as a hyphen.
 _FOLD: Final = bytes(ord(chr(code).lower()) if code < 128 and chr(code).isalnum() else 0x2D for code in range(256))
 _UPGRADE: Final = b"websocket"  # the only protocol that a route can allow
@@ -86,7 +89,7 @@ class Target:
 class Head:
     """What one pass over a request's header section found; written by `read_head` only.
 
-    `fields` are those that may be copied to the agent, in order, with repeats.
+    `fields` are those that may be copied to the agent, in order, with repeats; `hops` what Connection names.
     """
 
     fields: list[tuple[bytes, bytes]]
@@ -95,6 +98,7 @@ class Head:
     content_length: int | None = None
     upgrade: str | None = None
     expects_continue: bool = False
+    hops: frozenset[bytes] = frozenset()
 
     @property
     def has_body(self) -> bool:
@@ -104,6 +108,11 @@ class Head:
         """The field's value if it was sent exactly once."""
         values = self.named.get(name)
         return values[0] if values is not None and len(values) == 1 else None
+
+
+def folded(name: bytes) -> bytes:
+    """A field's name as the most lenient of agents would know it."""
+    return name.translate(_FOLD)
 
 
 def check_line(method: str, target: str, version: Version) -> None:
@@ -134,11 +143,11 @@ def read_head(raw_headers: RawHeaders, version: Version, limit: int) -> Head:
     for name, value in raw_headers:
         size += len(name) + len(value) + 4
         values.append(value)
-        folded = name.translate(_FOLD)
-        if folded not in _NOT_COPIED:
+        known_as = name.translate(_FOLD)
+        if known_as not in NOT_COPIED:
             fields.append((name, value))
-        elif folded == name.lower():
-            named.setdefault(folded, []).append(value)
+        elif known_as == name.lower():
+            named.setdefault(known_as, []).append(value)
     if size > limit:
         raise HeadersTooLarge
     if CONTROL.search(b"".join(values)):
@@ -191,8 +200,8 @@ def _judge_connection(head: Head, version: Version) -> None:
         if head.has_body or version == (1, 0):
             raise BadRequest("An upgrade needs HTTP/1.1 and has no body.")
         head.upgrade = _UPGRADE.decode()
-    named_hops = tokens - {b"close", b"keep-alive", b"upgrade"}
-    if named_hops:
+    if named_hops := tokens - {b"close", b"keep-alive", b"upgrade"}:
+        head.hops = frozenset(named_hops)
         head.fields = [field for field in head.fields if field[0].lower() not in named_hops]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from aiohttp import ClientSession, DummyCookieJar, TCPConnector, web
+from aiohttp import ClientSession, DummyCookieJar, web
 
 from gatewayd.books.ledger import LeasedLedger
 from gatewayd.books.vault import JOURNALS, node_of
@@ -22,6 +22,7 @@ from gatewayd.identity.accounts import DirectorySnapshot
 from gatewayd.identity.tokens import TokenVerifier
 from gatewayd.policies import POLICIES
 from gatewayd.policies.base import Handler, Middleware
+from gatewayd.proxy.connector import AgentConnector
 from gatewayd.proxy.rule import forwarding
 from gatewayd.proxy.upstream import Upstream
 from gatewayd.routing import Route, RouteTable
@@ -77,7 +78,7 @@ async def open_pool(
     await accounts.start()
     stack.push_async_callback(accounts.close)
     session = ClientSession(
-        connector=TCPConnector(limit=0, keepalive_timeout=_POOL_KEEPALIVE, ttl_dns_cache=_DNS_TTL),
+        connector=AgentConnector(limit=0, keepalive_timeout=_POOL_KEEPALIVE, ttl_dns_cache=_DNS_TTL),
         cookie_jar=DummyCookieJar(),
         auto_decompress=False,
     )

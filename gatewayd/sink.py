@@ -100,7 +100,9 @@ class LineSink:
         try:
             return os.write(self._fd, data)
         except BlockingIOError:
-            select.select((), (self._fd,), ())
+            room = select.poll()  # select() knows no descriptor above 1023, and a gateway has many
+            room.register(self._fd, select.POLLOUT)
+            room.poll()
             return 0
 
 

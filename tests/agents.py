@@ -74,11 +74,24 @@ async def read_body(head: bytes, reader: asyncio.StreamReader) -> bytes:
     """The body that a head announces, its framing left as it is."""
     lower = head.lower()
     if b"transfer-encoding: chunked" in lower:
-        return await reader.readuntil(b"0\r\n\r\n")
+        return await read_chunks(reader)
     for line in lower.split(b"\r\n"):
         if line.startswith(b"content-length:"):
             return await reader.readexactly(int(line.partition(b":")[2]))
     return b""
+
+
+async def read_chunks(reader: asyncio.StreamReader) -> bytes:
+    """A chunked body as it came, its trailer section included."""
+    body = line = await reader.readuntil(b"\r\n")
+    while size := int(line.partition(b";")[0], 16):
+        body += await reader.readexactly(size + 2)
+        line = await reader.readuntil(b"\r\n")
+        body += line
+    while line != b"\r\n":
+        line = await reader.readuntil(b"\r\n")
+        body += line
+    return body
 
 
 @asynccontextmanager

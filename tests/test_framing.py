@@ -56,7 +56,7 @@ def test_fields_keep_their_order_their_repeats_and_their_letters() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted((HOP_BY_HOP - {b"transfer-encoding"}) | OWNED | {b"via", b"authorization", b"tracestate"})
+    "name", sorted((HOP_BY_HOP - {b"transfer-encoding"}) | OWNED | {b"via", b"authorization", b"tracestate", b"proxy"})
 )
 def test_what_is_ours_to_say_is_never_copied_however_it_is_spelled(name: bytes) -> None:
     twins = {name.replace(b"-", bytes([code])) for code in b"_.~|!"} - {name}
@@ -197,6 +197,7 @@ def test_what_connection_names_is_not_copied() -> None:
         (b"Connection", b"X-A, close"), (b"Connection", b" x-b,,"), (b"x-a", b"1"), (b"X-B", b"2"), (b"X-C", b"3")
     )
     assert found.fields == [(b"X-C", b"3")]
+    assert found.hops == {b"x-a", b"x-b"}
 
 
 def test_a_field_sent_twice_has_no_one_value() -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import errno
+import fcntl
 import logging
 import os
+import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +28,7 @@ async def until_read(fd: int, wanted: bytes) -> bytes:
         lambda: asyncio.StreamReaderProtocol(reader), pipe
     )
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await reader.readuntil(wanted)
     finally:
         transport.close()
@@ -126,9 +128,21 @@ async def test_after_a_line_that_was_cut_off_the_next_begins_on_its_own(
     assert sink.dropped == 1
 
 
-async def test_a_sink_that_somebody_made_non_blocking_loses_nothing() -> None:
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2048)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("descriptor", [3, 1100], ids=["a low descriptor", "one that select does not know"])
+@pytest.mark.usefixtures("many_descriptors")
+async def test_a_sink_that_somebody_made_non_blocking_loses_nothing(descriptor: int) -> None:
     reading, writing = os.pipe()
     sink = LineSink(f"/proc/self/fd/{writing}")
+    first, sink._fd = sink._fd, fcntl.fcntl(sink._fd, fcntl.F_DUPFD_CLOEXEC, descriptor)
+    os.close(first)
     os.set_blocking(sink._fd, False)
     lines = [b"%06d" % number + b"x" * 93 + b"\n" for number in range(5000)]
     for line in lines:

@@ -22,10 +22,20 @@ from gatewayd.edge.parser import (
     last_of_connection,
     new_parser,
     refusal_for,
+    speaks_http,
 )
-from gatewayd.errors import HeadersTooLarge, InternalError, Overloaded, Refusal, RequestTimeout
+from gatewayd.errors import (
+    BadRequest,
+    HeadersTooLarge,
+    InternalError,
+    Overloaded,
+    Refusal,
+    RequestTimeout,
+    VersionUnsupported,
+)
 from gatewayd.framing import check_line
 from gatewayd.sent import hang_up
+from gatewayd.trailers import Fields, heard, section
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +43,10 @@ USED: Final = (
     "_current_request",
     "_loop",
     "_manager",
+    "_message_tail",
     "_messages",
     "_parser",
+    "_reading_paused",
     "_request_count",
     "_resume_transport_reading",
     "_upgraded",
@@ -43,6 +55,10 @@ USED: Final = (
 _LINGERING: Final = 2.0  # seconds that a refused caller is still read, so that the answer is not reset away
 _LONGEST_STALL: Final = 300.0  # seconds without any room to write; routes are stricter by their idle timeout
 _BLANK: Final = b"\r\n\r\n"
+_HTTP: Final = b" HTTP/"
+# What chunks may take beside the data in them: for each byte so many, and so many more for all of a body.
+_FRAMING_PER_BYTE: Final = 16
+_FRAMING_FREE: Final = 64 * 1024
 
 Malformed = Callable[[web.BaseRequest, Refusal], web.StreamResponse]
 
@@ -51,16 +67,18 @@ class EdgeConnection(web.RequestHandler):
     """A request head must be complete in time; broken framing is answered as a problem document and logged."""
 
     __slots__ = (
+        "_begun",
         "_body",
         "_chunked",
         "_deadline",
         "_deaf",
-        "_head_bytes",
+        "_framed",
         "_last_bytes",
         "_limits",
         "_line",
         "_malformed",
         "_stalled",
+        "_trailers",
     )
 
     def __init__(self, manager: Server, *, limits: EdgeLimits, malformed: Malformed, **options: Any) -> None:
@@ -77,13 +95,15 @@ class EdgeConnection(web.RequestHandler):
         self._limits = limits
         self._malformed = malformed
         self._deadline: asyncio.TimerHandle | None = None
-        self._head_bytes = 0
+        self._begun = b""  # a head that is not complete yet
         self._deaf = False  # what still comes is thrown away: nobody can tell any more where a request begins
         self._body: StreamReader = EMPTY_PAYLOAD  # of the newest request
         self._chunked = False  # it is chunked, and its end was not dealt with
+        self._framed = 0  # bytes of it, the framing included, not counting what came with its head
         self._last_bytes = b""
         self._line: asyncio.Transport | None = None  # to the caller; aiohttp forgets it before all was sent
         self._stalled: asyncio.TimerHandle | None = None
+        self._trailers: list[tuple[StreamReader, Fields]] = []  # of bodies that may still be read
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -130,16 +150,22 @@ class EdgeConnection(web.RequestHandler):
         parsed, in_body = self._request_count, not self._body.is_eof()
         super().data_received(data)
         if self._request_count != parsed:
+            said, count = self._begun + data, self._request_count - parsed
             self._stop_waiting()
-            self._judge(self._request_count - parsed)
+            self._judge(count, said, alone=count == 1 and not in_body)
             self._notice_next_head(data)
         elif data and not in_body and not self._upgraded:
-            self._count_head(len(data))
+            self._count_head(data)
+        elif self._chunked:
+            self._count_framing(len(data))
         if self._chunked and not self._deaf:
             self._end_chunks(data)
 
-    def _judge(self, count: int) -> None:
-        """Look at the newest `count` requests before anybody handles them."""
+    def _judge(self, count: int, said: bytes, *, alone: bool = False) -> None:
+        """Look at the newest `count` requests before anybody handles them.
+
+        They came in what was `said`; `alone`: that begins with the only one.
+        """
         messages = self._messages
         for index in range(len(messages) - count, len(messages)):
             message, body = messages[index]
@@ -153,11 +179,14 @@ class EdgeConnection(web.RequestHandler):
                 return
             try:
                 check_line(message.method, message.path, message.version)
+                ordinary = alone and said.startswith(_HTTP, len(message.method) + 1 + len(message.path))
+                if not ordinary and not speaks_http(said, message.method, message.path):
+                    raise VersionUnsupported
             except Refusal as refusal:
                 self._keep_messages(index)
                 self._refuse(refusal)
                 return
-            self._body, self._chunked = body, bool(message.chunked)
+            self._body, self._chunked, self._framed = body, bool(message.chunked), 0
 
     def _keep_messages(self, count: int) -> None:
         while len(self._messages) > count:
@@ -171,19 +200,45 @@ class EdgeConnection(web.RequestHandler):
             self._body.set_exception(RequestPayloadError("broken framing"))
         self._body.feed_eof()
 
+    def _count_framing(self, size: int) -> None:
+        """Chunks that carry next to nothing would be an upload that no limit of a body ends."""
+        self._framed += size
+        if self._reading_paused or self._framed <= _FRAMING_FREE + _FRAMING_PER_BYTE * self._body.total_bytes:
+            return
+        self._body.set_exception(BadRequest("The body's chunks carry too little."))
+        self._body.feed_eof()
+        self._end_after_this()
+
     def _end_chunks(self, data: bytes) -> None:
         """Behind a chunked body, start with a new parser: aiohttp's puts the trailer into the next request's head.
 
         That cannot be done once the next head has begun; but a message ends, and no head begins, with an empty line.
         """
-        self._last_bytes = (self._last_bytes + data)[-len(_BLANK) :]
+        self._last_bytes = heard(self._last_bytes, data)
         if not self._body.is_eof():
             return
         self._chunked = False
-        if self._last_bytes == _BLANK:
+        if self._last_bytes.endswith(_BLANK):
             self._parser = new_parser(self, self._loop, self._limits)
+            self._keep_trailers()
         else:
             self._end_after_this()
+        self._last_bytes = b""
+
+    def _keep_trailers(self) -> None:
+        """Of the body that has just ended; with trailers that cannot be read it was not a good one."""
+        try:
+            fields = section(self._last_bytes)
+        except Refusal as refusal:
+            self._body.set_exception(refusal)
+            return
+        if fields:
+            in_use = [each for each in self._trailers if each[0].exception() is None]  # aiohttp sets one at the end
+            self._trailers = [*in_use, (self._body, fields)]
+
+    def trailers_of(self, body: StreamReader) -> Fields:
+        """The trailer fields of a body that has ended; they are known as soon as it is at its end."""
+        return next((fields for ended, fields in self._trailers if ended is body), [])
 
     def _end_after_this(self) -> None:
         """What was taken is answered, then the connection ends."""
@@ -202,13 +257,13 @@ class EdgeConnection(web.RequestHandler):
             return
         end = data.rfind(_BLANK)
         if rest := data[end + len(_BLANK) if end >= 0 else 0 :].lstrip(b"\r\n"):
-            self._count_head(len(rest))
+            self._count_head(rest)
 
-    def _count_head(self, size: int) -> None:
-        if not self._head_bytes:
+    def _count_head(self, piece: bytes) -> None:
+        if not self._begun:
             self.keep_alive(True)  # stops aiohttp's timer for idle connections: this one is not idle now
-        self._head_bytes += size
-        if self._head_bytes > self._limits.max_header_bytes:
+        self._begun += piece
+        if len(self._begun) > self._limits.max_header_bytes:
             self._refuse(HeadersTooLarge())
         elif self._deadline is None:
             self._wait_for_head()
@@ -217,14 +272,14 @@ class EdgeConnection(web.RequestHandler):
         self._deadline = self._loop.call_later(self._limits.header_timeout, self._head_is_late)
 
     def _stop_waiting(self) -> None:
-        self._head_bytes = 0
+        self._begun = b""
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
     def _head_is_late(self) -> None:
         self._deadline = None
-        if self._head_bytes:
+        if self._begun:
             self._refuse(RequestTimeout("The request head did not arrive in time."))
         else:
             self.force_close()  # it never said a word, so nobody waits for an answer
@@ -258,13 +313,22 @@ class EdgeConnection(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Judge what aiohttp parses only now, behind a declined upgrade; and let a last answer arrive."""
-        parsed = self._request_count
+        parsed, tail = self._request_count, self._message_tail
         response, gone = await super().finish_response(request, resp, start_time)
         if self._request_count != parsed:
-            self._judge(self._request_count - parsed)
-        if not gone and not response.keep_alive and (self._deaf or not request.content.is_eof()):
+            self._judge(self._request_count - parsed, tail)
+        if not gone and not response.keep_alive and self._may_hear_more(request):
             await self._linger()
         return response, gone
+
+    def _may_hear_more(self, request: web.BaseRequest) -> bool:
+        """Whether bytes may still come on a connection that ends with this request's answer.
+
+        A caller who did not say that it ends may be sending the next request; over TLS, though, no end could be told.
+        """
+        if self._deaf or not request.content.is_eof():
+            return True
+        return request.keep_alive and self.transport is not None and self.transport.can_write_eof()
 
     async def _linger(self) -> None:
         """Read on until the caller has hung up: closing with bytes unread resets the answer (RFC 9112 section 9.6)."""

@@ -1,6 +1,7 @@
 """aiohttp's parser of requests: which one it must be, how large it lets things grow, and what its errors mean."""
 
 import asyncio
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -70,6 +71,17 @@ def new_parser(protocol: BaseProtocol, loop: asyncio.AbstractEventLoop, limits: 
         auto_decompress=False,
         max_msg_queue_size=MAX_MSG_QUEUE_SIZE,
     )
+
+
+def speaks_http(said: bytes, method: str, target: str) -> bool:
+    """Whether a request that came in these bytes called its protocol HTTP.
+
+    llhttp takes RTSP and ICE for it in some methods, with their versions, and tells nobody.
+    """
+    if b" RTSP/" not in said and b" ICE/" not in said:
+        return True
+    line = rb"^%b +%b +(?:RTSP|ICE)/" % (re.escape(method.encode()), re.escape(target.encode(errors="surrogateescape")))
+    return re.search(line, said, re.MULTILINE) is None
 
 
 def last_of_connection(message: RawRequestMessage) -> RawRequestMessage:

@@ -3,11 +3,12 @@
 import asyncio
 
 from aiohttp import ClientConnectionError, ClientPayloadError
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
 
 from gatewayd.errors import Refusal, UpstreamProtocol, UpstreamReset, UpstreamTimeout
+from gatewayd.proxy.connector import AgentProtocol
+from gatewayd.trailers import Fields
 
 
 class Body:
@@ -16,11 +17,16 @@ class Body:
     `until_close`: its end is the end of the connection, so a connection that was reset cut it off.
     """
 
-    __slots__ = ("_closed", "_protocol", "_reader", "_until_close")
+    __slots__ = ("_chunked", "_closed", "_protocol", "_reader", "_until_close")
 
-    def __init__(self, reader: StreamReader, protocol: ResponseHandler, *, until_close: bool) -> None:
+    def __init__(self, reader: StreamReader, protocol: AgentProtocol, *, chunked: bool, until_close: bool) -> None:
         self._reader = reader
         self._protocol = protocol
+        self._chunked = chunked
+        if chunked:
+            reader.on_eof(protocol.stop_listening)
+        else:
+            protocol.forget()
         self._until_close = until_close
         self._closed = None if reader.is_eof() else protocol.closed
         if self._closed is not None:
@@ -68,6 +74,16 @@ class Body:
             raise self._reason()
         return data
 
+    def trailers(self) -> Fields:
+        """What came behind the last chunk, once all of it was taken. Raises UpstreamProtocol if that cannot be read."""
+        if not self._chunked:
+            return []
+        try:
+            return self._protocol.trailers()
+        except Refusal:
+            self._protocol.force_close()  # what it sends next is not to be trusted either
+            raise UpstreamProtocol("The agent's trailer section is not valid or too large.") from None
+
     def fail(self, refusal: Refusal) -> None:
         """Tell the reader that the rest will not come, and why; nothing happens if it is all here."""
         if not self._reader.is_eof():
@@ -75,6 +91,7 @@ class Body:
 
     def detach(self) -> None:
         """Watch the connection no longer: it goes on to serve somebody else."""
+        self._protocol.forget()
         if self._closed is not None:
             self._closed.remove_done_callback(self._on_close)
             self._closed.remove_done_callback(_look)

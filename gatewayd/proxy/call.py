@@ -1,15 +1,14 @@
 """A call on one connection: aiohttp's parser and what is around it, without its client on top.
 
-A call writes one buffer and reads the parsed head back. This room, `body` and `upstream` alone touch aiohttp's client
-protocol; `tests/proxy/test_call.py` fails loudly if an upgrade moves something under them. Every failure leaves as a
-Refusal.
+A call writes one buffer and reads the parsed head back. This room, `body`, `connector` and `upstream` alone touch
+aiohttp's client protocol; `tests/proxy/test_call.py` fails loudly if an upgrade moves something under them. Every
+failure leaves as a Refusal.
 """
 
 import asyncio
 from typing import Final
 
 from aiohttp import ClientConnectionError, ServerDisconnectedError
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http import RawResponseMessage, StreamWriter
 from aiohttp.http_exceptions import HttpProcessingError
@@ -18,6 +17,7 @@ from aiohttp.streams import EofStream
 from gatewayd.errors import Refusal, UpstreamProtocol, UpstreamReset, UpstreamTimeout
 from gatewayd.proxy.answer import AnswerHead, judge
 from gatewayd.proxy.body import Body
+from gatewayd.proxy.connector import AgentProtocol
 from gatewayd.sent import hang_up
 
 _READ_BUFFER: Final = 64 * 1024
@@ -37,9 +37,9 @@ class Call:
 
     def __init__(self, connection: Connection) -> None:
         protocol = connection.protocol
-        assert protocol is not None
+        assert isinstance(protocol, AgentProtocol)
         self._connection = connection
-        self._protocol: ResponseHandler = protocol
+        self._protocol = protocol
         # Unset until a first call has set the parameters of its answer, so it tells a fresh connection.
         self._reused = protocol.read_timeout is not None
         self._bodiless = False
@@ -49,7 +49,7 @@ class Call:
         self.body: Body | None = None
 
     @property
-    def protocol(self) -> ResponseHandler:
+    def protocol(self) -> AgentProtocol:
         return self._protocol
 
     @property
@@ -65,6 +65,7 @@ class Call:
     def expect(self, *, bodiless: bool) -> None:
         """Prepare for the answer; `bodiless` for HEAD, whose answer has none whatever its fields say."""
         self._bodiless = bodiless
+        self._protocol.listen()
         self._protocol.set_response_params(
             skip_payload=bodiless,
             read_until_eof=True,
@@ -122,7 +123,7 @@ class Call:
             self._count_interim()
         else:
             self._stop_clock()
-            self.body = Body(reader, self._protocol, until_close=head.ends_with_connection)
+            self.body = Body(reader, self._protocol, chunked=head.chunked, until_close=head.ends_with_connection)
         return head
 
     def _count_interim(self) -> None:
@@ -140,6 +141,10 @@ class Call:
         self._protocol.set_exception(refusal)
         if self.body is not None:
             self.body.fail(refusal)
+
+    def serve_nobody_else(self) -> None:
+        """Let the connection end with this call."""
+        self._protocol.force_close()
 
     def release(self) -> None:
         """Give the connection back to the pool, which closes it unless it is clean; what was written still goes out."""

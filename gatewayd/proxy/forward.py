@@ -11,6 +11,7 @@ from gatewayd.errors import (
     BadRequest,
     BodyTooLarge,
     ClientClosed,
+    HeadersTooLarge,
     Refusal,
     RequestTimeout,
     RouteUnknown,
@@ -25,7 +26,7 @@ from gatewayd.proxy.headers import request_head, stated_quantity
 from gatewayd.proxy.relay import Relay, send_interim
 from gatewayd.proxy.rule import Forwarding
 from gatewayd.proxy.tunnel import Tunnel
-from gatewayd.proxy.upload import Upload, count_body, frame
+from gatewayd.proxy.upload import Upload, count_body, end_of_chunks, frame
 from gatewayd.proxy.upstream import Upstream
 from gatewayd.proxy.websocket import is_switched
 
@@ -109,7 +110,7 @@ class Passage:
         upstream, call = await rule.balance.connect(rule.timeouts.connect)
         self._call = call
         call.expect(bodiless=self._request.method == "HEAD")
-        call.send(self._message(upstream))
+        call.send(self._message(upstream, call))
         exchange.reached = exchange.reached or exchange.clock.monotonic()
         if self._body is None:
             self._upload = Upload(exchange, self._request, call, rule)
@@ -120,7 +121,7 @@ class Passage:
         exchange.first_byte = exchange.clock.monotonic()
         return head
 
-    def _message(self, upstream: Upstream) -> bytes:
+    def _message(self, upstream: Upstream, call: Call) -> bytes:
         """The head for the agent, and the body behind it if all of that is here."""
         exchange, rule = self._exchange, self._rule
         upgrade, chunked, body = exchange.head.upgrade, exchange.head.chunked, self._body
@@ -136,7 +137,7 @@ class Passage:
             return head
         if not chunked:
             return head + body
-        return head + (frame(body, chunked=True) if body else b"") + b"0\r\n\r\n"
+        return head + (frame(body, chunked=True) if body else b"") + end_of_chunks(exchange, self._request, call)
 
     def _carry(self, head: AnswerHead) -> Relay | Tunnel:
         exchange, request, call, upload = self._exchange, self._request, self._call, self._upload
@@ -207,5 +208,5 @@ class Passage:
 
 def _outcome_of(refusal: Refusal) -> Outcome:
     """Whose fault it was: what the caller broke off or sent wrong is the caller's."""
-    callers = isinstance(refusal, (ClientClosed, RequestTimeout, BadRequest, BodyTooLarge))
+    callers = isinstance(refusal, (ClientClosed, RequestTimeout, BadRequest, BodyTooLarge, HeadersTooLarge))
     return Outcome.CLIENT_CLOSED if callers else Outcome.FAILED

@@ -8,6 +8,7 @@ from gatewayd.exchange import Exchange
 from gatewayd.forwarded import extended, is_trusted, node
 from gatewayd.framing import HOP_BY_HOP, HOST, Head
 from gatewayd.model import Identity
+from gatewayd.trailers import announcement
 
 _VIA: Final = b"1.1 gatewayd"
 _SCHEMES: Final = frozenset({b"http", b"https"})
@@ -42,7 +43,8 @@ def request_head(
 
 def _framing(head: Head) -> list[tuple[bytes, bytes]]:
     if head.chunked:
-        return [(b"Transfer-Encoding", b"chunked")]
+        announced = head.named.get(b"trailer", ())
+        return [(b"Transfer-Encoding", b"chunked"), *(announcement(announced, head.hops) if announced else ())]
     if head.content_length is not None:
         return [(b"Content-Length", b"%d" % head.content_length)]
     return []

@@ -12,8 +12,9 @@ from gatewayd.exchange import Exchange
 from gatewayd.model import Outcome
 from gatewayd.proxy.answer import AnswerHead
 from gatewayd.proxy.body import Body
-from gatewayd.proxy.headers import answer_head
+from gatewayd.proxy.headers import answer_head, connection_named
 from gatewayd.sent import Sent, break_off
+from gatewayd.trailers import announcement, last_chunk
 
 _HOLD_HEAD_BELOW: Final = 64 * 1024
 
@@ -33,6 +34,8 @@ class Relay(Sent):
         self._source = body
         self._idle = idle
         self._last = b""
+        self._end = b""
+        self._fields = head.raw_headers
         self._pending = answer_head(
             head.status, head.reason, head.raw_headers, self._framing(head, request), exchange.fields
         )
@@ -45,6 +48,8 @@ class Relay(Sent):
             fields.append((b"Content-Length", b"%d" % head.length))
         elif self._in_chunks:
             fields.append((b"Transfer-Encoding", b"chunked"))
+            if announced := [value for name, value in head.raw_headers if name.lower() == b"trailer"]:
+                fields += announcement(announced, connection_named(head.raw_headers))
         if not any(name.lower() == b"date" for name, _ in head.raw_headers):  # RFC 9110 section 6.6.1
             fields.append((b"Date", formatdate(self._exchange.clock.utc(), usegmt=True).encode()))
         if not self.keep_alive:
@@ -62,6 +67,9 @@ class Relay(Sent):
         """Pass on all but the last piece. Raises what the body raises, and ClientClosed once the caller is gone."""
         self._last = self._source.take() if self._source.is_whole else await self._stream()
         self._exchange.bytes_out += len(self._last)
+        if self._in_chunks:
+            trailers = self._source.trailers()
+            self._end = last_chunk(trailers, connection_named(self._fields) if trailers else ())
 
     async def _stream(self) -> bytes:
         source = self._source
@@ -102,7 +110,7 @@ class Relay(Sent):
         """
         chunk = self._last
         if self._in_chunks:
-            chunk = b"%x\r\n%b\r\n0\r\n\r\n" % (len(chunk), chunk) if chunk else b"0\r\n\r\n"
+            chunk = b"%x\r\n%b\r\n%b" % (len(chunk), chunk, self._end) if chunk else self._end
         transport = self._request.transport
         if (chunk or self._pending) and transport is not None and not transport.is_closing():
             self._write(chunk)

@@ -18,6 +18,7 @@ from gatewayd.errors import (
 from gatewayd.exchange import Exchange
 from gatewayd.proxy.call import Call, StaleConnectionError
 from gatewayd.proxy.rule import Forwarding
+from gatewayd.trailers import Trailed, last_chunk
 
 
 class Upload:
@@ -61,7 +62,7 @@ class Upload:
             self._call.send(frame(chunk, chunked=self._chunked))
             await self._drain()
         if self._chunked:
-            self._call.send(b"0\r\n\r\n")
+            self._call.send(end_of_chunks(self._exchange, self._request, self._call))
 
     async def _drain(self) -> None:
         try:
@@ -89,6 +90,21 @@ def count_body(exchange: Exchange, size: int, limit: int) -> None:
     exchange.bytes_in += size
     if exchange.bytes_in > limit:
         raise BodyTooLarge(f"This route takes at most {limit} bytes.")
+
+
+def end_of_chunks(exchange: Exchange, request: web.Request, call: Call) -> bytes:
+    """What ends the agent's copy of a chunked body that has come to its end, the trailer section included.
+
+    Raises HeadersTooLarge or BadRequest if that cannot be read. An agent may take what it got behind a body for a
+    part of the next request's head, so nobody else's request follows on the same connection.
+    """
+    content, edge = request.content, request.protocol
+    if isinstance(refusal := content.exception(), Refusal):
+        raise refusal
+    fields = edge.trailers_of(content) if isinstance(edge, Trailed) else []
+    if fields:
+        call.serve_nobody_else()
+    return last_chunk(fields, exchange.head.hops)
 
 
 def frame(chunk: bytes, *, chunked: bool) -> bytes:

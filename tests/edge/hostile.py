@@ -94,6 +94,50 @@ _LINES = _refused(
     version_in_lower_case=request(b"GET /api/email/x http/1.1"),
     version_of_another_protocol=request(b"GET /api/email/x ICY/1.0"),
     version_incomplete=request(b"GET /api/email/x HTTP/1"),
+    version_of_two_digits=request(b"GET /api/email/x HTTP/1.10"),
+    version_with_a_zero_before_it=request(b"GET /api/email/x HTTP/01.1"),
+    version_of_three_parts=request(b"GET /api/email/x HTTP/1.1.1"),
+    version_with_a_space_inside=request(b"GET /api/email/x HTTP /1.1"),
+    version_of_HTTPS=request(b"GET /api/email/x HTTPS/1.1"),
+    space_behind_the_version=request(GET + b" "),
+    vertical_tab_in_the_request_line=request(b"GET\x0b/api/email/x HTTP/1.1"),
+    form_feed_in_the_request_line=request(b"GET /api/email/x\x0cHTTP/1.1"),
+    tab_before_the_version=request(b"GET /api/email/x\tHTTP/1.1"),
+    space_in_the_target=request(b"GET /api/email/x y HTTP/1.1"),
+    NUL_in_the_method=request(b"G\0ET /api/email/x HTTP/1.1"),
+    method_of_10_kB=request(b"G" * 10_000 + b" /api/email/x HTTP/1.1"),
+    method_in_mixed_case=request(b"Get /api/email/x HTTP/1.1"),
+    byte_order_mark=b"\xef\xbb\xbf" + request(),
+    status_line=b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    line_of_the_PROXY_protocol=b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + request(),
+    greeting_of_SSH=b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
+    greeting_of_SOCKS=b"\x05\x01\x00",
+    folded_with_a_bare_CR=request(GET, b"X: a\r b"),
+    coding_with_a_space_before_its_colon=post(b"Transfer-Encoding : chunked", body=b"0\r\n\r\n" + _SECOND),
+    coding_with_a_tab_before_its_colon=post(b"Transfer-Encoding\t: chunked", body=b"0\r\n\r\n" + _SECOND),
+    coding_with_a_vertical_tab_before_its_colon=post(b"Transfer-Encoding\x0b: chunked", body=b"0\r\n\r\n"),
+    coding_with_a_semicolon_before_its_colon=post(b"Transfer-Encoding;: chunked", body=b"0\r\n\r\n"),
+    coding_with_a_NUL_before_it=post(b"\0Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
+    coding_in_quotes=post(b'"Transfer-Encoding": chunked', body=b"0\r\n\r\n"),
+    coding_with_a_space_in_its_name=post(b"Transfer Encoding: chunked", body=b"0\r\n\r\n"),
+    coding_behind_a_bare_CR=post(b"X: y\rTransfer-Encoding: chunked", body=b"0\r\n\r\n"),
+    coding_behind_a_bare_LF=post(b"X: y\nTransfer-Encoding: chunked", body=b"0\r\n\r\n"),
+    coding_that_ends_with_a_bare_LF=post(b"Transfer-Encoding: chunked\nX: y", body=b"0\r\n\r\n"),
+    coding_folded_behind_a_length=post(b"Content-Length: 5", b" Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
+    coding_and_length_in_HTTP_1_0=request(
+        b"POST /api/email/x HTTP/1.0", CHUNKED, b"Content-Length: 5", body=b"0\r\n\r\n"
+    ),
+    coding_identity_behind_chunked=post(CHUNKED, b"Transfer-Encoding: identity", body=b"0\r\n\r\n" + _SECOND),
+    coding_nothing_before_chunked=post(b"Transfer-Encoding:", CHUNKED, body=b"0\r\n\r\n" + _SECOND),
+    length_doubled_with_a_space=post(b"Content-Length: 0", b"Content-Length : 44", body=_SECOND),
+    length_doubled_in_other_letters=post(b"Content-Length: 0", b"content-length: 44", body=_SECOND),
+    length_doubled_in_HTTP_1_0=request(
+        b"POST /api/email/x HTTP/1.0", b"Content-Length: 1", b"Content-Length: 1", body=b"a"
+    ),
+    length_of_19_digits=post(b"Content-Length: 0000000000000000005", body=b"hello"),
+    one_behind_the_last=request(GET, b"Connection: close") + _SECOND,
+    one_behind_HTTP_1_0_that_is_not_kept_alive=request(b"GET /api/email/x HTTP/1.0") + _SECOND,
+    garbage_behind_a_length_of_zero=request(GET, b"Content-Length: 0", b"X", body=_SECOND),
     length_doubled=post(b"Content-Length: 1", b"Content-Length: 1", body=b"a"),
     lengths_that_differ=post(b"Content-Length: 1", b"Content-Length: 2", body=b"ab"),
     length_a_list=post(b"Content-Length: 1, 1", body=b"a"),
@@ -115,6 +159,14 @@ _LINES = _refused(
     ),
 )
 
+_LENGTHS = [
+    Refused(f"length {length!r}", post(b"Content-Length: " + length, body=b"hello" + _SECOND))
+    for length in (
+        b"5,5", b"5,", b",5", b"5 ,5", b"0, 44", b"5;5", b"5.0", b"5e0", b"0b1", b"0o5", b"-0", b"+0", b"0_5", b"inf",
+        b'"5"', b"(5)", b"5\x0b", b"\x0b5", b"5\x0c", b"5\xa0", b"5\0", b"\xd9\xa5", b"\xef\xbc\x95",
+    )
+]  # fmt: skip
+
 _CODINGS = [
     Refused(f"coding {coding!r}", post(b"Transfer-Encoding: " + coding, body=b"0\r\n\r\n" + _SECOND))
     for coding in (
@@ -132,12 +184,30 @@ _CHUNKS = [
         b"g\r\na\r\n", b"\r\na\r\n", b"1_0\r\na\r\n", b"1,\r\na\r\n", b"FFFFFFFFFFFFFFFFF\r\na\r\n",
         b"1;a\nb\r\na\r\n", b"1;a\rb\r\na\r\n", b"1;a\0b\r\na\r\n", b"1\na\r\n", b"1\ra\r\n", b"1\r\nab\r\n",
         b"1\r\na\n", b"1\r\na", b"2\r\na\r\n",
+        b'1;a="\r\n"\r\na\r\n', b'1;a="b\r\na\r\n', b"1;\r\na\r\n", b"1 ;a\r\na\r\n", b"1; a\r\na\r\n",
+        b"1;a b\r\na\r\n", b"1;a\t=b\r\na\r\n", b"1;a=b\x7f\r\na\r\n", b"1;\xe9\r\na\r\n",
+        b"1\r\na\r\n\r\n", b"1\r\r\na\r\n", b"\n1\r\na\r\n", b"1\x00\r\na\r\n", b"1.0\r\na\r\n", b"1h\r\na\r\n",
+        b"#1\r\na\r\n", b"'1'\r\na\r\n", b"\xef\xbc\x91\r\na\r\n", b"10000000000000001\r\na\r\n",
     )
 ]  # fmt: skip
 
 _BODIES = _refused(
     trailer_with_a_space_in_its_name=chunks(b"1\r\na\r\n0\r\nX Y: 1\r\n\r\n"),
     trailer_with_a_bare_LF=chunks(b"1\r\na\r\n0\r\nX: 1\n\r\n"),
+    trailer_with_a_bare_CR=chunks(b"1\r\na\r\n0\r\nX: a\rb\r\n\r\n"),
+    trailer_with_a_NUL=chunks(b"1\r\na\r\n0\r\nX: a\0b\r\n\r\n"),
+    trailer_with_a_control_character=chunks(b"1\r\na\r\n0\r\nX: a\x01b\r\n\r\n"),
+    trailer_that_is_folded=chunks(b"1\r\na\r\n0\r\nX: a\r\n b\r\n\r\n"),
+    trailer_without_a_colon=chunks(b"1\r\na\r\n0\r\nX\r\n\r\n"),
+    trailer_without_a_name=chunks(b"1\r\na\r\n0\r\n: a\r\n\r\n"),
+    trailer_with_a_space_before_its_colon=chunks(b"1\r\na\r\n0\r\nX : a\r\n\r\n"),
+    trailer_that_states_a_length=chunks(b"1\r\na\r\n0\r\nContent-Length: 44\r\n\r\n" + _SECOND),
+    trailer_that_states_a_coding=chunks(b"1\r\na\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n" + _SECOND),
+    trailers_that_end_with_a_bare_LF=chunks(b"1\r\na\r\n0\r\nX: 1\r\n\n"),
+    end_of_the_chunks_with_a_bare_LF=chunks(b"1\r\na\r\n0\r\n\n"),
+    end_of_the_chunks_with_a_bare_CR=chunks(b"1\r\na\r\n0\r\n\r\r\n"),
+    last_chunk_with_a_bare_LF=chunks(b"1\r\na\r\n0\n\r\n"),
+    trailing_garbage_for_an_end=chunks(b"1\r\na\r\n0\r\n<script>\r\n\r\n"),
     no_line_break_behind_the_last_chunk=chunks(b"1\r\na\r\n0\r\n" + _SECOND),
     nothing_behind_the_last_chunk=chunks(b"1\r\na\r\n0" + _SECOND),
 )
@@ -146,9 +216,22 @@ _VERSIONS = [
     Refused(f"version {line!r}", request(b"GET /api/email/x" + line), 505, "version_unsupported")
     for line in (b" HTTP/2.0", b" HTTP/1.2", b" HTTP/1.9", b" HTTP/0.9", b" HTTP/3.0", b" HTTP/0.0", b" HTTP/9.9", b"")
 ] + [
+    Refused(f"protocol {line!r}", request(line), 505, "version_unsupported")
+    for line in (
+        b"GET /api/email/x RTSP/1.0", b"GET /api/email/x RTSP/1.1", b"POST /api/email/x RTSP/1.1",
+        b"GET  /api/email/x  RTSP/1.1", b"OPTIONS /api/email/x RTSP/1.0", b"DESCRIBE /api/email/x RTSP/1.0",
+        b"SOURCE /api/email/x ICE/1.0",
+    )
+] + [
     Refused("version of HTTP/0.9, alone", b"GET /api/email/x\r\n\r\n", 505, "version_unsupported"),
     Refused("the preface of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "version_unsupported"),
-]
+    Refused(
+        "the preface of HTTP/2 with frames",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5),
+        505,
+        "version_unsupported",
+    ),
+]  # fmt: skip
 
 _TARGETS = [
     Refused(f"target {target.decode('latin-1')}", get(target))
@@ -176,6 +259,11 @@ _TARGETS = [
         b"/api/email/%2561dmin/x", b"/api/email/admin%3bx/y", b"/api/email/admin%3fx", b"/api/email/admin%20/x",
         b"//api/email/x", b"/api//email/x", b"/api%2femail/x", b"/api/%65mail/x", b"/api/email;x/y", b"/;/api/email/x",
         b"//health", b"/%68ealth", b"//gateway/v1/agents", b"/health;x",
+        b"https://gw:443/api/email/x", b"http://gw@gw/api/email/x", b"http://gw:80@other/api/email/x",
+        b"http://[::1]/api/email/x", b"http://gw\\@other/api/email/x", b"http://gw#@other/", b"mailto:x", b"[::1]:80",
+        b"%2fapi/email/x", b"/%2e/api/email/x", b"/api/email/..%00/x", b"/api/email/.%00./x", b"/api/email/x\x00",
+        b"/api/email/%2e%2e%2frag", b"/api/email/%e0%80%af..", b"/api/email/..%c0%ae/x", b"/api/email/x;/../rag",
+        b"/api/email/a/./b", b"/api/email/a/%2e%2e", b"/api/email/..%0a/x", b"/api/email/x?\x00", b"/api/email/x?a\x7f",
     )
 ]  # fmt: skip
 
@@ -195,6 +283,9 @@ _HOSTS = [
         b"Host: user@gw\r\n", b"Host: gw/x\r\n", b"Host: gw,other\r\n", b"Host: gw, other\r\n", b"Host: gw other\r\n",
         b"Host: gw:x\r\n", b"Host: gw:-1\r\n", b"Host: gw:999999\r\n", b"Host: ::1\r\n", b"Host: [::1\r\n",
         b"Host: [::1]x\r\n", b"Host: gw\\x\r\n", b"Host: gw%00\r\n", b"Host: \xc3\xa9\r\n", b"Host: http://gw\r\n",
+        b"Host : gw\r\n", b"Host: gw\0\r\n", b"Host: gw:80:80\r\n", b"Host: gw:80x\r\n", b"Host: [v1.a]\r\n",
+        b"Host: %67w\r\n", b"Host:\r\n gw\r\n", b"Host: :80\r\n", b"Host: gw|x\r\n", b"Host: []\r\n", b"Host: [gw]\r\n",
+        b"Host: [fe80::1%25eth0]\r\n", b"Host: gw\r\nHost: \r\n", b"Host: gw\r\nX: y\r\nhost: gw\r\n",
         b"Host: gw#\r\n", b"Host: gw?x\r\n", b"Host: \"gw\"\r\n", b"Host: <gw>\r\n", b"Host: gw\tx\r\n",
     )
 ]  # fmt: skip
@@ -222,12 +313,62 @@ _UPGRADES = _refused(
     upgrade_by_POST=request(POST, *WEBSOCKET),
     upgrade_in_HTTP_1_0=request(b"GET /api/email/x HTTP/1.0", *WEBSOCKET),
     upgrade_of_a_route_that_allows_none=request(b"GET /api/rag/x HTTP/1.1", *WEBSOCKET),
+    upgrade_to_TLS=request(GET, b"Connection: Upgrade", b"Upgrade: TLS/1.0, HTTP/1.1"),
+    upgrade_to_a_version_of_websocket=request(GET, b"Connection: Upgrade", b"Upgrade: websocket/13"),
+    upgrade_to_h2c_behind_websocket=request(GET, b"Connection: Upgrade", b"Upgrade: websocket, h2c", body=_SECOND),
+    upgrade_to_h2c_in_two_fields=request(GET, b"Connection: x", b"Connection: upgrade", b"Upgrade: h2c"),
+    upgrade_to_h2c_by_POST=post(b"Connection: Upgrade", b"Upgrade: h2c", b"Content-Length: 44", body=_SECOND),
     websocket_of_old=request(GET, *WEBSOCKET, b"Sec-WebSocket-Key1: x"),
+)
+
+_CLOSE = b"Connection: close"
+_PRIVATE = b"GET /api/email/admin/x HTTP/1.1"
+_CALLERS = (
+    [
+        Refused(f"without a token: {name}", request(line, _CLOSE, *fields), 401, "token_missing")
+        for name, line, fields in (
+            ("a private route", _PRIVATE, ()),
+            ("an identity that is only said", _PRIVATE, (b"X-User-ID: root", b"X-User-Plan: root")),
+            ("a token under another name", _PRIVATE, (b"X_Authorization: Bearer a", b"Proxy-Authorization: Bearer a")),
+            ("an address that is only said", _PRIVATE, (b"X-Forwarded-For: 127.0.0.1", b"Forwarded: for=127.0.0.1")),
+            ("a longer prefix", b"GET /api/emailx HTTP/1.1", ()),
+            ("other letters", b"GET /API/email/x HTTP/1.1", ()),
+            ("an authority for a path", b"GET //gw/api/email/x HTTP/1.1", ()),
+            ("absolute form without a path", b"GET http://gw HTTP/1.1", ()),
+            ("absolute form with a query only", b"GET http://gw?/api/email/x HTTP/1.1", ()),
+        )
+    ]
+    + [
+        Refused(f"with a bad token: {name}", request(_PRIVATE, _CLOSE, *fields), 401, "token_invalid")
+        for name, fields in (
+            ("two of them", (b"Authorization: Bearer a.b.c", b"Authorization: Bearer a.b.c")),
+            ("a list of them", (b"Authorization: Bearer a.b.c, Bearer a.b.c",)),
+            ("another scheme", (b"Authorization: Basic eDp5",)),
+            ("Connection names it", (b"Connection: Authorization", b"Authorization: Bearer a.b.c")),
+        )
+    ]
+    + [
+        Refused(
+            f"method {method.decode()}", request(method + b" /api/email/x HTTP/1.1", _CLOSE), 405, "method_not_allowed"
+        )
+        for method in (b"TRACE", b"SOURCE", b"PROPFIND")
+    ]
 )
 
 _EXPECTATIONS = [
     Refused(f"expectation {value!r}", post(b"Expect: " + value, b"Content-Length: 1", body=b"a"))
-    for value in (b"200-ok", b"", b"100-continue, x", b"100-continue;q=1", b"<script>")
+    for value in (
+        b"200-ok",
+        b"",
+        b"100-continue, x",
+        b"100-continue;q=1",
+        b"<script>",
+        b"100-continue\x0b",
+        b"100 continue",
+        b'"100-continue"',
+        b"y 100-continue",
+        b"100-continue, 100-continue",
+    )
 ] + [
     Refused(
         "expectation twice", post(b"Expect: 100-continue", b"Expect: 100-continue", b"Content-Length: 1", body=b"a")
@@ -235,6 +376,27 @@ _EXPECTATIONS = [
 ]
 
 _SIZES = [
+    Refused("body too large", post(b"Content-Length: 1048577", body=b"a"), 413, "body_too_large"),
+    Refused("body too large, a request in it", post(b"Content-Length: 9999999", body=_SECOND), 413, "body_too_large"),
+    Refused("body as large as can be", post(b"Content-Length: " + b"9" * 18, body=_SECOND), 413, "body_too_large"),
+    Refused(
+        "body too large, expecting to be asked for",
+        post(b"Content-Length: 1048577", b"Expect: 100-continue"),
+        413,
+        "body_too_large",
+    ),
+    Refused(
+        "trailers above their limit",
+        chunks(b"0\r\n" + b"X: aaaaaaaaaaaaa\r\n" * 600 + b"\r\n"),
+        431,
+        "headers_too_large",
+    ),
+    Refused(
+        "extension and trailers above their limit",
+        chunks(b"0;" + b"a" * 8_000 + b"\r\n" + b"X: a\r\n" * 50 + b"\r\n"),
+        431,
+        "headers_too_large",
+    ),
     Refused("target too long", get(b"/api/email/" + b"a" * 17_000), 414, "uri_too_long"),
     Refused("target of 300 kB", get(b"/api/email/" + b"a" * 300_000), 414, "uri_too_long"),
     Refused("query too long", get(b"/api/email/x?" + b"a" * 17_000), 414, "uri_too_long"),
@@ -259,20 +421,26 @@ _SIZES = [
 ]
 
 REFUSED: list[Refused] = [
-    *_LINES, *_CODINGS, *_CHUNKS, *_BODIES, *_VERSIONS, *_TARGETS, *_METHODS, *_HOSTS, *_VALUES, *_UPGRADES,
-    *_EXPECTATIONS, *_SIZES,
+    *_LINES, *_LENGTHS, *_CODINGS, *_CHUNKS, *_BODIES, *_VERSIONS, *_TARGETS, *_METHODS, *_HOSTS, *_VALUES, *_UPGRADES,
+    *_CALLERS, *_EXPECTATIONS, *_SIZES,
 ]  # fmt: skip
 
 _PLAIN = [
     Forwarded("a plain request", request()),
     Forwarded("two spaces in the request line", request(b"GET  /api/email/x HTTP/1.1")),
     Forwarded("CRLF before it", b"\r\n" + request()),
+    Forwarded("bare LF before it", b"\n" + request()),
+    Forwarded("bare CR before it", b"\r" + request()),
     Forwarded("several CRLF before it", b"\r\n" * 5 + request()),
     Forwarded("HTTP/1.0 without a host", b"GET /api/email/x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"),
     Forwarded("absolute form of the same host", get(b"http://gw/api/email/x")),
     Forwarded(
         "absolute form in other letters", request(b"GET HTTP://GW/api/email/x?y HTTP/1.1"), (b"GET /api/email/x?y",)
     ),
+    Forwarded("absolute form by TLS", get(b"https://gw/api/email/x")),
+    Forwarded("host an address", request(host=b"Host: 127.0.0.1:1\r\n"), fields=(b"X-Forwarded-Host: 127.0.0.1:1",)),
+    Forwarded("host with a dot behind it", request(host=b"Host: gw.\r\n"), fields=(b"X-Forwarded-Host: gw.",)),
+    Forwarded("host without a space", request(host=b"host:gw\r\n"), fields=(b"X-Forwarded-Host: gw",)),
     Forwarded("host with a port", request(host=b"Host: gw:8080\r\n"), fields=(b"X-Forwarded-Host: gw:8080",)),
     Forwarded("host with an empty port", request(host=b"Host: gw:\r\n")),
     Forwarded("host an IPv6 literal", request(host=b"Host: [::1]:80\r\n"), fields=(b"X-Forwarded-Host: [::1]:80",)),
@@ -300,7 +468,9 @@ _SAME_BYTES = [
         b"/api/email/x?../../rag", b"/api/email/x?%zz%00", b"/api/email/x?", b"/api/email/x??",
         b"/api/email/x?a=1&a=2&b=",
         b"/api/email/x?a=b/../c?d", b"/api/email/\"<>^`{|}", b"/api/email/!$&'()*+,;=:@-._~", b"/api/email/adminx",
-        b"/api/email/Admin",
+        b"/api/email/Admin", b"/api/email/;..;/x", b"/api/email/...;/x", b"/api/email/%ff%fe", b"/api/email/..%ff/x",
+        b"/api/email/%ef%bc%8e%ef%bc%8e/x", b"/api/email/%e2%80%a5/x", b"/api/email/<script>",
+        b"/api/email/%2b+%20", b"/api/email/x?a=%2F..%2f&b=/../", b"/api/email/x?http://other/",
     )
 ]  # fmt: skip
 
@@ -352,11 +522,101 @@ _FRAMED = [
         body=b"5\r\nhello\r\n0\r\n\r\n",
     ),
     Forwarded(
-        "trailers are dropped",
-        chunks(b"5\r\nhello\r\n0\r\nX-User-ID: root\r\n\r\n"),
+        "trailers stay where they are",
+        chunks(b"5\r\nhello\r\n0\r\nX-Sum: 2\r\nx-sum:1 \r\nEmpty:\r\n\r\n"),
         _POST,
-        never=(b"root",),
-        body=b"5\r\nhello\r\n0\r\n\r\n",
+        never=(b"X-Sum", b"Empty"),
+        body=b"5\r\nhello\r\n0\r\nX-Sum: 2\r\nx-sum: 1\r\nEmpty: \r\n\r\n",
+    ),
+    *[
+        Forwarded(
+            f"trailer {name.decode()} is dropped",
+            chunks(b"5\r\nhello\r\n0\r\nX-Sum: 1\r\n" + name + b": root\r\n\r\n"),
+            _POST,
+            never=(b"root",),
+            body=b"5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n",
+        )
+        for name in (
+            b"X-User-ID",
+            b"X_User_ID",
+            b"X-Forwarded-For",
+            b"Host",
+            b"Authorization",
+            b"Cookie",
+            b"Content-Type",
+            b"Content_Length",
+            b"Connection",
+            b"Upgrade",
+            b"Expect",
+            b"TE",
+            b"Range",
+            b"traceparent",
+            b"Proxy",
+        )
+    ],
+    Forwarded(
+        "trailer that Connection names is dropped",
+        post(CHUNKED, b"Connection: X-Hop", b"Trailer: X-Sum, X-Hop", body=b"0\r\nX-Hop: 1\r\nX-Sum: 1\r\n\r\n"),
+        _POST,
+        (b"Trailer: X-Sum",),
+        never=(b"X-Hop",),
+        body=b"0\r\nX-Sum: 1\r\n\r\n",
+    ),
+    Forwarded(
+        "trailers that are announced and cannot come",
+        post(CHUNKED, b"Trailer: Content-Length, Host,, X Y", body=b"0\r\n\r\n"),
+        _POST,
+        never=(b"Trailer",),
+        body=b"0\r\n\r\n",
+    ),
+    Forwarded(
+        "chunk size in capitals", chunks(b"A\r\n0123456789\r\n0\r\n\r\n"), _POST, body=b"a\r\n0123456789\r\n0\r\n\r\n"
+    ),
+    Forwarded(
+        "chunk size of 300 zeros", chunks(b"0" * 300 + b"1\r\na\r\n0\r\n\r\n"), _POST, body=b"1\r\na\r\n0\r\n\r\n"
+    ),
+    Forwarded(
+        "chunk extension of 20 kB",
+        chunks(b"1;" + b"a" * 20_000 + b"\r\na\r\n0\r\n\r\n"),
+        _POST,
+        body=b"1\r\na\r\n0\r\n\r\n",
+    ),
+    Forwarded(
+        "chunk extensions without words", chunks(b"1;;=;a=\r\na\r\n0\r\n\r\n"), _POST, body=b"1\r\na\r\n0\r\n\r\n"
+    ),
+    Forwarded(
+        "chunk extension with a quoted quote",
+        chunks(b'1;a="b\\"c"\r\na\r\n0\r\n\r\n'),
+        _POST,
+        body=b"1\r\na\r\n0\r\n\r\n",
+    ),
+    Forwarded(
+        "length of 18 digits",
+        post(b"Content-Length: 000000000000000005", body=b"hello"),
+        _POST,
+        (b"Content-Length: 5",),
+        body=b"hello",
+    ),
+    Forwarded(
+        "dotted framing is dropped",
+        post(b"Transfer.Encoding: chunked", b"Content.Length: 9", b"Content-Length: 5", body=b"hello"),
+        _POST,
+        (b"Content-Length: 5",),
+        never=(b"Transfer", b"Content."),
+        body=b"hello",
+    ),
+    Forwarded(
+        "expectation of HTTP/1.0",
+        request(
+            b"POST /api/email/x HTTP/1.0",
+            b"Connection: keep-alive",
+            b"Expect: 100-continue",
+            b"Content-Length: 1",
+            body=b"a",
+        ),
+        _POST,
+        never=(b"Expect",),
+        body=b"a",
     ),
     Forwarded(
         "underscored framing is dropped",
@@ -430,6 +690,51 @@ _SPOOFED = [
         fields=(b"X-Forwarded-For: 127.0.0.1", b"X-Forwarded-Host: gw", b"Via: 1.1 gatewayd"),
     ),
     Forwarded(
+        "Connection names everything",
+        post(
+            b"Connection: Host, Authorization, Cookie, X-User-ID, Content-Length, Transfer-Encoding, X-Request-ID, Via",
+            b"Cookie: a",
+            b"Content-Length: 5",
+            body=b"hello",
+        ),
+        _POST,
+        (b"Content-Length: 5", b"X-Forwarded-Host: gw", b"Via: 1.1 gatewayd"),
+        never=(b"Cookie",),
+        body=b"hello",
+    ),
+    Forwarded(
+        "Connection of no words",
+        request(GET, b'Connection: "X-A", @, \xff, X-B', b"X-A: 1", b"X-B: 1"),
+        fields=(b"X-A: 1",),
+        never=(b"X-B",),
+    ),
+    Forwarded(
+        "Connection of 3,000 words",
+        request(GET, b"Connection: x" + b",x" * 3_000, b"X: 1", b"Y: 1"),
+        fields=(b"Y: 1",),
+        never=(b"X: 1",),
+    ),
+    Forwarded(
+        "a proxy for the agent's own calls",
+        request(GET, b"Proxy: http://evil", b"pROXY: http://evil", b"Proxy-Authenticate: evil"),
+        never=(b"evil",),
+    ),
+    Forwarded(
+        "what frameworks may obey is the agent's to judge",
+        request(GET, b"X-Original-URL: /admin", b"X-HTTP-Method-Override: DELETE", b"Max-Forwards: 0", b"Via: 1.0 a"),
+        fields=(
+            b"X-Original-URL: /admin",
+            b"X-HTTP-Method-Override: DELETE",
+            b"Max-Forwards: 0",
+            b"Via: 1.0 a, 1.1 gatewayd",
+        ),
+    ),
+    Forwarded(
+        "two tokens on a public route",
+        request(GET, b"Authorization: Bearer a", b"Authorization: Bearer b"),
+        never=(b"Bearer",),
+    ),
+    Forwarded(
         "Connection names the framing",
         post(b"Connection: Content-Length", b"Content-Length: 5", body=b"hello"),
         _POST,
@@ -467,6 +772,33 @@ _PIPELINED = [
         (b"GET /api/email/x", b"GET /api/email/y", b"GET /rag/z"),
     ),
     Forwarded(
+        "fifty in one segment",
+        b"".join(get(b"/api/email/%d" % number) for number in range(50)),
+        tuple(b"GET /api/email/%d" % number for number in range(50)),
+    ),
+    Forwarded(
+        "one behind a sized body",
+        post(b"Content-Length: 5", body=b"hello") + get(b"/api/email/y"),
+        (*_POST, b"GET /api/email/y"),
+        body=b"hello",
+    ),
+    Forwarded(
+        "one behind a length of zero",
+        post(b"Content-Length: 0") + get(b"/api/email/y"),
+        (*_POST, b"GET /api/email/y"),
+    ),
+    Forwarded(
+        "one behind a GET with a body",
+        request(GET, b"Content-Length: 5", body=b"hello") + get(b"/api/email/y"),
+        (b"GET /api/email/x", b"GET /api/email/y"),
+        body=b"hello",
+    ),
+    Forwarded(
+        "HTTP/1.0 kept alive",
+        request(b"GET /api/email/x HTTP/1.0", b"Connection: keep-alive") + get(b"/api/email/y"),
+        (b"GET /api/email/x", b"GET /api/email/y"),
+    ),
+    Forwarded(
         "body that looks like a request",
         post(b"Content-Length: 46", body=b"GET /api/email/smuggled HTTP/1.1\r\nHost: gw\r\n\r\n"),
         _POST,
@@ -494,6 +826,24 @@ _PIPELINED = [
         never=(b"X-Evil", b"smuggled"),
         body=b"1\r\na\r\n0\r\n\r\n",
         ends=True,
+    ),
+    *[
+        Forwarded(
+            f"websocket {name}",
+            request(GET, b"Connection: Upgrade", b"Upgrade: websocket", *fields),
+            fields=(*fields, b"Upgrade: websocket"),
+        )
+        for name, fields in (
+            ("of version 99", (b"Sec-WebSocket-Version: 99", b"Sec-WebSocket-Key: eA==")),
+            ("without a key", (b"Sec-WebSocket-Version: 13",)),
+            ("with a key that is none", (b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Key: <>")),
+            ("with two keys", (b"Sec-WebSocket-Key: eA==", b"Sec-WebSocket-Key: eB==")),
+        )
+    ],
+    Forwarded(
+        "websocket in other letters",
+        request(GET, b"connection: keep-alive, UPGRADE, Host", b"upgrade: WebSocket"),
+        fields=(b"Connection: Upgrade", b"Upgrade: websocket"),
     ),
     Forwarded(
         "what an upgrade leaves behind when it is declined",

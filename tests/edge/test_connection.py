@@ -433,6 +433,68 @@ async def test_a_body_that_breaks_after_its_answer_ends_the_connection_quietly(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
+# Chunks that carry next to nothing
+
+
+async def test_chunks_that_carry_too_little_end_the_request(tmp_path: Path) -> None:
+    """Every one has a byte, so neither a limit of the body nor its timeout would ever end them."""
+    async with gateway_before(tmp_path, listening) as (gateway, received), caller(gateway.port) as sender:
+        sender.writer.write(request(POST, CHUNKED))
+        while not sender.ended and not sender.got:
+            sender.writer.write((b"1;" + b"a" * 1000 + b"\r\na\r\n") * 10)
+            await sender.pause(0.001)
+        answer = await sender.all()
+        (line,) = await gateway.log_lines(1)
+    assert is_refused(answer, 400, "bad_request")
+    assert line["bytes_in"] < 1000
+    assert b"0\r\n\r\n" not in b"".join(received)
+
+
+async def test_chunks_that_carry_too_little_are_not_waited_for_by_who_reads_none(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def uninterested(_request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(text="ok")
+
+    async with edge(uninterested) as running, caller(running.port) as sender:
+        sender.writer.write(request(POST, CHUNKED))
+        await sender.hear(b"ok")
+        sender.writer.write(b"1;" + b"a" * 100_000 + b"\r\na\r\n")
+        assert (await sender.all()).count(b"HTTP/1.1 ") == 1
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_the_smallest_chunks_are_an_ordinary_body(tmp_path: Path) -> None:
+    async with gateway_before(tmp_path, answering(OK), "") as (gateway, received), caller(gateway.port) as sender:
+        sender.writer.write(request(POST, CHUNKED, body=b"1\r\na\r\n" * 200_000 + b"0\r\n\r\n"))
+        answer = await sender.hear(b"{}")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"".join(received).endswith(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize("cut", [3, 20, 22, 24, 26, 28, 40])
+async def test_another_protocol_is_known_though_its_head_comes_in_pieces(tmp_path: Path, cut: int) -> None:
+    other = request(b"GET /api/email/x RTSP/1.1")
+    async with gateway_before(tmp_path, answering(OK), "") as (gateway, received), caller(gateway.port) as sender:
+        sender.writer.write(other[:cut])
+        await sender.pause(0.01)
+        sender.writer.write(other[cut:])
+        answer = await sender.all()
+    assert is_refused(answer, 505, "version_unsupported")
+    assert not received
+
+
+async def test_another_protocol_is_known_behind_a_request_of_ours(tmp_path: Path) -> None:
+    data = request() + request(b"GET /api/email/y RTSP/1.1")
+    async with gateway_before(tmp_path, answering(OK), "") as (gateway, received), caller(gateway.port) as sender:
+        sender.writer.write(data)
+        answer = await sender.all()
+    served, _, refused = answer.partition(b"{}")
+    assert served.startswith(b"HTTP/1.1 200 ")
+    assert is_refused(refused, 505, "version_unsupported")
+    assert b"".join(received).count(b"GET /") == 1
+
+
 # Trailers, which aiohttp's parser would put into the next request's head
 
 TRAILED = request(POST, CHUNKED, body=b"3\r\nabc\r\n0\r\nX-Evil: 1\r\nX-More: 2\r\n\r\n")
@@ -457,6 +519,26 @@ async def test_no_trailer_reaches_the_next_request_wherever_the_segments_end(bet
         assert not [name for _, fields, _ in running.asked for name, _ in fields if name in (b"X-Evil", b"X-More")]
         assert not running.refused
         assert len(running.asked) == (2 if kept else 1), cut
+
+
+@pytest.mark.parametrize("late", [True, False], ids=["late", "at once"])
+async def test_trailers_are_forgotten_with_their_request(late: bool) -> None:
+    async def uninterested(_request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(text="ok")
+
+    async with edge(uninterested) as running, caller(running.port) as sender:
+        for count in range(1, 6):
+            cut = TRAILED.index(b"0\r\nX-Evil") if late else len(TRAILED)
+            sender.writer.write(TRAILED[:cut])
+            await sender.hear(b"ok", count)
+            sender.writer.write(TRAILED[cut:])
+            (connection,) = running.connections
+            while connection._chunked:
+                await sender.pause(0.001)
+        sender.writer.write(NEXT)
+        await sender.hear(b"ok", 6)
+        assert len(connection._trailers) <= 1
+        assert connection._last_bytes == b""
 
 
 @pytest.mark.parametrize("size", [1, 100_000, 1_000_000])

@@ -11,13 +11,14 @@ import pytest
 import pytest_asyncio
 
 from tests.agents import RawAgent, answering, raw_agent, talk
-from tests.edge.hostile import FORWARDED, REFUSED, Forwarded, Refused, request
+from tests.edge.hostile import CHUNKED, FORWARDED, REFUSED, Forwarded, Refused, request
 from tests.gateways import RunningGateway, running_gateway
 
 on_one_loop = pytest.mark.asyncio(loop_scope="module")
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-SERVER = 'max_header_bytes = "8KiB"\nheader_timeout = "5s"\nbody_timeout = "5s"'
+SERVER = 'max_header_bytes = "8KiB"\nmax_body = "1MiB"\nheader_timeout = "5s"\nbody_timeout = "5s"'
+FIELD = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\x00-\x08\x0a-\x1f\x7f]*"
 ROUTES = """
 [routes.email]
 prefix = "/api/email"
@@ -113,7 +114,7 @@ def received(raw: bytes) -> list[Received]:
         assert blank
         line, *fields = head.split(b"\r\n")
         assert re.fullmatch(rb"[A-Z]+ /[!-~]* HTTP/1\.1", line)
-        assert all(re.fullmatch(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\x00-\x08\x0a-\x1f\x7f]*", each) for each in fields)
+        assert all(re.fullmatch(FIELD, each) for each in fields)
         assert sum(each.lower().startswith(b"host:") for each in fields) == 1
         framing = [each for each in fields if re.match(rb"(?i)content.length|transfer.encoding", each)]
         body, raw = body_of(framing, raw)
@@ -138,8 +139,12 @@ def size_of_chunks(raw: bytes) -> int:
         line = raw[position:].partition(b"\r\n")[0]
         assert re.fullmatch(rb"[0-9a-f]+", line)
         size = int(line, 16)
-        position += len(line) + 2 + size + 2
+        position += len(line) + 2 + size + 2 * bool(size)
         assert raw[position - 2 : position] == b"\r\n"
+    while line:
+        line = raw[position:].partition(b"\r\n")[0]
+        assert re.fullmatch(FIELD, line) or not line
+        position += len(line) + 2
     return position
 
 
@@ -178,6 +183,67 @@ async def test_it_is_forwarded_as_what_it_is_and_as_nothing_else(door: Door, cas
     assert ended == case.ends
 
 
+async def dribble(port: int, data: bytes, answers: int) -> bytes:
+    """Send every byte on its own and read until the connection ends, or until there are so many answers."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    heard = b""
+    try:
+        for byte in data:
+            if not writer.transport.is_closing():
+                writer.write(bytes([byte]))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            while heard.count(b"\r\n\r\n{}") < answers and (chunk := await reader.read(65536)):
+                heard += chunk
+    finally:
+        writer.close()
+    return heard
+
+
+# What is broken only behind the end of a good request is not known to be when that is forwarded.
+ONE_BEHIND = {"one behind the last", "one behind HTTP 1 0 that is not kept alive"}
+IN_BYTES = [case for case in REFUSED if len(case.request) < 1_500 and case.name not in ONE_BEHIND]
+
+
+@on_one_loop
+@pytest.mark.parametrize("case", IN_BYTES, ids=ids)
+async def test_it_is_refused_alike_when_it_comes_byte_by_byte(door: Door, case: Refused) -> None:
+    """Of a body that is broken an agent may see the beginning, never the end."""
+    answer = the_answer(await dribble(door.gateway.port, case.request, 2))
+    assert (answer.status, json.loads(answer.body)["code"]) == (case.status, case.code)
+    assert b"0\r\n\r\n" not in door.seen()
+    assert await door.serves()
+
+
+@on_one_loop
+@pytest.mark.parametrize("case", [case for case in FORWARDED if len(case.request) < 1_500 and not case.ends], ids=ids)
+async def test_it_is_forwarded_alike_when_it_comes_byte_by_byte(door: Door, case: Forwarded) -> None:
+    answers = await dribble(door.gateway.port, case.request, len(case.lines))
+    requests = received(door.seen())
+    assert len(re.findall(rb"HTTP/1\.[01] 200 OK\r\n", answers)) == len(case.lines)
+    assert sorted(each.line for each in requests) == sorted(case.lines)
+    fields = [field for each in requests for field in each.fields]
+    assert [each for each in fields if each in case.fields][: len(case.fields)] == list(case.fields)
+    assert not [word for word in case.never if word in b"\r\n".join(fields)]
+    assert b"".join(data_of(each) for each in requests) == without_chunks(case.body)
+
+
+def data_of(request: Received) -> bytes:
+    return without_chunks(request.body) if CHUNKED in request.fields else request.body
+
+
+def without_chunks(body: bytes) -> bytes:
+    """The data in chunks, and the trailer section behind them; what is not chunked is as it was."""
+    if not re.match(rb"[0-9a-f]+\r\n", body):
+        return body
+    data = b""
+    while size := int((line := body.partition(b"\r\n")[0]), 16):
+        data += body[len(line) + 2 :][:size]
+        body = body[len(line) + 2 + size + 2 :]
+    return data + body
+
+
 async def test_every_refusal_is_in_the_access_log_with_its_code(tmp_path: Path) -> None:
     async with raw_agent(answering(OK)) as agent:
         routes = ROUTES.format(agent=f"http://127.0.0.1:{agent.port}")
@@ -195,4 +261,4 @@ async def test_every_refusal_is_in_the_access_log_with_its_code(tmp_path: Path) 
 
 def test_the_table_is_a_table() -> None:
     names = [*(case.name for case in REFUSED), *(case.name for case in FORWARDED)]
-    assert len(names) == len(set(names)) >= 200
+    assert len(names) == len(set(names)) >= 450

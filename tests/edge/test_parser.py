@@ -16,6 +16,7 @@ from gatewayd.edge.parser import (
     new_parser,
     refusal_for,
     require_c_parser,
+    speaks_http,
 )
 from gatewayd.errors import Overloaded, StartError
 from tests.edge.hostile import CHUNKED, GET, POST, request
@@ -79,6 +80,29 @@ def test_our_own_refusal_comes_back_as_it_was() -> None:
 @pytest.mark.parametrize("error", [None, ValueError("x"), TimeoutError()])
 def test_what_is_no_error_of_the_parser_is_nobodys_bad_request(error: BaseException | None) -> None:
     assert refusal_for(error, LIMITS) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "is_http"),
+    [
+        pytest.param(b"GET /x HTTP/1.1\r\n\r\n", True, id="HTTP"),
+        pytest.param(b"GET /x RTSP/1.1\r\n\r\n", False, id="RTSP"),
+        pytest.param(b"GET /x ICE/1.0\r\n\r\n", False, id="ICE"),
+        pytest.param(b"GET  /x   RTSP/1.0\r\n\r\n", False, id="more spaces"),
+        pytest.param(b"GET /y HTTP/1.1\r\n\r\nGET /x RTSP/1.0\r\n\r\n", False, id="behind another request"),
+        pytest.param(b"GET /x HTTP/1.1\r\nUser-Agent: RTSP/1.0 RTSP/1.0\r\n\r\n", True, id="in a field"),
+        pytest.param(b"GET /x HTTP/1.1\r\nX: GET /x RTSP/1.0\r\n\r\n", True, id="a line in a field"),
+        pytest.param(b"GET /y RTSP/1.0\r\n", True, id="another request"),
+        pytest.param(b"", True, id="nothing known"),
+    ],
+)
+def test_a_request_of_another_protocol_is_known_by_its_line(said: bytes, is_http: bool) -> None:
+    assert speaks_http(said, "GET", "/x") is is_http
+
+
+async def test_the_parser_still_takes_another_protocol_for_http() -> None:
+    """When this fails, llhttp has mended it, and speaks_http can go."""
+    assert len(await parsed(request(b"GET /x RTSP/1.1"))) == 1
 
 
 async def test_the_last_request_of_a_connection_differs_in_nothing_else() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 
 import pytest
-from aiohttp import BaseConnector, ClientRequest, ClientTimeout, TCPConnector
+from aiohttp import BaseConnector, ClientRequest, ClientTimeout
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
@@ -15,6 +15,7 @@ from yarl import URL
 from gatewayd import sent
 from gatewayd.errors import BodyTooLarge, UpstreamProtocol, UpstreamReset, UpstreamTimeout
 from gatewayd.proxy.call import Call, StaleConnectionError
+from gatewayd.proxy.connector import AgentConnector
 from gatewayd.proxy.upstream import Upstream
 from tests.agents import Script, answering, raw_agent
 from tests.proxy.upstreams import ASK, ask, upstream_at
@@ -46,6 +47,7 @@ def test_the_parser_is_set_up_as_it_expects() -> None:
     assert used <= set(parameters(ResponseHandler.set_response_params))
     assert parameters(ResponseHandler.set_parser)[:3] == ["self", "parser", "payload"]
     assert parameters(DataQueue.read) == ["self"]
+    assert callable(ResponseHandler.force_close)
     assert issubclass(ResponseHandler, DataQueue)
     assert issubclass(ResponseHandler, BaseProtocol)
 
@@ -61,7 +63,7 @@ def test_a_parsed_head_has_what_is_read_of_it() -> None:
 
 
 def test_a_stream_has_what_is_asked_of_it() -> None:
-    for name in ("is_eof", "at_eof", "exception", "set_exception", "read_nowait", "readany", "_read_nowait"):
+    for name in ("is_eof", "at_eof", "exception", "set_exception", "on_eof", "read_nowait", "readany", "_read_nowait"):
         assert callable(getattr(StreamReader, name)), name
     assert (EMPTY_PAYLOAD.is_eof(), EMPTY_PAYLOAD.at_eof(), EMPTY_PAYLOAD.read_nowait()) == (True, True, b"")
     assert EMPTY_PAYLOAD.exception() is None
@@ -83,7 +85,7 @@ async def test_a_fresh_protocol_can_be_told_from_a_used_one() -> None:
 
 
 async def test_a_connection_can_be_had_kept_and_closed() -> None:
-    async with raw_agent(answering(OK)) as agent, TCPConnector() as connector:
+    async with raw_agent(answering(OK)) as agent, AgentConnector() as connector:
         dial = ClientRequest("GET", URL(f"http://127.0.0.1:{agent.port}"), loop=asyncio.get_running_loop())
         connection = await connector.connect(dial, [], ClientTimeout())
         assert isinstance(connection, Connection)

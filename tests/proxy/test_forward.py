@@ -189,6 +189,7 @@ class Keeper:
     def __init__(self) -> None:
         self.head = b""
         self.body = b""
+        self.trailers: list[bytes] = []
         self.pieces: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -205,7 +206,8 @@ class Keeper:
             while size := int(await reader.readuntil(b"\r\n"), 16):
                 yield await reader.readexactly(size)
                 await reader.readexactly(2)
-            await reader.readexactly(2)
+            while line := (await reader.readuntil(b"\r\n"))[:-2]:
+                self.trailers.append(line)
         elif lengths := named(self.head, "content-length"):
             left = int(*lengths)
             while left:
@@ -258,7 +260,8 @@ async def test_a_body_reaches_the_agent_as_it_was_sent(
     assert heard.status == 200
     assert hashlib.sha256(keeper.body).digest() == hashlib.sha256(body).digest()
     assert [name for name in ("content-length", "transfer-encoding") if named(keeper.head, name)] == [framing]
-    assert not named(keeper.head, "trailer")
+    assert named(keeper.head, "trailer") == [each.partition(": ")[2] for each in fields if each.startswith("Trailer")]
+    assert keeper.trailers == [b"X-T: 1"] * sent.endswith(b"X-T: 1\r\n\r\n")
     assert record["bytes_in"] == len(body)
 
 

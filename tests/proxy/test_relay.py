@@ -4,6 +4,7 @@ import asyncio
 import gzip
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiohttp.streams import EMPTY_PAYLOAD
@@ -482,8 +483,10 @@ async def test_the_last_byte_waits_for_the_record_and_the_log_agrees_with_it(sta
 def test_an_answer_whose_caller_is_gone_at_the_end_is_not_written() -> None:
     request = make_mocked_request("GET", "/")
     head = AnswerHead(200, b"OK", (), 0, chunked=False, has_body=True)
-    exchange = SimpleNamespace(fields=[], sent=False, clock=ManualClock())
-    relay = Relay(exchange, request, head, Body(EMPTY_PAYLOAD, None, until_close=False), idle=0, reusable=True)  # type: ignore[arg-type]
+    exchange: Any = SimpleNamespace(fields=[], sent=False, clock=ManualClock())
+    protocol: Any = SimpleNamespace(forget=lambda: None)
+    body = Body(EMPTY_PAYLOAD, protocol, chunked=False, until_close=False)
+    relay = Relay(exchange, request, head, body, idle=0, reusable=True)
     request._protocol.transport = None
     relay.finish()
     assert not exchange.sent

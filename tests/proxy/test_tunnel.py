@@ -201,6 +201,84 @@ async def test_frames_pass_byte_for_byte_however_they_are_cut(tmp_path: Path) ->
     assert b"Authorization" not in head
 
 
+def said_by(masked: bool) -> dict[str, list[Frame]]:
+    """What one side may say; a caller masks it (RFC 6455 section 5.1)."""
+    return {
+        "fragments": [
+            Frame(0x1, b"fr", masked, fin=False),
+            Frame(0x0, b"ag", masked, fin=False),
+            Frame(0x0, b"", masked),
+        ],
+        "a ping between fragments": [
+            Frame(0x2, b"a", masked, fin=False),
+            Frame(0x9, b"ping", masked),
+            Frame(0xA, b"pong", masked),
+            Frame(0x0, b"b", masked),
+        ],
+        "every length": [Frame(0x2, bytes(size), masked) for size in (0, 1, 125, 126, 127, 65_535, 65_536)],
+        "a close code and its reason": [Frame(0x1, b"last", masked), Frame(0x8, b"\x0f\xa1" + b"because", masked)],
+        "a close without a code": [Frame(0x8, b"", masked)],
+        "frames that no standard knows": [Frame(0x3, b"?", masked), Frame(0xB, b"?", masked)],
+    }
+
+
+@pytest.mark.parametrize("step", [1, 7, 1 << 20], ids=["byte by byte", "in sevens", "at once"])
+@pytest.mark.parametrize("case", said_by(masked=True))
+async def test_both_sides_hear_the_very_bytes_that_the_other_said(case: str, step: int, tmp_path: Path) -> None:
+    callers, agents = (b"".join(map(bytes, said_by(masked)[case])) for masked in (True, False))
+    kept = bytearray()
+
+    async def says(writer: asyncio.StreamWriter, data: bytes) -> None:
+        for start in range(0, len(data), max(step, len(data) // 300)):
+            writer.write(data[start : start + max(step, len(data) // 300)])
+            await asyncio.sleep(0)
+
+    async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        kept.extend(await reader.readexactly(len(callers)))
+        await says(writer, agents)
+        await reader.read()
+
+    async with (
+        raw_agent(switching(answers)) as agent,
+        running_gateway(tmp_path, agent.url) as gateway,
+        calling(gateway) as caller,
+    ):
+        await upgraded(caller, gateway)
+        await says(caller.writer, callers)
+        assert await caller.reader.readexactly(len(agents)) == agents
+        assert kept == callers
+        caller.writer.write_eof()
+        assert await caller.gone() == b""
+        (record,) = await gateway.records_when(1)
+    assert record["outcome"] == ("delivered" if "close" in case else "client_closed")
+    assert (record["bytes_in"], record["bytes_out"]) == (len(callers), len(agents))
+
+
+async def test_a_subprotocol_and_what_else_the_heads_say_is_the_ends_business(tmp_path: Path) -> None:
+    switch = (
+        SWITCHES.removesuffix(b"\r\n") + b"Sec-WebSocket-Protocol: chat.v2\r\nSec-WebSocket-Accept: anything\r\n\r\n"
+    )
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + switch)
+        await echo(reader, writer)
+
+    offers = ["Sec-WebSocket-Protocol: chat.v1, chat.v2", "Sec-WebSocket-Protocol: chat.v3"]
+    async with (
+        raw_agent(script) as agent,
+        running_gateway(tmp_path, agent.url) as gateway,
+        calling(gateway) as caller,
+    ):
+        await caller.send(message(gateway, fields=[*ASKS, *offers]))
+        hints, heard = await caller.head(), await caller.head()
+        await caller.send(MASKED_CLOSE)
+        assert await caller.reader.readexactly(len(MASKED_CLOSE)) == MASKED_CLOSE
+    assert (hints.status, heard.status) == (103, 101)
+    assert (heard["sec-websocket-protocol"], heard["sec-websocket-accept"]) == ("chat.v2", "anything")
+    assert "\r\n".join(offers).encode() in agent.received[0]
+
+
 async def test_what_is_said_in_one_breath_with_the_switch_arrives(tmp_path: Path) -> None:
     hello = bytes(Frame(0x1, b"hello"))
     async with (

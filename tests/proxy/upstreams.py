@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from aiohttp import TCPConnector
-
 from gatewayd.proxy.answer import AnswerHead
 from gatewayd.proxy.call import Call
+from gatewayd.proxy.connector import AgentConnector
 from gatewayd.proxy.upstream import Upstream
 
 ASK = b"GET / HTTP/1.1\r\nHost: agent\r\n\r\n"
@@ -15,7 +14,7 @@ ASK = b"GET / HTTP/1.1\r\nHost: agent\r\n\r\n"
 
 @asynccontextmanager
 async def upstream_at(port: int, path: str = "") -> AsyncIterator[Upstream]:
-    async with TCPConnector(limit=0) as connector:
+    async with AgentConnector(limit=0) as connector:
         yield Upstream(f"http://127.0.0.1:{port}{path}", connector, asyncio.get_running_loop())
 
 

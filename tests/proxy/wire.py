@@ -22,7 +22,7 @@ Fields = list[tuple[str, str]]
 
 @dataclass
 class Heard:
-    """One answer as it came; `interim` has the heads of the 1xx before it."""
+    """One answer as it came; `interim` has the heads of the 1xx before it, `trailers` what stood behind its chunks."""
 
     status: int
     reason: str
@@ -30,6 +30,7 @@ class Heard:
     body: bytes = b""
     ending: Ending = "whole"
     interim: list["Heard"] = field(default_factory=list)
+    trailers: Fields = field(default_factory=list)
 
     def all(self, name: str) -> list[str]:
         return [value for each, value in self.fields if each.lower() == name.lower()]
@@ -41,6 +42,12 @@ class Heard:
     @property
     def closes(self) -> bool:
         return "close" in self.all("connection")
+
+
+def split(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(": ")
+    assert colon, line
+    return name, value
 
 
 class Caller:
@@ -70,12 +77,7 @@ class Caller:
             status_line, *lines = (await self.reader.readuntil(b"\r\n\r\n"))[:-4].decode("latin-1").split("\r\n")
         version, status, reason = status_line.split(" ", 2)
         assert version in {"HTTP/1.1", "HTTP/1.0"}
-        fields = []
-        for line in lines:
-            name, colon, value = line.partition(": ")
-            assert colon, line
-            fields.append((name, value))
-        return Heard(int(status), reason, fields)
+        return Heard(int(status), reason, [split(line) for line in lines])
 
     async def hear(self, method: str = "GET") -> Heard:
         """The next answer, to its end."""
@@ -99,8 +101,10 @@ class Caller:
         if method == "HEAD" or heard.status in (101, 204, 304):
             return
         if heard.all("transfer-encoding") == ["chunked"]:
-            while piece := await self.chunk():
+            while piece := await self._data():
                 body += piece
+            while line := (await self.reader.readuntil(b"\r\n"))[:-2]:
+                heard.trailers.append(split(line.decode("latin-1")))
         elif lengths := heard.all("content-length"):
             length = int(*lengths)
             while len(body) < length:
@@ -115,8 +119,14 @@ class Caller:
         return piece
 
     async def chunk(self) -> bytes:
-        """The next chunk, empty at the end of the body."""
-        size = int(await self.reader.readuntil(b"\r\n"), 16)
+        """The next chunk, empty at the end of a body without trailers."""
+        if not (piece := await self._data()):
+            assert await self.reader.readexactly(2) == b"\r\n"
+        return piece
+
+    async def _data(self) -> bytes:
+        if not (size := int(await self.reader.readuntil(b"\r\n"), 16)):
+            return b""
         piece = await self.reader.readexactly(size)
         assert await self.reader.readexactly(2) == b"\r\n"
         return piece

@@ -1,0 +1,115 @@
+"""Connections to agents are aiohttp's and remember the end of an answer: no more of it, and no longer, than needed."""
+
+import asyncio
+import inspect
+import socket
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from aiohttp import TCPConnector
+from aiohttp.client_proto import ResponseHandler
+
+from gatewayd.proxy import connector as connector_module
+from gatewayd.proxy.call import Call
+from gatewayd.proxy.connector import AgentConnector, AgentProtocol
+from tests.agents import raw_agent
+from tests.proxy.upstreams import ask, upstream_at
+from tests.proxy.wire import OK, beat, saying
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+TRAILED = CHUNKED + b"2\r\nok\r\n0\r\nX-Sum: 1\r\nX-More: 2\r\n\r\n"
+
+
+async def taken(call: Call) -> bytes:
+    assert call.body is not None
+    body = b""
+    while piece := await call.body.read(5):
+        body += piece
+    return body
+
+
+async def test_a_pool_makes_connections_of_ours() -> None:
+    """aiohttp's own makes them with `_factory`, which this holds on to."""
+    async with AgentConnector(limit=0) as connector, TCPConnector() as plain:
+        assert type(connector._factory()) is AgentProtocol
+        assert type(plain._factory()) is ResponseHandler
+        assert inspect.signature(connector._factory) == inspect.signature(plain._factory)
+
+
+async def test_trailers_are_known_wherever_the_segments_end() -> None:
+    for cut in range(len(TRAILED)):
+        async with raw_agent(saying(TRAILED[:cut], TRAILED[cut:])) as agent, upstream_at(agent.port) as upstream:
+            call, _ = await ask(upstream)
+            assert await taken(call) == b"ok"
+            assert call.body is not None
+            assert call.body.trailers() == [(b"X-Sum", b"1"), (b"X-More", b"2")], cut
+            call.release()
+            assert call.protocol._last == b""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [OK, b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + b"\n0" * 30_000],
+    ids=["small", "without a body", "large"],
+)
+async def test_nothing_is_kept_of_an_answer_that_cannot_have_trailers(answer: bytes) -> None:
+    async with raw_agent(saying(answer[:40], answer[40:])) as agent, upstream_at(agent.port) as upstream:
+        call, _ = await ask(upstream)
+        await taken(call)
+        assert call.body is not None
+        assert (call.protocol._last, call.body.trailers()) == (b"", [])
+        call.abort()
+
+
+async def test_what_an_agent_says_after_the_end_does_not_change_its_trailers() -> None:
+    async with raw_agent(saying(TRAILED, b"HTTP/1.1 408 Late\r\n\r\n")) as agent, upstream_at(agent.port) as upstream:
+        call, _ = await ask(upstream)
+        for _ in range(5):
+            await beat()
+        assert await taken(call) == b"ok"
+        assert call.body is not None
+        assert call.body.trailers() == [(b"X-Sum", b"1"), (b"X-More", b"2")]
+        assert call.is_spoiled or call.protocol.should_close
+        call.abort()
+
+
+async def test_one_answers_trailers_are_not_the_nexts() -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in (TRAILED, CHUNKED + b"2\r\nok\r\n0\r\n\r\n", TRAILED):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+        await reader.read()
+
+    found = []
+    async with raw_agent(script) as agent, upstream_at(agent.port) as upstream:
+        for _ in range(3):
+            call, _ = await ask(upstream)
+            await taken(call)
+            assert call.body is not None
+            found.append(len(call.body.trailers()))
+            call.release()
+        assert len(agent.received) == 1
+    assert found == [2, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("by_tls", "error", "heard"),
+    [
+        pytest.param(False, ConnectionResetError(), 20, id="what has come is heard, within bounds"),
+        pytest.param(True, ConnectionResetError(), 0, id="what is encrypted cannot be"),
+        pytest.param(False, None, 0, id="who closed it himself wants to hear no more"),
+    ],
+)
+async def test_a_connection_whose_writing_failed_still_hears(
+    by_tls: bool, error: Exception | None, heard: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connector_module, "_READ", 5)
+    agent, ours = socket.socketpair()
+    with agent, ours:
+        agent.sendall(OK)
+        known = {"socket": ours, "sslcontext": object() if by_tls else None}
+        protocol = AgentProtocol(asyncio.get_running_loop())
+        protocol.transport = cast("asyncio.Transport", SimpleNamespace(get_extra_info=known.get))
+        protocol.connection_lost(error)
+        assert ours.recv(1000) == OK[heard:]
