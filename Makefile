@@ -7,7 +7,7 @@ GATEWAYD ?= $(BIN)/gatewayd
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types cover format clean
+.PHONY: help install run test cover prove bench lint types format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,12 @@ cover: $(VENV)/.installed-test ## run every test and show what they do not reach
 	$(BIN)/python -m coverage run -m pytest
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --fail-under=95
+
+prove: $(VENV)/.installed-test ## try the promises about money at length, on a real PostgreSQL and Valkey: some 15 minutes
+	$(BIN)/python -m tests.prove.long --seed $(or $(SEED),1) --rounds 1000 --kills 300 --outage 60
+
+bench: $(VENV)/.installed-test ## measure what gatewayd costs; a table here, JSON in build/bench.json
+	@$(BIN)/python -m tests.bench --output build/bench.json $(BENCH)
 
 lint: $(VENV)/.installed-test ## ruff: rules and format
 	$(BIN)/ruff check .

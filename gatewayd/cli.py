@@ -11,6 +11,7 @@ from gatewayd.commands.configuration import check, init
 from gatewayd.commands.demonstration import demo
 from gatewayd.commands.explaining import explain
 from gatewayd.commands.ledger import ledger
+from gatewayd.commands.proving import prove
 from gatewayd.commands.revoking import revoke
 from gatewayd.commands.serving import start, status, stop
 from gatewayd.commands.tokens import token
@@ -34,5 +35,5 @@ def main() -> None:
     """A gateway for AI agents: exact about money, invisible in time, calm in operation."""
 
 
-for command in (start, stop, status, check, init, token, explain, usage, ledger, account, revoke, demo):
+for command in (start, stop, status, check, init, token, explain, usage, ledger, account, revoke, demo, prove):
     main.add_command(command)

@@ -24,6 +24,7 @@ FLOORS = (
     ("lifecycle",),
     ("admin", "app"),
     ("process",),
+    ("prove",),
     ("demo",),
     ("commands",),
     ("cli",),
@@ -39,7 +40,7 @@ ROOMS = {
     "prometheus_client": "metrics",
     "psycopg2": "stores.postgres",
     "redis": "stores.redis",
-    "sqlite3": "stores.sqlite",
+    "sqlite3": ("stores.sqlite", "prove.outages"),
     "toml_rs": "config",
     "uvloop": "commands",
 }

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, suppress
 from typing import Any, Final
 
 from gatewayd.books.lending import Lending, Wish
@@ -83,7 +83,7 @@ class Bookkeeper:
 
     def status(self) -> dict[str, Any]:
         """`pending`: requests that are not in the ledger yet, those still running included; `drift` in units."""
-        pending = len(self._staff.unposted) + self._staff.open_holds
+        pending = len(self._staff.backlog) + self._staff.open_holds
         return {"up": bool(self._up), "pending": pending, "drift": self._posting.drift}
 
     def _hear(self, messenger: Messenger, message: Message) -> None:
@@ -111,8 +111,7 @@ class Bookkeeper:
             case ["grown"]:
                 teller.grown = True
             case ["ask", number, "overdrawn", user, unit, period, limit]:
-                account = Account(user, unit, period)
-                self._lending.want(Wish(teller, number, account, limit, question=True, ready=False))
+                self._lending.want(Wish(teller, number, Account(user, unit, period), limit, question=True))
             case ["ask", number, *words]:
                 self._questions.ask(Question(teller, number, words))
 
@@ -170,10 +169,13 @@ class Bookkeeper:
             await work()
         except StoreUnavailable:
             self._went_down()
-        except Exception as error:
+        except StoreError as error:
             if self._up is not False:
-                trace = not isinstance(error, StoreError)
-                logger.exception("a round of the books failed: %s", type(error).__name__, exc_info=trace)
+                logger.error("a round of the books failed: %s", error)  # noqa: TRY400
+            self._went_down()
+        except Exception:
+            if self._up is not False:
+                logger.exception("a round of the books failed by a fault of gatewayd's own")
             self._went_down()
 
     async def _round(self) -> None:
@@ -183,11 +185,10 @@ class Bookkeeper:
             await self._questions.answer_all()
             return
         self._came_up()
-        unready = self._lending.unready
-        if unready or self._lending.wanted:  # a plan may limit now what it did not a moment ago
-            await self._posting.post_everything()
-        for wish in unready:
-            wish.ready = True
+        fresh = self._lending.unready
+        if fresh and await self._posting.read_everything():
+            for wish in fresh:
+                wish.ready = True
         await self._posting.post(self._lending.wanted)
         await self._lending.lend()
         await self._questions.answer_all()
@@ -212,25 +213,28 @@ class Bookkeeper:
         await self._questions.answer_all()
 
     async def _meet_the_dead(self) -> None:
-        """A dead worker's journal is posted to its end, and what it had is free."""
+        """A dead worker's journal is read to its end, and what it had is free."""
         for teller, lock in self._staff.dead(at_the_end=self._closing):
-            with lock or nullcontext():
+            with ExitStack() as stack:
                 if lock is not None:
-                    await self._posting.post_all_of(teller)
-                for account, units in self._staff.bury(teller, self._clock.utc()).items():
+                    stack.enter_context(lock)
+                    await self._posting.read_rest_of(teller)
+                for account, units in self._staff.bury(teller, lock, self._clock.utc()).items():
                     self._reserve.add(account, units, self._clock.monotonic())
-                await self._posting.post_everything()
-                self._staff.forget(teller)
+                stack.pop_all()  # the lock is held on, until all of it is posted
+        self._staff.forget_posted()
 
     async def _reconcile(self) -> bool:
         """What the ledger says that this daemon has, less what its workers have, is free; whether all have said."""
-        await self._posting.post_everything()
+        await self._posting.post_first()
+        await self._posting.read_everything()
         await self._posting.learn()
         leased = await self._vault.leases()
         if not self._staff.all_sure:
             return False
-        for account, units in self._staff.outstanding.items():
-            leased[account] = leased.get(account, 0) - units
+        for taken in (self._staff.outstanding, self._staff.backlog.drawn):
+            for account, units in taken.items():
+                leased[account] = leased.get(account, 0) - units
         self._reserve.replace(leased, self._clock.monotonic())
         self._vault.certain = True
         return True

@@ -23,7 +23,7 @@ class Wish:
     `number` is what its worker calls it. `needed` is what its requests need, `most` that and some ahead.
     `asked`: the recalls that this daemon's workers have not answered yet; `recalls`: other daemons', until `deadline`;
     `nodes`: all that were asked; `silent`: one of them did not answer. A `question` wants nothing but to know that
-    everything idle is back; it is in order (`ready`) once all journals are posted.
+    everything idle is back. All are in order (`ready`) once journals were read that say what was done before.
     """
 
     teller: Teller
@@ -34,7 +34,7 @@ class Wish:
     needed: int = 0
     most: int = 0
     question: bool = False
-    ready: bool = True
+    ready: bool = False
     last: bool = False
     asked: set[int] = field(default_factory=set)
     nodes: set[str] = field(default_factory=set)
@@ -130,12 +130,16 @@ class Lending:
         """The first wish of each account, taken out, unless it waits: who came later must not get what it asked for."""
         ready = []
         for wish in self._wishes:
-            if wish.account not in blocked and not wish.waits and not self._requests.pending(wish.account):
+            if wish.account not in blocked and not wish.waits and not self._unsettled(wish.account):
                 ready.append(wish)
             blocked.add(wish.account)
         taken = {*ready}
         self._wishes = [wish for wish in self._wishes if wish not in taken]
         return ready
+
+    def _unsettled(self, account: Account) -> bool:
+        """Whether the ledger does not know yet of units that were spent without a lease, or another daemon gathers."""
+        return bool(self._staff.backlog.beyond[account]) or self._requests.pending(account)
 
     async def _lease(self, ready: list[Wish]) -> list[Wish]:
         """Those that have to be tried once more in the next round."""

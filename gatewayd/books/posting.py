@@ -1,15 +1,17 @@
 """What goes into the ledger: records out of the journals, leases given back, what is in flight; in batches."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Collection
 from typing import Final
 
+from gatewayd.books.backlog import account_of
 from gatewayd.books.reserve import Reserve
 from gatewayd.books.staff import Staff
 from gatewayd.books.teller import Teller
 from gatewayd.books.vault import Vault
 from gatewayd.clock import Clock
-from gatewayd.model import Account, BillingPeriod
+from gatewayd.model import Account
 from gatewayd.stores.base import Batch
 
 MOST_RECORDS: Final = 1_000
@@ -47,6 +49,20 @@ class Posting:
         await self._post(returned, self._to_tell())
         await self._look_for_drift()
 
+    async def post_first(self) -> None:
+        """The batch that failed, if one did: nobody knows whether it is in the ledger, and now somebody does."""
+        await self._post({}, {})
+
+    async def read_everything(self) -> bool:
+        """All that journals say at this moment, as far as there is room for it; whether there was."""
+        for teller in self._staff:
+            teller.grown = True
+        behind = [*self._staff]
+        while behind and not self._staff.backlog.full:
+            behind = [teller for teller in behind if teller.behindhand and self._staff.read(teller)]
+            await asyncio.sleep(0)
+        return not behind
+
     async def post_everything(self) -> None:
         """All that journals say at this moment."""
         for teller in self._staff:
@@ -55,11 +71,12 @@ class Posting:
             self._staff.read_all(MOST_RECORDS)
             await self._post({}, {})
 
-    async def post_all_of(self, teller: Teller) -> None:
+    async def read_rest_of(self, teller: Teller) -> None:
         """What is in the journal of one who writes no more."""
         while self._staff.read(teller):
-            if len(self._staff.unposted) >= MOST_RECORDS:
+            if self._staff.backlog.full:
                 await self._post({}, {})
+            await asyncio.sleep(0)
 
     async def return_everything(self) -> None:
         """The daemon stops: nothing of its leases stays behind, but what is in flight."""
@@ -67,19 +84,16 @@ class Posting:
         await self._post(self._reserve.unwanted(self._clock.monotonic(), ()), self._to_tell())
 
     async def _post(self, returned: dict[Account, int], in_flight: dict[Account, int]) -> None:
-        postings, read_to = tuple(self._staff.unposted[:MOST_RECORDS]), self._staff.read_to
-        whole = len(postings) == len(self._staff.unposted)
+        postings = self._staff.backlog.first(MOST_RECORDS)
         if postings or returned or in_flight:
             await self._vault.post(Batch(postings, returned, in_flight))
-        del self._staff.unposted[: len(postings)]
+        self._staff.backlog.done(postings)
         self._reserve.gone_back(returned)
         self._remember(in_flight)
-        for record, _ in postings[: DRIFT_ACCOUNTS - len(self._touched)]:
-            self._touched.add(Account(record.user_id, record.unit, BillingPeriod.at(record.started_at).name))
-        if whole and not self._staff.unposted:
-            self._staff.read_to = {}
-            for teller, position in read_to.items():
-                teller.say("shipped", *position)
+        self._touched.update(map(account_of, postings[: DRIFT_ACCOUNTS - len(self._touched)]))
+        for teller, position in self._staff.shipped().items():
+            teller.say("shipped", *position)
+        self._staff.forget_posted()
 
     def _remember(self, in_flight: dict[Account, int]) -> None:
         for account, units in in_flight.items():

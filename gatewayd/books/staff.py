@@ -1,16 +1,17 @@
 """All workers of the daemon, and their journals: who came, who died, what each has."""
 
 import logging
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
+from gatewayd.books.backlog import Backlog
 from gatewayd.books.messages import Messenger
 from gatewayd.books.teller import Teller
 from gatewayd.model import Account
-from gatewayd.stores.base import Posting
 from gatewayd.stores.journal import directory as journals
 from gatewayd.stores.journal.frames import Position
 
@@ -26,8 +27,9 @@ class Staff:
         self._root = root
         self._tellers: dict[str, Teller] = {}
         self._numbers = count(1)
-        self.unposted: list[Posting] = []
-        self.read_to: dict[Teller, Position] = {}
+        self.backlog = Backlog()
+        self._marks: deque[tuple[int, Teller, Position]] = deque()
+        self._leaving: dict[Teller, tuple[journals.Lock | None, int]] = {}
 
     def __iter__(self) -> Iterator[Teller]:
         return iter(tuple(self._tellers.values()))
@@ -39,8 +41,8 @@ class Staff:
 
     @property
     def all_sure(self) -> bool:
-        """Whether it is known of every worker what it has, and all is posted that this takes into account."""
-        return not self.unposted and all(teller.sure for teller in self._tellers.values())
+        """Whether it is known of every worker what it has."""
+        return all(teller.sure for teller in self)
 
     @property
     def outstanding(self) -> Counter[Account]:
@@ -72,22 +74,32 @@ class Staff:
     def read(self, teller: Teller) -> bool:
         """Follow one journal a while; whether there was anything."""
         before = teller.position
-        self.unposted += teller.read(READ_AT_ONCE)
-        self.read_to[teller] = teller.position
-        return teller.position != before
+        self.backlog.add(teller.read(READ_AT_ONCE))
+        if teller.position == before:
+            return False
+        self._marks.append((self.backlog.added, teller, teller.position))
+        return True
 
     def read_all(self, most: int) -> None:
         """Follow those that have grown, until about so much is to be posted."""
         for teller in self:
-            if len(self.unposted) >= most:
+            if len(self.backlog) >= most:
                 return
             if teller.behindhand:
                 self.read(teller)
 
+    def shipped(self) -> Mapping[Teller, Position]:
+        """Up to where journals are in the ledger, if that is news."""
+        passed: dict[Teller, Position] = {}
+        while self._marks and self._marks[0][0] <= self.backlog.posted:
+            _, teller, position = self._marks.popleft()
+            passed[teller] = position
+        return passed
+
     @property
     def behindhand(self) -> bool:
         """Whether there is more to read or to post."""
-        return bool(self.unposted) or any(teller.behindhand for teller in self)
+        return bool(self.backlog) or any(teller.behindhand for teller in self)
 
     def recall(self, account: Account, *, but: Teller | None = None) -> set[int]:
         """Ask all who have some of it to give back what is idle; the numbers that their answers will bear."""
@@ -109,8 +121,9 @@ class Staff:
 
         `at_the_end`: also those whose last words may not have arrived yet, nor will.
         """
+        leaving = {teller.directory.name for teller in self._leaving}
         for name in journals.names(self._root):
-            if name not in self._tellers:  # it may be one who died before it could say hello
+            if name not in self._tellers and name not in leaving:  # it may be one who died before it could say hello
                 self._tellers[name] = Teller(self._root / name)
                 self._tellers[name].unsure = False
         for teller in self:
@@ -119,20 +132,25 @@ class Staff:
                 if lock is not None or not teller.directory.exists():
                     yield teller, lock
 
-    def bury(self, teller: Teller, now: float) -> dict[Account, int]:
-        """Its journal was read to the end; the units that it leaves."""
-        self.unposted += teller.bury(now)
-        left = dict(teller.outstanding)
-        teller.outstanding.clear()
-        teller.unsure = teller.greeting = teller.grown = False
-        return left
+    def bury(self, teller: Teller, lock: journals.Lock | None, now: float) -> dict[Account, int]:
+        """Its journal was read to the end; the units that it leaves. The lock is kept until all of it is posted."""
+        self.backlog.add(teller.bury(now))
+        del self._tellers[teller.directory.name]
+        self._leaving[teller] = lock, self.backlog.added
+        return dict(teller.outstanding)
 
-    def forget(self, teller: Teller) -> None:
-        """Everything of it is posted: its journal goes, or is set aside if not all of it could be read."""
+    def forget_posted(self) -> None:
+        """The dead of whom everything is in the ledger are remembered no more."""
+        gone = [teller for teller, (_, mark) in self._leaving.items() if mark <= self.backlog.posted]
+        for teller in gone:
+            lock, _ = self._leaving.pop(teller)
+            with lock or nullcontext():
+                self._forget(teller)
+
+    def _forget(self, teller: Teller) -> None:
+        """Its journal goes, or is set aside if not all of it could be read."""
         damage = teller.damage() if teller.directory.exists() else None
         teller.close()
-        del self._tellers[teller.directory.name]
-        self.read_to.pop(teller, None)
         if damage is None:
             journals.discard(teller.directory)
         else:
@@ -148,3 +166,7 @@ class Staff:
             if teller.messenger is not None:
                 teller.messenger.hang_up()
             teller.close()
+        for teller, (lock, _) in self._leaving.items():
+            teller.close()
+            if lock is not None:
+                lock.release()

@@ -83,6 +83,9 @@ class Teller:
 
     def read(self, most: int) -> list[Posting]:
         """Follow the journal for at most so many entries: what is to be posted. `grown` says if there may be more."""
+        if not self.directory.exists():  # its last words came after all of it had been posted
+            self.grown = False
+            return []
         until = self._stated if self._behind_its_words else None
         entries = self._reader.read(most, until)
         self.grown = len(entries) >= most or (until is not None and bool(entries))

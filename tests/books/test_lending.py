@@ -9,7 +9,7 @@ import pytest
 from gatewayd.books.ledger import LeasedLedger
 from gatewayd.errors import StoreUnavailable
 from gatewayd.model import Account
-from gatewayd.stores.base import Grant, Recall, Want
+from gatewayd.stores.base import Batch, Grant, Recall, Want
 from tests.books.offices import Office, office
 from tests.stores.ledgers import hold, record
 
@@ -158,3 +158,32 @@ async def test_a_used_up_quota_is_refused_again_without_asking_and_a_larger_plan
         assert await spend(worker, "c", 5, limit=12) == 2
         await dismiss(worker)
     assert sum(books.audit().values()) == 12
+
+
+async def test_nobody_waits_for_records_of_others_to_be_posted_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatewayd.books.posting.MOST_RECORDS", 10)
+    async with office(tmp_path) as books:
+        assert books.bookkeeper is not None
+        (worker,) = await hired(books, 1)
+        assert await spend(worker, "limited", 110, limit=100) == 100
+        vault, staff = books.bookkeeper._vault, books.bookkeeper._staff
+        post, posted = vault.post, asyncio.Semaphore(3)
+
+        async def slowly(batch: Batch) -> None:
+            await posted.acquire()
+            await post(batch)
+
+        monkeypatch.setattr(vault, "post", slowly)
+        assert await spend(worker, "unlimited", 200, limit=0) == 200
+        wanted = hold("wanted", user="bob")
+        assert (await asyncio.wait_for(worker.hold(wanted), 10)).granted
+        assert len(staff.backlog) > 100
+        limited = asyncio.ensure_future(worker.hold(hold("more", limit=250)))
+        for _ in range(1_000):
+            posted.release()
+        assert not (await limited).granted
+        worker.release("wanted")
+        await dismiss(worker)
+    assert sum(books.audit().values()) == 300

@@ -34,8 +34,8 @@ def test_a_worker_who_took_its_journal_along_is_dead_too(tmp_path: Path) -> None
     journal.close()
     ((teller, lock),) = staff.dead()
     assert lock is None
-    assert staff.bury(teller, 0.0) == {}
-    staff.forget(teller)
+    assert staff.bury(teller, lock, 0.0) == {}
+    staff.forget_posted()
     assert not list(staff)
     assert staff.all_sure
 
@@ -50,3 +50,15 @@ def test_at_the_end_the_dead_are_found_before_their_last_words(tmp_path: Path) -
     ((_, lock),) = staff.dead(at_the_end=True)
     assert lock is not None
     lock.release()
+
+
+def test_last_words_of_one_whose_journal_was_posted_and_discarded_stop_nothing(tmp_path: Path) -> None:
+    staff = Staff(tmp_path)
+    late = staff.named("00000000000000000001-1")
+    late.grown = True
+    staff.read_all(10)
+    assert not staff.behindhand
+    ((teller, lock),) = staff.dead()
+    assert staff.bury(teller, lock, 0.0) == {}
+    staff.forget_posted()
+    assert not list(staff)

@@ -1,0 +1,65 @@
+"""Records out of journals on their way into the ledger, and what they will change there. Arithmetic only."""
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from itertools import islice
+from typing import Final
+
+from gatewayd.model import Account, BillingPeriod
+from gatewayd.stores.base import Posting
+
+MOST: Final = 100_000
+"""Some 100 MB; what is beyond it waits in the journals."""
+
+
+class Backlog:
+    """A queue. Mutable: what was read from journals goes in, what is in the ledger comes out.
+
+    `drawn` is what the ledger will yet take off the daemon's leases, `beyond` what it will charge without that, of
+    units that were not leased: while there is some of it, the ledger's balance of the account says too little.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[Posting] = deque()
+        self.drawn: Counter[Account] = Counter()
+        self.beyond: Counter[Account] = Counter()
+        self.added = 0
+        self.posted = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def full(self) -> bool:
+        return len(self._waiting) >= MOST
+
+    def add(self, postings: Sequence[Posting]) -> None:
+        self._waiting.extend(postings)
+        self.added += len(postings)
+        for posting in postings:
+            account = account_of(posting)
+            self.drawn[account] += posting.drawn
+            self.beyond[account] += posting.record.quantity - posting.drawn
+
+    def first(self, most: int) -> tuple[Posting, ...]:
+        return tuple(islice(self._waiting, most))
+
+    def done(self, postings: Sequence[Posting]) -> None:
+        """They were the first, and are in the ledger now."""
+        self.posted += len(postings)
+        for posting in postings:
+            self._waiting.popleft()
+            account = account_of(posting)
+            _less(self.drawn, account, posting.drawn)
+            _less(self.beyond, account, posting.record.quantity - posting.drawn)
+
+
+def account_of(posting: Posting) -> Account:
+    record = posting.record
+    return Account(record.user_id, record.unit, BillingPeriod.at(record.started_at).name)
+
+
+def _less(counter: Counter[Account], account: Account, units: int) -> None:
+    counter[account] -= units
+    if not counter[account]:
+        del counter[account]
