@@ -42,10 +42,12 @@ def _memory(url: str, counting: Counting) -> Counters:
 
 
 def _redis(url: str, counting: Counting) -> Counters:
+    local = SharedCounters(counting.memory, counting.clock)
     return redis_counters.open_counters(
         url,
         on_outage=counting.on_outage,
-        local=SharedCounters(counting.memory, counting.clock),
+        local=local,
+        notes=local,
         clock=counting.clock,
         daemon=counting.daemon,
         workers=counting.workers,

@@ -1,7 +1,7 @@
 """How many daemons share the server, and whether it still has what it was told: asked once a second."""
 
 from secrets import token_hex
-from typing import Final
+from typing import Final, Protocol
 
 from gatewayd.clock import Clock
 from gatewayd.stores.redis.line import Command
@@ -30,22 +30,38 @@ return string.format('%.0f %d ', now, present) .. epoch
 GREET_SHA: Final = GREET.sha
 
 
+class Notes(Protocol):
+    """What a daemon's workers leave for those who are made while the server is away."""
+
+    @property
+    def daemons(self) -> int:
+        """As last heard by any of them; 0 if nothing ever was."""
+
+    @property
+    def shared_until(self) -> float | None: ...
+
+    def note(self, daemons: int, shared_until: float | None) -> None: ...
+
+
 class Census:
-    """What this process last heard. `daemons` is 0 until it heard anything; mutable because it listens.
+    """What this process last heard, or another of its daemon (`notes`) before it was made.
+
+    `daemons` is 0 until anybody heard anything; mutable because it listens.
 
     A server that was away makes all daemons look absent until they are back, so for `PRESENT` seconds after an
     outage the number does not fall. `shared_until` is when the last of the others was given up, if there were any: what
     they took before that is unknown here.
     """
 
-    def __init__(self, daemon: str, clock: Clock) -> None:
+    def __init__(self, daemon: str, clock: Clock, notes: Notes | None = None) -> None:
         self._daemon = daemon
         self._clock = clock
         self._seen = 0
         self._epoch = ""
         self._falls_from = 0.0
-        self.daemons = 0
-        self.shared_until: float | None = None
+        self._notes = notes
+        self.daemons = notes.daemons if notes is not None else 0
+        self.shared_until = notes.shared_until if notes is not None else None
 
     @property
     def alone(self) -> bool:
@@ -69,4 +85,6 @@ class Census:
             if int(present) == 1 < self.daemons:
                 self.shared_until = now
             self.daemons = int(present)
+            if self._notes is not None:
+                self._notes.note(self.daemons, self.shared_until)
         return lost

@@ -11,7 +11,7 @@ from gatewayd.clock import Clock
 from gatewayd.errors import StoreUnavailable
 from gatewayd.model import Tally, Window
 from gatewayd.stores.redis import script
-from gatewayd.stores.redis.census import GREET, Census
+from gatewayd.stores.redis.census import GREET, Census, Notes
 from gatewayd.stores.redis.line import PATIENCE, Away, Command, Connect, Line, dial
 from gatewayd.stores.redis.outage import Local, OnOutage, Standin
 
@@ -38,13 +38,15 @@ def open_counters(
     workers: int = 1,
     patience: float = PATIENCE,
     now: Callable[[], int] | None = None,
+    notes: Notes | None = None,
 ) -> "RedisCounters":
     """Counters at this address; it is called at the first take, and need not be there. Raises StoreError.
 
     `daemon` names the daemon that this process is a worker of, one of `workers`; daemons must differ in it. An
-    answer is waited for `patience` seconds. `now` (in microseconds) replaces the server's time, for tests.
+    answer is waited for `patience` seconds. `now` (in microseconds) replaces the server's time, for tests. `notes`
+    outlive this process in its daemon.
     """
-    census = Census(daemon or token_hex(8), clock)
+    census = Census(daemon or token_hex(8), clock, notes)
     standin = Standin(on_outage, local, census, clock, workers)
     return RedisCounters(dial(url), census, standin, patience=patience, now=now)
 

@@ -18,8 +18,16 @@ TURNS: Final = MOMENTS + SLOTS * 8
 STATES: Final = TURNS + SLOTS
 BUCKET_BYTES: Final = STATES + SLOTS * 2 * STATE_BYTES
 
+NOTES: Final = 2
+"""Numbers that processes leave for each other, behind the buckets; all 0 at first."""
+
 CAPACITY: Final = 131_072
 SECRET_BYTES: Final = 32
+
+
+def size_of(buckets: int) -> int:
+    """In bytes, with the notes."""
+    return buckets * BUCKET_BYTES + NOTES * 8
 
 
 class SharedMemory:
@@ -33,9 +41,10 @@ class SharedMemory:
     def __init__(self, fd: int, buckets: int) -> None:
         self.buckets = buckets
         self.secret = secrets.token_bytes(SECRET_BYTES)
-        self.bytes = mmap.mmap(fd, buckets * BUCKET_BYTES)
+        self.bytes = mmap.mmap(fd, size_of(buckets))
         self._view = memoryview(self.bytes)
         self.doubles = self._view.cast("d")
+        self.notes = self.doubles[-NOTES:]
         self._fd = fd
 
     @classmethod
@@ -47,11 +56,11 @@ class SharedMemory:
         fd = os.memfd_create("gatewayd-counters", os.MFD_CLOEXEC)
         try:
             # Set aside now: memory that is found missing at the first use of a page is a SIGBUS.
-            os.posix_fallocate(fd, 0, buckets * BUCKET_BYTES)
+            os.posix_fallocate(fd, 0, size_of(buckets))
             return cls(fd, buckets)
         except OSError as error:
             os.close(fd)
-            size = -(-buckets * BUCKET_BYTES // 2**20)
+            size = -(-size_of(buckets) // 2**20)
             raise StoreError(f"counters.url: memory: needs {size} MiB of shared memory: {error.strerror}") from error
 
     def lock(self, buckets: Sequence[int]) -> None:
@@ -71,6 +80,7 @@ class SharedMemory:
         """Give this process's share of it back; a repeat is harmless."""
         if self._fd < 0:
             return
+        self.notes.release()
         self.doubles.release()
         self._view.release()
         self.bytes.close()

@@ -4,6 +4,8 @@ import pytest
 
 from gatewayd.stores.redis.census import GREET, PRESENT, Census
 from gatewayd.stores.redis.line import Line, dial
+from gatewayd.stores.shared.counters import SharedCounters
+from gatewayd.stores.shared.memory import SharedMemory
 from tests.clocks import ManualClock
 from tests.valkey import Valkey
 
@@ -51,3 +53,17 @@ def test_after_an_outage_the_number_waits_for_the_others_before_it_falls(clock: 
     clock.advance(PRESENT)
     census.heard(b"3 1 epoch")
     assert (census.daemons, census.alone, census.shared_until) == (1, True, 1_000 + PRESENT)
+
+
+def test_a_worker_made_while_the_server_is_away_goes_by_what_others_of_its_daemon_heard(clock: ManualClock) -> None:
+    memory = SharedMemory.create(1)
+    assert Census("one", clock, SharedCounters(memory, clock)).daemons == 0
+    before = Census("one", clock, SharedCounters(memory, clock))
+    before.heard(b"1 3 epoch")
+    successor = Census("one", clock, SharedCounters(memory, clock))
+    assert (successor.daemons, successor.shared_until, successor.alone) == (3, None, False)
+    before.heard(b"2 1 epoch")
+    assert (before.daemons, before.shared_until) == (1, clock.monotonic())
+    successor = Census("one", clock, SharedCounters(memory, clock))
+    assert (successor.daemons, successor.shared_until, successor.alone) == (1, clock.monotonic(), True)
+    memory.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gatewayd.errors import StoreError
-from gatewayd.stores.shared.memory import BUCKET_BYTES, SLOTS, SharedMemory
+from gatewayd.stores.shared.memory import BUCKET_BYTES, NOTES, SLOTS, SharedMemory, size_of
 
 
 def open_files() -> int:
@@ -16,7 +16,8 @@ def open_files() -> int:
 def test_it_has_room_for_the_capacity_in_whole_buckets(capacity: int, buckets: int) -> None:
     memory = SharedMemory.create(capacity)
     assert memory.buckets == buckets
-    assert len(memory.bytes) == buckets * BUCKET_BYTES
+    assert len(memory.bytes) == size_of(buckets) >= buckets * BUCKET_BYTES
+    assert list(memory.notes) == [0.0] * NOTES
     memory.close()
 
 
@@ -41,6 +42,15 @@ def test_too_little_memory_is_told_with_what_it_takes_and_leaves_no_file_open() 
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert open_files() == before
+
+
+def test_the_notes_touch_no_bucket() -> None:
+    memory = SharedMemory.create(1)
+    memory.notes[0], memory.notes[1] = 3, 1_000.5
+    assert not any(memory.bytes[:BUCKET_BYTES])
+    memory.bytes[BUCKET_BYTES - 8 : BUCKET_BYTES] = b"\xff" * 8
+    assert list(memory.notes) == [3, 1_000.5]
+    memory.close()
 
 
 def test_two_tables_hash_differently() -> None:
