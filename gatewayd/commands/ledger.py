@@ -1,7 +1,7 @@
 """ledger: whether the books are whole, and every record of them, with the daemon up or down."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,13 +9,17 @@ import click
 import orjson
 
 from gatewayd.commands.common import abandon_stdout, config_option, fail, load_for
-from gatewayd.commands.usage import EVERY, Month
+from gatewayd.commands.usage import EVERY, Month, table
 from gatewayd.errors import StoreError
-from gatewayd.stores.open import open_reader
-from gatewayd.stores.reading import LedgerReader
+from gatewayd.stores.open import open_clerk, open_reader
+from gatewayd.stores.reading import LedgerReader, NodeLeases
 from gatewayd.stores.verifying import Audit
 
 _NEEDED: Final = ("ledger",)
+_QUESTION: Final = (
+    "Free {found.units} units of {found.accounts} accounts? What {found.node} served and has not posted is lost to the "
+    "ledger then"
+)
 
 
 @click.group(epilog="Example: gatewayd ledger verify")
@@ -65,3 +69,47 @@ def _lines(reader: LedgerReader, user: str | None, period: str | None) -> Iterat
     for row in reader.records():
         if user in (None, row.user_id) and period in (None, row.period):
             yield orjson.dumps(row._asdict(), option=orjson.OPT_APPEND_NEWLINE)
+
+
+@ledger.command(epilog="Example: gatewayd ledger nodes --format json")
+@config_option
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def nodes(config: Path, form: str) -> None:
+    """Show the daemons that have units in leases: how many, of how many accounts, and what requests are using."""
+    found = _nodes(load_for(_NEEDED, config).ledger.url.reveal())
+    rows: list[dict[str, object]] = [each._asdict() for each in found]
+    if form == "json":
+        click.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE), nl=False)
+    else:
+        click.echo(table(NodeLeases._fields, rows) if rows else "no daemon has units in leases")
+
+
+def _nodes(url: str) -> Sequence[NodeLeases]:
+    try:
+        with open_reader(url) as reader:
+            return reader.nodes()
+    except StoreError as error:
+        fail(error)
+
+
+@ledger.command(epilog="Example: gatewayd ledger release 3f6c0d9be1a24785")
+@config_option
+@click.argument("node")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def release(config: Path, node: str, yes: bool) -> None:
+    """Free the units of a daemon that is gone for good, its state directory too; a daemon that answers keeps them.
+
+    One that only stopped gives its units back at its next start, and posts what its journals say.
+    """
+    url = load_for(_NEEDED, config).ledger.url.reveal()
+    found = next((each for each in _nodes(url) if each.node == node), None)
+    if found is None:
+        fail(f"no daemon called {node} has units in leases: see gatewayd ledger nodes")
+    if not yes:
+        click.confirm(_QUESTION.format(found=found), abort=True, err=True)
+    try:
+        with open_clerk(url) as clerk:
+            units = clerk.release(node)
+    except StoreError as error:
+        fail(error)
+    click.echo(f"{units} units of {node} are free again")

@@ -1,10 +1,19 @@
 """What commands may ask of a ledger, and write to it, from outside the daemon, whether one runs or not."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gatewayd.model import Account, Balance, Directory, Revocation
 from gatewayd.stores.chain import RecordRow
+
+
+class NodeLeases(NamedTuple):
+    """What one daemon has out of the ledger: units of so many accounts, and how many of them requests are using."""
+
+    node: str
+    accounts: int
+    units: int
+    in_flight: int
 
 
 class LedgerReader(Protocol):
@@ -31,6 +40,9 @@ class LedgerReader(Protocol):
     def leased(self) -> Mapping[Account, tuple[int, int]]:
         """Of every account with a balance: `held` as the balance says it, and the sum of the daemons' leases."""
 
+    def nodes(self) -> Sequence[NodeLeases]:
+        """Every daemon that has units in leases, or requests in flight, by name."""
+
 
 class Clerk(Protocol):
     """Writes what operators decide; a running daemon learns of it by the directory's version. Raises StoreError."""
@@ -40,3 +52,9 @@ class Clerk(Protocol):
 
     def revoke(self, revocation: Revocation) -> None:
         """Refuse these tokens from now on; the later of two times stands, and repeating it is harmless."""
+
+    def release(self, node: str) -> int:
+        """Free what a daemon has in leases that will not come back; how many units that were.
+
+        Raises StoreError if it is there all the same, as far as can be told: it is given some seconds to show it.
+        """

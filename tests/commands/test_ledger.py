@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from gatewayd.clock import SystemClock
+from gatewayd.stores.base import Batch, Want
 from gatewayd.stores.chain import RecordRow
+from gatewayd.stores.open import open_store
 from tests.agents import raw_agent
-from tests.commands.books import fill
-from tests.daemons import COMMAND, Stream, command, daemon_here, environment, write_config
+from tests.commands.books import fill, url
+from tests.daemons import COMMAND, Stream, command, daemon_here, environment, running_daemon, write_config
 from tests.stores.ledgers import NOVEMBER, hold
 
 DECEMBER = NOVEMBER + 30 * 86400
@@ -174,3 +177,71 @@ async def test_a_running_daemons_ledger_is_verified_and_exported(tmp_path: Path)
         assert (found.exit_code, found.stdout[:31]) == (0, "the ledger is whole: 1 records,")
         [row] = exported(config)
         assert (row["user_id"], row["outcome"]) == ("ann", "delivered")
+
+
+@pytest.fixture
+def left(config: Path) -> Path:
+    """A ledger in which a daemon called `gone` left 30 units of ann's and 7 of bob's."""
+
+    async def leave() -> None:
+        store = await open_store(url(config), "process", SystemClock())
+        wants = [Want(hold(user=user).account, 100, units, units) for user, units in (("ann", 30), ("bob", 7))]
+        await store.lease("gone", wants)
+        await store.post("gone", Batch(in_flight={wants[0].account: 2}))
+        await store.close()
+
+    asyncio.run(leave())
+    return config
+
+
+def nodes(config: Path) -> list[dict[str, Any]]:
+    found = command("ledger", "nodes", "--format", "json", "-c", config)
+    assert (found.exit_code, found.stderr) == (0, "")
+    rows: list[dict[str, Any]] = json.loads(found.stdout)
+    return rows
+
+
+def test_nodes_are_the_daemons_that_have_units_in_leases(left: Path) -> None:
+    assert nodes(left) == [{"node": "gone", "accounts": 2, "units": 37, "in_flight": 2}]
+    found = command("ledger", "nodes", "-c", left)
+    assert found.stdout == "node  accounts  units  in_flight\ngone  2         37     2\n"
+
+
+def test_a_ledger_without_leases_has_no_nodes(ledger: Path) -> None:
+    assert nodes(ledger) == []
+    assert command("ledger", "nodes", "-c", ledger).stdout == "no daemon has units in leases\n"
+
+
+def test_release_frees_what_a_daemon_left_that_is_gone_after_it_was_asked_whether_to(left: Path) -> None:
+    refused = command("ledger", "release", "gone", "-c", left)  # nobody there to answer
+    assert refused.exit_code == 1
+    assert "Free 37 units of 2 accounts?" in refused.stderr
+    assert nodes(left)
+    found = command("ledger", "release", "gone", "--yes", "-c", left)
+    assert (found.exit_code, found.stdout) == (0, "37 units of gone are free again\n")
+    assert nodes(left) == []
+    assert command("ledger", "verify", "-c", left).exit_code == 0
+
+
+def test_release_names_who_has_nothing_to_free(left: Path) -> None:
+    found = command("ledger", "release", "other", "--yes", "-c", left)
+    assert (found.exit_code, found.stdout) == (1, "")
+    assert found.stderr == "gatewayd: no daemon called other has units in leases: see gatewayd ledger nodes\n"
+
+
+async def test_release_leaves_a_running_daemon_what_it_has(tmp_path: Path) -> None:
+    stream = Stream()
+    async with raw_agent(stream.script) as agent:
+        config = write_config(tmp_path, agent.url)
+        async with running_daemon(config) as daemon, daemon.session() as session, session.get("/api/email/x") as answer:
+            assert await answer.content.readany() == b"first"
+            name = (tmp_path / "node").read_text().strip()
+            async with asyncio.timeout(5):
+                while [each["node"] for each in await asyncio.to_thread(nodes, config)] != [name]:
+                    await asyncio.sleep(0.02)
+            found = await asyncio.to_thread(command, "ledger", "release", name, "--yes", "-c", config)
+            assert found.exit_code == 1
+            assert "is in use by another gatewayd" in found.stderr
+            stream.go_on.set()
+            assert await answer.content.read() == b"last"
+    assert command("ledger", "verify", "-c", config).exit_code == 0

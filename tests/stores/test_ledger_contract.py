@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from gatewayd.errors import StoreUnavailable
+from gatewayd.errors import StoreError, StoreUnavailable
 from gatewayd.model import Account, Balance, Directory, Revocation
 from gatewayd.stores.base import Batch, Grant, LedgerStore, Posting
+from gatewayd.stores.postgres import clerk as postgres_clerk
+from gatewayd.stores.reading import NodeLeases
 from tests.clocks import ManualClock
 from tests.stores.ledgers import ALICE, PLACES, Place, audit, batch, posting, want
 
@@ -365,3 +367,40 @@ async def test_a_closed_store_says_so_and_may_be_closed_again(store: LedgerStore
         await store.post(NODE, batch(posting()))
     with pytest.raises(StoreUnavailable):
         await store.balances("alice", "2025-11")
+
+
+async def test_what_a_daemon_left_that_is_gone_is_told_and_can_be_freed_and_no_other_daemons(
+    place: Place, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_clerk, "ANSWER_SECONDS", 0.2)
+    store = await place.open(clock)
+    await store.post(NODE, batch(posting(quantity=5)))
+    await store.lease(NODE, [want(most=30), want(BOB, most=7)])
+    await store.post(NODE, Batch(in_flight={ALICE: 3}))
+    await store.close()
+    with place.read() as reader:
+        assert list(reader.nodes()) == [NodeLeases(NODE, 2, 37, 3)]
+    with place.clerk() as clerk:
+        assert clerk.release("another") == 0
+        assert clerk.release(NODE) == 37
+        assert clerk.release(NODE) == 0
+    with place.read() as reader:
+        assert list(reader.nodes()) == []
+        assert audit(reader).total() == 5
+    assert balances(place) == {ALICE: (100, 0, 0, 5), BOB: (100, 0, 0, 0)}
+
+
+async def test_the_units_of_a_daemon_that_is_there_are_not_freed(store: LedgerStore, place: Place) -> None:
+    await store.lease(NODE, [want(most=30)])
+
+    def release() -> None:
+        with place.clerk() as clerk, pytest.raises(StoreError, match="stop"):
+            clerk.release(NODE)
+
+    releasing = asyncio.create_task(asyncio.to_thread(release))
+    while not releasing.done():  # as a bookkeeper does
+        if asked := await store.recalled(NODE):
+            await store.post(NODE, Batch(answered=asked))
+        await asyncio.sleep(0.02)
+    await releasing
+    assert await store.leases(NODE) == {ALICE: 30}

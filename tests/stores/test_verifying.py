@@ -9,6 +9,7 @@ import pytest
 from gatewayd.model import Account, Balance, Directory
 from gatewayd.stores import chain
 from gatewayd.stores.chain import RecordRow
+from gatewayd.stores.reading import NodeLeases
 from gatewayd.stores.verifying import Audit, shown
 from tests.stores.ledgers import hold, record
 
@@ -53,6 +54,9 @@ class Book:
 
     def leased(self) -> Mapping[Account, tuple[int, int]]:
         return self.leases
+
+    def nodes(self) -> Sequence[NodeLeases]:
+        return []
 
     def change(self, number: int, **columns: object) -> None:
         self.rows[number] = self.rows[number]._replace(**columns)  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 """Writing operators' decisions into the ledger, beside running daemons or before the first start of any."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -21,6 +22,26 @@ WRITE_REVOCATION: Final = (
     "SET issued_until = greatest(revocations.issued_until, excluded.issued_until)"
 )
 NEXT_VERSION: Final = "UPDATE ledger_meta SET value = (value::bigint + 1)::text WHERE key = 'directory'"
+# A daemon that is there answers, however little it has to give back.
+ASK: Final = "UPDATE usage_leases SET asked = asked + 1 WHERE node = %s"
+SELECT_UNANSWERED: Final = "SELECT count(*) FROM usage_leases WHERE node = %s AND asked > answered"
+# In the order in which daemons lock rows: balances first.
+LOCK_BALANCES: Final = """
+    SELECT FROM usage_balances AS balance
+        JOIN (SELECT * FROM usage_leases WHERE node = %s) AS lease USING (user_id, unit, period)
+        ORDER BY user_id, unit, period FOR UPDATE OF balance
+"""
+RELEASE: Final = """
+    WITH gone AS (DELETE FROM usage_leases WHERE node = %s RETURNING user_id, unit, period, units),
+    freed AS (
+        UPDATE usage_balances AS balance SET held = held - units FROM gone
+        WHERE balance.user_id = gone.user_id AND balance.unit = gone.unit AND balance.period = gone.period
+    )
+    SELECT coalesce(sum(units), 0)::bigint FROM gone
+"""
+ANSWER_SECONDS: Final = 3.0
+"""A daemon that has the ledger looks for questions ten times a second."""
+_PAUSE: Final = 0.1
 
 
 class PostgresClerk:
@@ -35,6 +56,28 @@ class PostgresClerk:
 
     def revoke(self, revocation: Revocation) -> None:
         self._write(WRITE_REVOCATION, revocation)
+
+    def release(self, node: str) -> int:
+        if reason := fault([node]):
+            raise StoreError(f"no daemon is called so ({reason}): correct it")
+        with named(self._address):
+            asked = self._run(ASK, node)
+            until = time.monotonic() + ANSWER_SECONDS
+            while asked and time.monotonic() < until:
+                if self._run(SELECT_UNANSWERED, node) < asked:
+                    raise StoreError(f"daemon {node} answers: stop it, and it gives back what it has by itself")
+                time.sleep(_PAUSE)
+            self._run(LOCK_BALANCES, node, commit=False)
+            return self._run(RELEASE, node)
+
+    def _run(self, statement: str, node: str, *, commit: bool = True) -> int:
+        """The number that it tells, or of rows that it changed."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement, (node,))
+            row = cursor.fetchone() if cursor.description else None
+            if commit:
+                self._connection.commit()
+            return int(row[0]) if row else cursor.rowcount
 
     def _write(self, statement: str, values: Sequence[str | float]) -> None:
         if reason := fault(value for value in values if isinstance(value, str)):

@@ -14,6 +14,7 @@ from gatewayd.stores.postgres.address import Address, located
 from gatewayd.stores.postgres.asking import connected, examined, named
 from gatewayd.stores.postgres.connection import Row
 from gatewayd.stores.postgres.storable import fault
+from gatewayd.stores.reading import NodeLeases
 
 ROWS_AT_ONCE: Final = 5_000
 
@@ -28,6 +29,10 @@ SELECT_LEASED: Final = """
         SELECT coalesce(sum(units), 0)::bigint FROM usage_leases AS lease
         WHERE lease.user_id = balance.user_id AND lease.unit = balance.unit AND lease.period = balance.period
     ) FROM usage_balances AS balance
+"""
+SELECT_NODES: Final = """
+    SELECT node, count(*), sum(units)::bigint, sum(in_flight)::bigint FROM usage_leases
+    WHERE units > 0 OR in_flight > 0 GROUP BY node ORDER BY node
 """
 
 
@@ -63,6 +68,9 @@ class PostgresReader:
 
     def leased(self) -> Mapping[Account, tuple[int, int]]:
         return {Account(*row[:3]): (row[3], row[4]) for row in self._rows(SELECT_LEASED)}
+
+    def nodes(self) -> Sequence[NodeLeases]:
+        return [NodeLeases(*row) for row in self._rows(SELECT_NODES)]
 
     def _rows(self, statement: str, values: Any = None) -> Sequence[Row]:
         with named(self._address), self._connection.cursor() as cursor:

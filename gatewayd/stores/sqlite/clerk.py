@@ -1,5 +1,6 @@
 """Writing operators' decisions into a ledger file, beside a running daemon or before its first start."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -9,7 +10,8 @@ from typing import Final
 from gatewayd.errors import StoreError
 from gatewayd.model import Revocation
 from gatewayd.stores.sqlite import schema
-from gatewayd.stores.sqlite.opening import located, make_directory
+from gatewayd.stores.sqlite.leasing import FREE_UNITS
+from gatewayd.stores.sqlite.opening import located, locked, make_directory
 
 PATIENCE_SECONDS: Final = 5.0
 
@@ -18,6 +20,7 @@ WRITE_REVOCATION: Final = (
     "INSERT INTO revocations VALUES (?, ?, ?) ON CONFLICT (kind, subject) DO UPDATE "
     "SET issued_until = max(issued_until, excluded.issued_until)"
 )
+SELECT_UNITS: Final = "SELECT coalesce(sum(units), 0) FROM usage_leases WHERE node = ?"
 NEXT_VERSION: Final = "UPDATE ledger_meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE key = 'directory'"
 
 
@@ -33,6 +36,18 @@ class SqliteClerk:
 
     def revoke(self, revocation: Revocation) -> None:
         self._write(WRITE_REVOCATION, revocation)
+
+    def release(self, node: str) -> int:
+        """A file is one daemon's, which frees by itself what another had left; so none may run."""
+        lock = locked(self._file)
+        try:
+            with schema.named(self._file), schema.transaction(self._connection):
+                (units,) = self._connection.execute(SELECT_UNITS, (node,)).fetchone()
+                self._connection.execute(FREE_UNITS, (node,))
+                self._connection.execute("DELETE FROM usage_leases WHERE node = ?", (node,))
+                return int(units)
+        finally:
+            os.close(lock)
 
     def _write(self, statement: str, values: tuple[str | float, ...]) -> None:
         try:

@@ -54,7 +54,7 @@ def located(path: str) -> Path:
 def open_file(path: str, durability: Durability) -> Opened:
     """Take the ledger at `path` for writing, made if it is missing. Raises StoreError; overwrites nothing."""
     file = located(path)
-    lock = _lock(file)
+    lock = locked(file)
     try:
         with schema.named(file):
             return Opened(file, _connect(file, durability), lock, _identity(file))
@@ -96,8 +96,8 @@ def _unopened(file: Path, error: OSError) -> StoreError:
     return StoreError(f"ledger {file} cannot be opened ({error.strerror}): {hint}")
 
 
-def _lock(file: Path) -> int:
-    """The file's lock, held until it is closed. Raises StoreError."""
+def locked(file: Path) -> int:
+    """The file's lock, held until it is closed. Raises StoreError if another daemon has it."""
     make_directory(file)
     try:
         lock = os.open(f"{file}.lock", os.O_RDWR | os.O_CREAT, 0o600)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from gatewayd.errors import StoreError
 from gatewayd.model import Account, Balance, Directory
 from gatewayd.stores.chain import RecordRow
+from gatewayd.stores.reading import NodeLeases
 from gatewayd.stores.sqlite import inquiry, schema
 from gatewayd.stores.sqlite.opening import located
 
@@ -19,6 +20,10 @@ SELECT_LEASED: Final = (
     "SELECT user_id, unit, period, held, (SELECT coalesce(sum(units), 0) FROM usage_leases AS lease "
     "WHERE lease.user_id = balance.user_id AND lease.unit = balance.unit AND lease.period = balance.period) "
     "FROM usage_balances AS balance"
+)
+SELECT_NODES: Final = (
+    "SELECT node, count(*), sum(units), sum(in_flight) FROM usage_leases WHERE units > 0 OR in_flight > 0 "
+    "GROUP BY node ORDER BY node"
 )
 
 
@@ -55,6 +60,10 @@ class SqliteReader:
         with schema.named(self._file):
             rows = self._connection.execute(SELECT_LEASED).fetchall()
         return {Account(*account): (held, leased) for *account, held, leased in rows}
+
+    def nodes(self) -> Sequence[NodeLeases]:
+        with schema.named(self._file):
+            return [NodeLeases(*row) for row in self._connection.execute(SELECT_NODES)]
 
 
 @contextmanager

@@ -2,15 +2,19 @@ import asyncio
 import logging
 import socket
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import psycopg2
 import pytest
 
+from gatewayd.commands.common import new_event_loop
 from gatewayd.errors import StoreUnavailable
 from gatewayd.stores.postgres import connection
 from gatewayd.stores.postgres.address import located
 from gatewayd.stores.postgres.connection import Lane, Row, Server, Session
 from tests import postgres
+from tests.postgres import PASSWORD
 
 
 def lane(rest: str, *, width: int = 1, seconds: float = 2.5) -> Lane:
@@ -217,3 +221,49 @@ async def test_a_closed_lane_connects_no_more(rest: str) -> None:
     calls.close()
     with pytest.raises(StoreUnavailable):
         await calls.run(backend)
+
+
+@asynccontextmanager
+async def over_tcp(server: postgres.Server) -> AsyncIterator[int]:
+    """The port at which it can be reached, which only has a Unix socket of its own."""
+
+    async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            target.write(data)
+        target.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        theirs, ours = await asyncio.open_unix_connection(f"{server.directory}/.s.PGSQL.5432")
+        await asyncio.gather(copy(reader, ours), copy(theirs, writer))
+        await asyncio.gather(ours.wait_closed(), writer.wait_closed())
+        done.set()
+
+    done = asyncio.Event()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield listener.sockets[0].getsockname()[1]
+        async with asyncio.timeout(5):
+            await done.wait()
+    finally:
+        listener.close()
+
+
+@pytest.mark.parametrize("places", ["127.0.0.1:1,127.0.0.1:{port}", "[::1]:{port},127.0.0.1:{port}"])
+async def test_where_one_address_refuses_the_next_one_is_tried(postgres: postgres.Server, places: str) -> None:
+    async with over_tcp(postgres) as port:
+        calls = lane(f"//gatewayd:{PASSWORD}@{places.format(port=port)}/postgres")
+        assert await calls.run(backend)
+        calls.close()
+
+
+def test_on_the_loop_that_daemons_use_a_refused_connection_spoils_no_later_one() -> None:
+    """libpq closes its socket behind the loop's back, and uvloop remembers the number."""
+
+    async def refused(calls: Lane) -> None:
+        for _ in range(4):
+            with pytest.raises(StoreUnavailable):
+                await calls.run(backend)
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(refused(lane("//127.0.0.1:1/ledger")))
