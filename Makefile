@@ -21,9 +21,9 @@ $(VENV)/.installed: setup.cfg pyproject.toml | $(BIN)/python
 	@$(PIP) install -e .
 	@touch $@
 
-$(VENV)/.installed-test: setup.cfg pyproject.toml | $(BIN)/python
-	@echo "installing gatewayd and what its tests need into $(VENV)"
-	@$(PIP) install -e '.[test]'
+$(VENV)/.installed-test: setup.cfg pyproject.toml sdk/setup.cfg sdk/pyproject.toml | $(BIN)/python
+	@echo "installing gatewayd, its SDK and what their tests need into $(VENV)"
+	@$(PIP) install -e '.[test]' -e ./sdk
 	@touch $@ $(VENV)/.installed
 
 install: $(VENV)/.installed ## create .venv and install gatewayd into it

@@ -1,0 +1,166 @@
+"""`AsyncGateway`: the agents behind a gatewayd, for asyncio."""
+
+import inspect
+import os
+import ssl
+from asyncio import sleep as pause
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Self, TypeVar, cast
+
+from gatewayd_sdk._asyncio import resources
+from gatewayd_sdk._asyncio.transport import AiohttpTransport
+from gatewayd_sdk._core import calls, results
+from gatewayd_sdk._core.answers import Answer
+from gatewayd_sdk._core.calls import Call
+from gatewayd_sdk._core.errors import APIConnectionError
+from gatewayd_sdk._core.exchange import AskToken, Chance, Fetch, Step, Wait, exchange
+from gatewayd_sdk._core.options import Options, Timeout
+from gatewayd_sdk._core.options import base_url as read_base_url
+from gatewayd_sdk._core.requests import Request, json_request
+
+T = TypeVar("T")
+Token = str | Callable[[], str] | Callable[[], Awaitable[str]] | None
+
+
+class AsyncGateway:
+    """The agents behind a gatewayd. Use it as a context manager, or close it.
+
+    `base_url` and `token` are taken from GATEWAYD_BASE_URL and GATEWAYD_TOKEN when they are not given. A callable as
+    token is asked when there is none yet, and once more when the gateway refuses the one there is. `tls` is for a CA
+    of your own, `proxy` the URL of an HTTP proxy. Each method raises `GatewayError`s only (see `gatewayd_sdk`).
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        token: Token = None,
+        *,
+        timeout: Timeout | None = None,
+        max_retries: int = 2,
+        headers: Mapping[str, str] | None = None,
+        proxy: str | None = None,
+        tls: ssl.SSLContext | None = None,
+        max_connections: int = 100,
+        chance: Chance | None = None,
+    ) -> None:
+        self.base_url = read_base_url(base_url, os.environ)
+        self._options = Options(timeout or Timeout(), max_retries, headers=headers or {})
+        self._token = token if token is not None else os.environ.get("GATEWAYD_TOKEN") or None
+        self._known_token: str | None = None
+        self._chance = chance or Chance()
+        self._transport = AiohttpTransport(self.base_url, proxy=proxy, tls=tls, connections=max_connections)
+
+    @property
+    def email(self) -> resources.AsyncEmail:
+        """Letters: read, answered, remembered."""
+        return resources.AsyncEmail(self)
+
+    @property
+    def rag(self) -> resources.AsyncRag:
+        """Questions to documents."""
+        return resources.AsyncRag(self)
+
+    @property
+    def scraper(self) -> resources.AsyncScraper:
+        """Pages read."""
+        return resources.AsyncScraper(self)
+
+    @property
+    def support(self) -> resources.AsyncSupport:
+        """Customers answered, and their tickets."""
+        return resources.AsyncSupport(self)
+
+    @property
+    def aiops(self) -> resources.AsyncAIOps:
+        """Metrics read."""
+        return resources.AsyncAIOps(self)
+
+    @property
+    def usage(self) -> resources.AsyncUsage:
+        """The caller's own balances."""
+        return resources.AsyncUsage(self)
+
+    @property
+    def agents(self) -> resources.AsyncAgents:
+        """What is behind the gateway."""
+        return resources.AsyncAgents(self)
+
+    def with_options(
+        self,
+        *,
+        timeout: Timeout | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Self:
+        """A client with other options over the same connections; `headers` are added to those there are."""
+        options = replace(
+            self._options,
+            timeout=timeout or self._options.timeout,
+            max_retries=self._options.max_retries if max_retries is None else max_retries,
+            headers={**self._options.headers, **(headers or {})},
+        )
+        other = type(self).__new__(type(self))
+        vars(other).update(vars(self), _options=options)
+        return other
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Mapping[str, object] | None = None,
+        content: bytes | None = None,
+        query: Mapping[str, str | int | None] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> results.Response:
+        """Calls any route: `json` or `content` is the body. Raises like every method."""
+        request = Request(method, path, query or {}, headers or {}, content)
+        if json is not None:
+            said = json_request(method, path, json)
+            request = replace(said, query=query or {}, headers={**said.headers, **(headers or {})})
+        return await self.call(calls.any_route(request))
+
+    async def call(self, call: Call[T]) -> T:
+        """Carries out a call that a resource describes."""
+        steps = exchange(call.request, self._options, refreshable=callable(self._token), chance=self._chance)
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    came = await self._perform(step)
+                except APIConnectionError as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(came)
+        except StopIteration as stop:
+            return call.read(cast("Answer", stop.value))
+
+    async def _perform(self, step: Step) -> object:
+        if isinstance(step, Fetch):
+            return await self._transport.fetch(step)
+        if isinstance(step, Wait):
+            await pause(step.seconds)
+            return None
+        return await self._current_token(step)
+
+    async def _current_token(self, step: AskToken) -> str | None:
+        if not callable(self._token):
+            return self._token
+        if self._known_token is None or step.fresh:
+            made = self._token()
+            self._known_token = await made if inspect.isawaitable(made) else made
+        return self._known_token
+
+    async def close(self) -> None:
+        """Closes all connections, also for the clients that `with_options` made."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
