@@ -2,8 +2,12 @@
 
 from tests.bench.declare import Bench, Ratio
 from tests.bench.money import counting, crowds, durable, hot_path, refusals, shipping
+from tests.bench.plane import crowds as crowds_outside
+from tests.bench.plane import streams, throughput
 
-_MODULES = (hot_path, shipping, durable, counting, crowds, refusals)
+_MODULES = (throughput, streams, crowds_outside, hot_path, shipping, durable, counting, crowds, refusals)
 
 BENCHES: tuple[Bench, ...] = tuple(bench for module in _MODULES for bench in module.BENCHES)
-RATIOS: tuple[Ratio, ...] = (*counting.RATIOS, *crowds.RATIOS)
+RATIOS: tuple[Ratio, ...] = tuple(
+    ratio for module in (throughput, streams, crowds_outside, counting, crowds) for ratio in module.RATIOS
+)
