@@ -142,7 +142,9 @@ def _outlast(sock: socket.socket, patience: float) -> None:
                 pass
         return
     try:
-        if not select.select([process], [], [], patience)[0]:
+        gone = select.poll()  # select(2) knows no descriptor above 1023
+        gone.register(process, select.POLLIN)
+        if not gone.poll(patience * 1000):
             raise TimeoutError
     finally:
         os.close(process)

@@ -43,13 +43,15 @@ class Daemon:
         self._stop = asyncio.Event()
         self._stop_now = asyncio.Event()
         self._books = Bookkeeper(settings, clock)
-        self._worker = Worker(settings, clock, SharedMemory.create(), self._stop_now)
+        self._counters = SharedMemory.create()
+        self._worker = Worker(settings, clock, self._counters, self._stop_now)
         self._listening: tuple[str, ...] = ()
         self._admin: str | None = None
 
     async def run(self, announce: Announce) -> None:
         """Serve until stopped. Raises StartError or StoreError before the first connection, or not at all."""
         async with AsyncExitStack() as stack:
+            stack.callback(self._counters.close)
             self._on_signals()
             await self._open(stack)
             if not self._stop.is_set():  # a signal may have come first

@@ -78,6 +78,7 @@ class Supervisor:
         admin, self._admin = listen_for_operators(settings, self._environ, stack)
         books = listen_for_books(server.state_dir, stack)
         counters = SharedMemory.create()
+        stack.callback(counters.close)
         stack.callback(self._end_all)
         self._start_bookkeeper(books)
         self._start_workers(shares, counters)

@@ -1,6 +1,7 @@
 """Questions to a running daemon, and every way in which nobody answers."""
 
 import asyncio
+import fcntl
 import json
 import os
 import socket
@@ -13,6 +14,7 @@ import pytest
 
 from gatewayd.errors import StartError
 from gatewayd.process.control import ControlServer, NotRunning, ask, socket_path
+from gatewayd.process.files import allow_connections
 
 LONGEST = 107 - len("/control.sock")
 
@@ -180,3 +182,21 @@ async def test_where_the_system_cannot_tell_the_hanging_up_counts(
         await asking.wait()
         assert not asked.done()
     assert await asked == {"state": "serving"}
+
+
+async def test_a_process_is_waited_for_however_many_files_are_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def above_what_select_knows(pid: int, flags: int = 0) -> int:
+        process = pidfd_open(pid, flags)
+        try:
+            return fcntl.fcntl(process, fcntl.F_DUPFD_CLOEXEC, 1024)
+        finally:
+            os.close(process)
+
+    pidfd_open = os.pidfd_open
+    allow_connections(1024)
+    monkeypatch.setattr(os, "pidfd_open", above_what_select_knows)
+    async with answering(tmp_path):
+        with pytest.raises(TimeoutError):
+            await asyncio.to_thread(ask, tmp_path, "status", until_gone=True, patience=0.05)

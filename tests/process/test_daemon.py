@@ -21,7 +21,7 @@ from gatewayd.process.daemon import Daemon
 from tests.agents import answering, raw_agent, talk
 from tests.certificates import write_certificate
 from tests.daemons import COMMAND, Stream, command, daemon_here, environment, gatewayd, running_daemon, write_config
-from tests.gateways import SECRET
+from tests.gateways import SECRET, running_gateway
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 PATH = "/api/email/process"
@@ -277,6 +277,16 @@ async def test_a_second_daemon_on_the_same_state_dir_or_ledger_is_refused(tmp_pa
     assert f"gatewayd: another gatewayd (process {pid}) runs in {tmp_path}/one: " in same_directory.stderr
     assert re.search(r"ledger\.db is in use by another gatewayd \(process \d+\)", same_ledger.stderr)
     assert "Traceback" not in same_directory.stderr + same_ledger.stderr
+
+
+async def test_a_daemon_that_has_ended_has_given_its_shared_memory_back(tmp_path: Path) -> None:
+    def shared_tables() -> list[str]:
+        places = [f"/proc/self/fd/{each}" for each in os.listdir("/proc/self/fd")]
+        return [place for place in places if "gatewayd-counters" in os.path.realpath(place)]
+
+    async with running_gateway(tmp_path, "http://127.0.0.1:9"):
+        assert shared_tables()
+    assert not shared_tables()
 
 
 async def test_what_a_killed_daemon_left_behind_does_not_stop_the_next(tmp_path: Path) -> None:

@@ -22,7 +22,9 @@ def test_connections_are_shared_out_and_every_worker_may_have_one(most: int, wor
 
 
 async def test_a_worker_that_does_not_serve_yet_says_so_and_drains_at_once(clock: ManualClock) -> None:
-    worker = Worker(settings(), clock, SharedMemory.create(), asyncio.Event())
+    memory = SharedMemory.create()
+    worker = Worker(settings(), clock, memory, asyncio.Event())
     found = await worker.status()
     assert (found["connections"], found["in_flight"], found["generation"], found["accounts"]) == (0, 0, 0, 0)
     await asyncio.wait_for(worker.drain(), 2)
+    memory.close()
