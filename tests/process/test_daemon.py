@@ -281,8 +281,8 @@ async def test_a_second_daemon_on_the_same_state_dir_or_ledger_is_refused(tmp_pa
 
 async def test_a_daemon_that_has_ended_has_given_its_shared_memory_back(tmp_path: Path) -> None:
     def shared_tables() -> list[str]:
-        places = [f"/proc/self/fd/{each}" for each in os.listdir("/proc/self/fd")]
-        return [place for place in places if "gatewayd-counters" in os.path.realpath(place)]
+        places = map(os.path.realpath, Path("/proc/self/fd").iterdir())
+        return [place for place in places if "gatewayd-counters" in place]
 
     async with running_gateway(tmp_path, "http://127.0.0.1:9"):
         assert shared_tables()
