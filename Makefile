@@ -26,6 +26,11 @@ $(VENV)/.installed-test: setup.cfg pyproject.toml sdk/setup.cfg sdk/pyproject.to
 	@$(PIP) install -e '.[test]' -e ./sdk
 	@touch $@ $(VENV)/.installed
 
+$(VENV)/.installed-bench: $(VENV)/.installed-test
+	@echo "installing the gateways to compare with into $(VENV); nginx and haproxy are taken where they are installed"
+	@$(PIP) install -e '.[bench]'
+	@touch $@
+
 install: $(VENV)/.installed ## create .venv and install gatewayd into it
 
 run: install ## start the five demo agents and gatewayd in front of them; Ctrl-C stops all of it
@@ -43,7 +48,7 @@ cover: $(VENV)/.installed-test ## run every test and show what they do not reach
 prove: $(VENV)/.installed-test ## try the promises about money at length, on a real PostgreSQL and Valkey: some 15 minutes
 	$(BIN)/python -m tests.prove.long --seed $(or $(SEED),1) --rounds 1000 --kills 300 --outage 60
 
-bench: $(VENV)/.installed-test ## measure what gatewayd costs; a table here, JSON in build/bench.json
+bench: $(VENV)/.installed-bench ## measure what gatewayd costs beside others; a table here, JSON in build/bench.json
 	@$(BIN)/python -m tests.bench --output build/bench.json $(BENCH)
 
 lint: $(VENV)/.installed-test ## ruff: rules and format

@@ -12,7 +12,7 @@ from tests.bench.run import run, to_stderr
 
 
 def main(arguments: Sequence[str] | None = None, benches: Sequence[Bench] = BENCHES) -> int:
-    """The exit status: 1 if something could not be measured."""
+    """The exit status: 1 if a bench broke. A peer that is not installed is said in the table, and no fault."""
     asked = _parser().parse_args(arguments)
     chosen = named(asked.names, benches)
     if asked.list:

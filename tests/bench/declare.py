@@ -56,13 +56,15 @@ class Bench:
 
     `open` is given the scale (1 is the whole work of a round; less, for a quick look) and yields a round, which gives
     a number for each of the figures. It may start other processes: they run beside the core of measurement, to which
-    the bench itself is bound before its first round if `pinned`. Picklable: `open` is a module's own function.
+    the bench itself is bound before its first round if `pinned`. `peer`: the program that it measures gatewayd beside
+    and that `make test` does not install. Picklable: `open` is a module's own function.
     """
 
     name: str
     figures: tuple[Figure, ...]
     open: Callable[[float], AbstractContextManager[Round]]
     pinned: bool = True
+    peer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What came out: series of figures with their middle and spread, as a table and as JSON."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median, quantiles
 from typing import Any
 
@@ -66,19 +66,21 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A whole run. `failures`: why a bench could not be measured, by its name."""
+    """A whole run. `failures`: why a bench broke, by its name; `absent`: what it compares with and is not here."""
 
     machine: Mapping[str, Any]
     scale: float
     series: Sequence[Series]
     failures: Mapping[str, str]
+    absent: Mapping[str, str] = field(default_factory=dict)
 
     def table(self) -> str:
         rows = [HEADINGS, *(each.row() for each in self.series)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
         lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
         lines.insert(1, "  ".join("-" * width for width in widths))
-        lines += [f"{name}: not measured: {why.splitlines()[-1]}" for name, why in self.failures.items()]
+        unmeasured = {**self.absent, **self.failures}
+        lines += [f"{name}: not measured: {why.splitlines()[-1]}" for name, why in unmeasured.items()]
         if self.scale != 1:
             lines.append(f"only {self.scale:g} of the work of a round was done: no figures to go by")
         return "\n".join([*lines, ", ".join(f"{fact} {value}" for fact, value in self.machine.items())])
@@ -89,6 +91,7 @@ class Report:
             "scale": self.scale,
             "figures": [each.document() for each in self.series],
             "failures": dict(self.failures),
+            "absent": dict(self.absent),
         }
 
 

@@ -26,12 +26,21 @@ class Failed(Exception):
     """A bench that could not be measured, and why."""
 
 
+class Absent(Exception):
+    """A bench whose peer is not on this machine, and what that is."""
+
+
 @dataclass(slots=True)
 class Results:
     """Mutable: they gather."""
 
     rounds: dict[str, list[Measured]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+
+    def closed(self, bench: Bench) -> bool:
+        """Whether nothing more is to be had of this bench."""
+        return bench.name in self.failures or bench.name in self.absent
 
 
 def run(benches: Sequence[Bench], declared: Sequence[Ratio], *, rounds: int, scale: float, say: Say) -> Report:
@@ -46,7 +55,7 @@ def run(benches: Sequence[Bench], declared: Sequence[Ratio], *, rounds: int, sca
                 stands[bench.name] = stack.enter_context(_stand(bench, scale))
         for number in range(1, rounds + 1):
             for bench in benches:
-                if bench.name not in results.failures:
+                if not results.closed(bench):
                     say(f"round {number} of {rounds}: {bench.name}")
                     with _noted(results, bench):
                         found = _answer(bench, stands[bench.name], _NEXT)
@@ -54,7 +63,7 @@ def run(benches: Sequence[Bench], declared: Sequence[Ratio], *, rounds: int, sca
     whole = {name: found for name, found in results.rounds.items() if name not in results.failures}
     figures = series(benches, whole)
     facts["load at the end"] = machine.facts()["load"]
-    return Report(facts, scale, [*figures, *ratios(declared, figures)], results.failures)
+    return Report(facts, scale, [*figures, *ratios(declared, figures)], results.failures, results.absent)
 
 
 @contextmanager
@@ -63,6 +72,8 @@ def _noted(results: Results, bench: Bench) -> Iterator[None]:
         yield
     except Failed as failure:
         results.failures[bench.name] = str(failure)
+    except Absent as reason:
+        results.absent[bench.name] = str(reason)
 
 
 @contextmanager
@@ -84,17 +95,17 @@ def _stand(bench: Bench, scale: float) -> Iterator[Connection]:
 
 
 def _answer(bench: Bench, line: Connection, *question: str) -> Any:
-    """What the bench's process says next. Raises Failed."""
+    """What the bench's process says next. Raises Failed and Absent."""
     try:
         for word in question:
             line.send(word)
         if not line.poll(PATIENCE):
             raise Failed(f"nothing came within {PATIENCE:g} seconds")
-        fine, answer = line.recv()
+        failure, answer = line.recv()
     except (EOFError, OSError):
         raise Failed("its process died") from None
-    if not fine:
-        raise Failed(answer)
+    if failure is not None:
+        raise failure(answer)
     missing = {figure.name for figure in bench.figures} ^ set(answer) if question else ()
     if missing:
         raise Failed(f"figures are declared and not measured, or the other way round: {', '.join(sorted(missing))}")
@@ -110,15 +121,15 @@ def _serve(bench: Bench, scale: float, line: Connection) -> None:
         with bench.open(scale) as measure:
             if bench.pinned:
                 machine.pin(machine.MEASURED)
-            line.send((True, {}))
+            line.send((None, {}))
             while line.recv() == _NEXT:
-                line.send((True, dict(measure())))
+                line.send((None, dict(measure())))
     except (EOFError, BrokenPipeError):  # whoever asked is gone
         return
     except Unavailable as reason:
-        line.send((False, str(reason)))
+        line.send((Absent, str(reason)))
     except Exception:
-        line.send((False, traceback.format_exc()))
+        line.send((Failed, traceback.format_exc()))
 
 
 def to_stderr(progress: str) -> None:

@@ -216,7 +216,8 @@ _GATES: Final[dict[str, Gate]] = {
 def _bench(kind: str, name: str, figures: tuple[Figure, ...], opening: Opening) -> Bench:
     if name != "gatewayd":
         figures = tuple(replace(each, target=None) for each in figures)
-    return Bench(f"plane.{kind}.{name}", figures, partial(opening, gate=_GATES[name]), pinned=False)
+    peer = None if name in {"gatewayd", "naive"} else name
+    return Bench(f"plane.{kind}.{name}", figures, partial(opening, gate=_GATES[name]), pinned=False, peer=peer)
 
 
 BENCHES: Final = (

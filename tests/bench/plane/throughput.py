@@ -91,8 +91,8 @@ async def direct(scale: float) -> AsyncIterator[AsyncRound]:
         callers.close()
 
 
-def _compared(name: str, gate: Gate) -> Bench:
-    return Bench(f"plane.{name}", FIGURES, partial(compared, gate=gate), pinned=False)
+def _compared(name: str, gate: Gate, peer: str | None = None) -> Bench:
+    return Bench(f"plane.{name}", FIGURES, partial(compared, gate=gate), pinned=False, peer=peer)
 
 
 BENCHES: Final = (
@@ -106,12 +106,12 @@ BENCHES: Final = (
         pinned=False,
     ),
     _compared("gatewayd", gateways.gatewayd),
-    _compared("envoy", gateways.envoy),
-    _compared("caddy", gateways.caddy),
-    _compared("nginx", gateways.nginx),
-    _compared("haproxy", gateways.haproxy),
+    _compared("envoy", gateways.envoy, "envoy"),
+    _compared("caddy", gateways.caddy, "caddy"),
+    _compared("nginx", gateways.nginx, "nginx"),
+    _compared("haproxy", gateways.haproxy, "haproxy"),
     _compared("naive", gateways.naive),
-    _compared("earlier", gateways.earlier),
+    _compared("earlier", gateways.earlier, "fastapi"),
 )
 
 _TO: Final = {
