@@ -18,7 +18,7 @@ def small(clock: Clock) -> SharedCounters:
     """Counters for one test, whose memory goes with them."""
     shared = SharedMemory.create(capacity=64)
     counters = SharedCounters(shared, clock)
-    weakref.finalize(counters, shared.close)
+    weakref.finalize(counters, shared.close).atexit = False  # a forked child has no part in it
     return counters
 
 
