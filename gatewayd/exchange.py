@@ -45,6 +45,8 @@ class Exchange:
         "_plan",
         "_planned",
         "_refused",
+        "answered",  # forward: when the agent's answer was there whole, or had broken off; 0 before
+        "asked",  # forward: when a connection to an agent was first asked for; 0 before
         "bytes_in",  # forward: body bytes taken from the caller
         "bytes_out",  # forward: body bytes given to the caller
         "client",  # pin, then admission: the caller's address, behind proxies that are trusted
@@ -98,8 +100,10 @@ class Exchange:
         self.stated: int | None = None
         self.misstated = False
         self.outcome: Outcome | None = None
+        self.asked = 0.0
         self.reached = 0.0
         self.first_byte = 0.0
+        self.answered = 0.0
         self.ended = 0.0
         self.bytes_in = 0
         self.bytes_out = 0
@@ -152,8 +156,14 @@ class Exchange:
 
     @property
     def overhead(self) -> float:
-        """Seconds until the first byte went to an agent: what the gateway took; 0 if none was reached."""
-        return self.reached - self.started if self.reached else 0.0
+        """Seconds of an ended request that the gateway itself took: until it asked for an agent, and after its answer.
+
+        All of them if it asked none.
+        """
+        if not self.asked:
+            return self.ended - self.started
+        before = self.asked - self.started
+        return before + self.ended - self.answered if self.answered else before
 
     def plan(self, identity: Identity) -> Plan | None:
         """The caller's plan, looked up once: who is limited, charged and logged by it sees the same one."""

@@ -1,15 +1,13 @@
-"""Lines on their way to a file or to standard output, written by a thread so that no loop ever waits for a disk."""
+"""Lines on their way out, written by a thread so that no loop ever waits for a disk or for who reads them."""
 
 import asyncio
-import errno
 import logging
-import os
-import select
-import sys
 import threading
 from collections import deque
-from pathlib import Path
+from collections.abc import Callable
 from typing import Final
+
+from gatewayd.outlets import LinesLost, open_outlet
 
 logger = logging.getLogger(__name__)
 
@@ -19,23 +17,34 @@ PATIENCE: Final = 5.0
 """Seconds that `close` waits for a slow sink."""
 _GATHER: Final = 0.02  # seconds that lines are gathered for one write
 
+Notice = Callable[[int], bytes]
+
 
 class LineSink:
     """Takes lines from one event loop. Bounded: what does not fit is dropped and counted, never waited for."""
 
-    def __init__(self, target: str, *, capacity: int = CAPACITY) -> None:
-        """`target` is a path, or "-" for standard output. Raises OSError if it cannot be opened."""
-        self._fd = _open(target)
+    def __init__(
+        self, target: str, *, name: str = "", capacity: int = CAPACITY, notice: Notice = lambda _lost: b""
+    ) -> None:
+        """`target` is what `open_outlet` takes; `notice` makes the line that says how many lines are missing there.
+
+        Raises OSError if it cannot be opened.
+        """
+        self._outlet = open_outlet(target, name=name)
+        self._target = target
+        self.name = name
+        self._notice = notice
         self._capacity = capacity
         self._lines: deque[bytes] = deque()
         self._wake = threading.Event()
         self._closing = False
+        self._reopening = False
         self._flush: asyncio.TimerHandle | None = None
-        self._overflowed = 0
+        self.overflowed = 0  # lines that found no room
         # The thread's own; the loop only reads.
-        self._lost = 0
+        self.lost = 0  # lines that could not be written
+        self._told = 0  # of those that were dropped, how many the sink itself knows of
         self._in_hand = 0
-        self._torn = False
         self._failing = False
         self._thread = threading.Thread(target=self._write_on, name="log sink", daemon=True)
         self._thread.start()
@@ -43,16 +52,23 @@ class LineSink:
     @property
     def dropped(self) -> int:
         """Lines that were taken and not written, or not even taken."""
-        return self._overflowed + self._lost
+        return self.overflowed + self.lost
 
     def write(self, line: bytes) -> None:
         """Take a line with its newline; it is written within some milliseconds."""
         if len(self._lines) >= self._capacity:
-            self._overflowed += 1
+            if not self.overflowed:
+                logger.warning("the %s log is too slow, its lines are dropped while it is", self.name)
+            self.overflowed += 1
             return
         self._lines.append(line)
         if self._flush is None:
             self._flush = asyncio.get_running_loop().call_later(_GATHER, self._hand_over)
+
+    def reopen(self) -> None:
+        """What was taken so far still goes where it was going; from then on, to what has the target's name now."""
+        self._reopening = True
+        self._wake.set()
 
     def _hand_over(self) -> None:
         self._flush = None
@@ -66,49 +82,42 @@ class LineSink:
         self._wake.set()
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join, PATIENCE)
         if dropped := self.dropped + len(self._lines) + self._in_hand:
-            logger.warning("the log sink was too slow or failed: %d lines were dropped", dropped)
+            logger.warning("the %s log was too slow or failed: %d lines were dropped", self.name, dropped)
 
     def _write_on(self) -> None:
         closing = False
         while not closing:
             self._wake.wait()
             self._wake.clear()
-            closing = self._closing
+            closing, reopening = self._closing, self._reopening
             self._in_hand = len(self._lines)
-            self._write_all(b"".join([self._lines.popleft() for _ in range(self._in_hand)]))
+            self._write([self._lines.popleft() for _ in range(self._in_hand)])
             self._in_hand = 0
-        os.close(self._fd)
+            if reopening:
+                self._reopening = False
+                self._reopen()
+        self._outlet.close()
 
-    def _write_all(self, data: bytes) -> None:
-        # What follows a line that was cut off begins on a line of its own, or it would be lost with it.
-        rest = memoryview(b"\n" + data if self._torn and data else data)
+    def _write(self, lines: list[bytes]) -> None:
+        if not lines:
+            return
+        if missing := self.dropped - self._told:
+            lines = [self._notice(missing), *lines]
         try:
-            while rest:
-                written = self._write(rest)
-                self._torn = rest[written - 1] != ord("\n") if written else self._torn
-                rest = rest[written:]
-        except OSError as error:
-            self._lost += bytes(rest).count(b"\n")
+            self._outlet.write(lines)
+        except LinesLost as lost:
+            self.lost += min(lost.count, self._in_hand)
             if not self._failing:
-                logger.warning("log lines cannot be written: %s", error.strerror)
+                logger.warning("the %s log %s cannot be written: %s", self.name, self._target, lost)
             self._failing = True
-        else:
-            self._failing = False
+            return
+        self._told += missing
+        self._failing = False
+        if missing:
+            logger.warning("the %s log is written again, %d lines were dropped", self.name, missing)
 
-    def _write(self, data: memoryview) -> int:
-        """How much was written. Whoever shares our standard output may have made it non-blocking."""
+    def _reopen(self) -> None:
         try:
-            return os.write(self._fd, data)
-        except BlockingIOError:
-            room = select.poll()  # select() knows no descriptor above 1023, and a gateway has many
-            room.register(self._fd, select.POLLOUT)
-            room.poll()
-            return 0
-
-
-def _open(target: str) -> int:
-    if target != "-":
-        return os.open(Path(target), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
-    if sys.stdout is None:  # python's own sign that it was started with it closed
-        raise OSError(errno.EBADF, "standard output is closed")
-    return os.dup(sys.stdout.fileno())
+            self._outlet.reopen()
+        except OSError as error:
+            logger.error("the %s log %s cannot be opened again: %s", self.name, self._target, error.strerror)  # noqa: TRY400

@@ -52,14 +52,27 @@ def test_a_fresh_exchange_knows_its_times_and_nothing_else(exchange: Exchange, c
     assert exchange.fields == [("X-Request-ID", exchange.request_id)]
     assert (exchange.status, exchange.code, exchange.route.name, exchange.client) == (0, "", "", "192.0.2.1")
     assert exchange.proved is None
-    assert exchange.overhead == 0.0
+    assert (exchange.asked, exchange.reached, exchange.answered) == (0.0, 0.0, 0.0)
 
 
-def test_the_overhead_is_the_time_before_an_agent_was_called(exchange: Exchange, clock: ManualClock) -> None:
+def test_the_overhead_is_the_time_before_an_agent_was_asked_and_after_its_answer(
+    exchange: Exchange, clock: ManualClock
+) -> None:
     clock.advance(0.25)
-    exchange.reached = clock.monotonic()
+    exchange.asked = clock.monotonic()
     clock.advance(9)
+    exchange.ended = clock.monotonic()
     assert exchange.overhead == 0.25
+    exchange.answered = clock.monotonic()
+    clock.advance(0.5)
+    exchange.ended = clock.monotonic()
+    assert exchange.overhead == 0.75
+
+
+def test_a_request_that_no_agent_was_asked_for_is_the_gateways_own(exchange: Exchange, clock: ManualClock) -> None:
+    clock.advance(2)
+    exchange.ended = clock.monotonic()
+    assert exchange.overhead == 2
 
 
 async def test_who_is_calling_is_verified_once(ring: Ring, exchange: Exchange) -> None:

@@ -17,7 +17,7 @@ FLOORS = (
     ("forwarded", "identity.base", "routing", "stores.base"),
     ("generation",),
     ("exchange",),
-    ("drain", "problem", "sent", "sink"),
+    ("audit", "drain", "outlets", "problem", "sent", "sink"),
     ("identity", "policies", "proxy", "edge", "stores"),
     ("books",),
     ("endpoints", "metrics"),

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gatewayd import sink as sink_module
+from gatewayd.outlets import StreamOutlet
 from gatewayd.sink import LineSink
 
 
@@ -100,7 +101,7 @@ async def test_a_sink_that_fails_is_told_once_and_counted(caplog: pytest.LogCapt
                 while sink.dropped < expected:
                     await asyncio.sleep(0.001)
         await sink.close()
-    assert caplog.text.count("log lines cannot be written: Broken pipe") == 1
+    assert caplog.text.count("cannot be written: Broken pipe") == 1
     assert "2 lines were dropped" in caplog.text
 
 
@@ -141,9 +142,11 @@ def many_descriptors() -> Iterator[None]:
 async def test_a_sink_that_somebody_made_non_blocking_loses_nothing(descriptor: int) -> None:
     reading, writing = os.pipe()
     sink = LineSink(f"/proc/self/fd/{writing}")
-    first, sink._fd = sink._fd, fcntl.fcntl(sink._fd, fcntl.F_DUPFD_CLOEXEC, descriptor)
+    outlet = sink._outlet
+    assert isinstance(outlet, StreamOutlet)
+    first, outlet._fd = outlet._fd, fcntl.fcntl(outlet._fd, fcntl.F_DUPFD_CLOEXEC, descriptor)
     os.close(first)
-    os.set_blocking(sink._fd, False)
+    os.set_blocking(outlet._fd, False)
     lines = [b"%06d" % number + b"x" * 93 + b"\n" for number in range(5000)]
     for line in lines:
         sink.write(line)

@@ -7,7 +7,7 @@ from typing import Final
 import click
 import orjson
 
-from gatewayd.commands.common import config_option, fail, load_for
+from gatewayd.commands.common import audited, config_option, fail, load_for
 from gatewayd.commands.usage import table
 from gatewayd.config.report import suggestion
 from gatewayd.config.settings import Settings
@@ -16,7 +16,7 @@ from gatewayd.model import Directory, rfc3339
 from gatewayd.stores.open import open_clerk, open_reader
 
 COLUMNS: Final = ("user", "plan", "revoked_until")
-_NEEDED: Final = ("ledger", "plans")
+_NEEDED: Final = ("ledger", "plans", "audit_log")
 
 format_option = click.option(
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
@@ -44,6 +44,7 @@ def set_(config: Path, user: str, plan: str) -> None:
             clerk.assign(user, plan)
     except StoreError as error:
         fail(error)
+    audited(settings, "account set", user=user, plan=plan)
     click.echo(f"{user} is on plan {plan} from now on; a running daemon goes by it within 2 s")
 
 

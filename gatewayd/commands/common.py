@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pwd
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import click
 
+from gatewayd.audit import action_line, append
+from gatewayd.clock import SystemClock
 from gatewayd.config import loading
 from gatewayd.config.loading import Loaded, load
 from gatewayd.config.report import Report
@@ -17,6 +20,7 @@ from gatewayd.config.shape import Invalid
 from gatewayd.config.values import duration
 from gatewayd.errors import ConfigError, Problem
 from gatewayd.keys import needs_secret
+from gatewayd.outlets import LinesLost
 from gatewayd.stores.open import judge_addresses
 
 try:
@@ -94,6 +98,25 @@ def load_for(needed: Sequence[str], path: Path) -> Settings:
         return loading.load_for(needed, path, os.environ)
     except ConfigError as error:
         refuse(error)
+
+
+def audited(settings: Settings, action: str, **subject: object) -> None:
+    """Note in the audit log what was done, by whom; it stays done if that cannot be written, with a warning."""
+    line = action_line(SystemClock().utc(), action, subject, by=_operator(), origin="command line")
+    try:
+        append(settings.audit_log.file, line)
+    except LinesLost as error:
+        click.echo(f"warning: audit_log.file: {settings.audit_log.file} cannot be written: {error}", err=True)
+
+
+def _operator() -> str:
+    """The account that runs this command; behind sudo, the one that asked for it too."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = f"uid {os.getuid()}"
+    asked = os.environ.get("SUDO_USER", "")
+    return f"{name} (sudo by {asked})" if asked else name
 
 
 def refuse(error: ConfigError) -> NoReturn:

@@ -8,7 +8,7 @@ from typing import Final
 import click
 import orjson
 
-from gatewayd.commands.common import abandon_stdout, config_option, fail, load_for
+from gatewayd.commands.common import abandon_stdout, audited, config_option, fail, load_for
 from gatewayd.commands.usage import EVERY, Month, table
 from gatewayd.errors import StoreError
 from gatewayd.stores.open import open_clerk, open_reader
@@ -101,7 +101,8 @@ def release(config: Path, node: str, yes: bool) -> None:
 
     One that only stopped gives its units back at its next start, and posts what its journals say.
     """
-    url = load_for(_NEEDED, config).ledger.url.reveal()
+    settings = load_for((*_NEEDED, "audit_log"), config)
+    url = settings.ledger.url.reveal()
     found = next((each for each in _nodes(url) if each.node == node), None)
     if found is None:
         fail(f"no daemon called {node} has units in leases: see gatewayd ledger nodes")
@@ -112,4 +113,5 @@ def release(config: Path, node: str, yes: bool) -> None:
             units = clerk.release(node)
     except StoreError as error:
         fail(error)
+    audited(settings, "ledger release", node=node, units=units)
     click.echo(f"{units} units of {node} are free again")

@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from gatewayd.clock import SystemClock
-from gatewayd.commands.common import config_option, fail, load_for
+from gatewayd.commands.common import audited, config_option, fail, load_for
 from gatewayd.errors import StoreError
 from gatewayd.model import Revocation, rfc3339
 from gatewayd.stores.open import open_clerk
@@ -48,12 +48,13 @@ def _moment(text: str) -> float:
 def revoke(config: Path, jti: str | None, user: str | None, issued_before: float | None) -> None:
     """Refuse tokens from now on, in streams that are open too; a running daemon does within 1 s."""
     revocation = chosen(jti, user, issued_before, SystemClock().utc())
-    url = load_for(("ledger",), config).ledger.url.reveal()
+    settings = load_for(("ledger", "audit_log"), config)
     try:
-        with open_clerk(url) as clerk:
+        with open_clerk(settings.ledger.url.reveal()) as clerk:
             clerk.revoke(revocation)
     except StoreError as error:
         fail(error)
+    audited(settings, "revoke", tokens=revocation.kind, subject=revocation.subject)
     click.echo(f"revoked {told(revocation)}; a running daemon refuses them within 1 s and ends their open streams")
 
 

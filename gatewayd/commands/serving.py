@@ -9,7 +9,7 @@ import click
 import orjson
 
 from gatewayd.clock import SystemClock
-from gatewayd.commands.common import abandon_stdout, config_option, fail, load_for, load_settings, run
+from gatewayd.commands.common import abandon_stdout, audited, config_option, fail, load_for, load_settings, run
 from gatewayd.config.settings import Settings
 from gatewayd.errors import StartError, StoreError
 from gatewayd.process.control import NotRunning, ask
@@ -65,9 +65,10 @@ def status(config: Path, as_json: bool) -> None:
 @config_option
 def stop(config: Path) -> None:
     """Ask the running daemon to drain, and wait until it is gone."""
-    settings = load_for(_ASKING, config)
+    settings = load_for((*_ASKING, "audit_log"), config)
     patience = settings.server.drain_timeout + _STOP_MARGIN
     answer = _ask(settings, "stop", until_gone=True, patience=patience)
+    audited(settings, "stop", pid=answer["pid"])
     click.echo(f"stopped pid {answer['pid']}, which had {answer['in_flight']} requests in flight")
 
 

@@ -15,6 +15,7 @@ from gatewayd.config.addresses import (
 from gatewayd.config.settings import (
     AccessLogSettings,
     AdminSettings,
+    AuditLogSettings,
     AuthSettings,
     Charge,
     CountersSettings,
@@ -62,6 +63,7 @@ NETWORK: Final = Scalar("network", network)
 POSITIVE: Final = Scalar("duration", positive_duration)
 PREFIX: Final = Scalar("path", prefix)
 RATES: Final = ListOf(Scalar("rate", rate), identity=lambda rate: rate.period, twice="is a second rate of its period")
+SAMPLE: Final = Scalar("number", whole(1, 1_000_000))
 SIZE: Final = Scalar("size", size(1))
 STRING: Final = Scalar("string", string)
 UNIT: Final = Scalar("unit", identifier)
@@ -127,7 +129,12 @@ LEDGER: Final = Table(LedgerSettings, (
 ))
 
 ACCESS_LOG: Final = Table(AccessLogSettings, (
-    Key("file", "-", LOG, 'File of the access log; "-" is standard output, an empty one writes none.'),
+    Key("file", "-", LOG, '"-" is standard output, "journald:" the journal, an empty one writes no log.'),
+    Key("sample", 1, SAMPLE, "One in so many requests that went well is logged; errors and refusals always are."),
+))
+
+AUDIT_LOG: Final = Table(AuditLogSettings, (
+    Key("file", "", LOG, "A file, or journald:, for refusals and operators' actions; an empty one writes no log."),
 ))
 
 RATE_LIMIT: Final = Table(RateLimitSettings, (
@@ -183,6 +190,7 @@ ROOT: Final = Table(Settings, (
     Key("counters", {}, COUNTERS, "Where rate limits count."),
     Key("ledger", {}, LEDGER, "Where quotas and usage records are kept."),
     Key("access_log", {}, ACCESS_LOG, "One JSON line per request."),
+    Key("audit_log", {}, AUDIT_LOG, "One JSON line per refusal and per operator's action."),
     Key("rate_limit", {}, RATE_LIMIT, "Limits for everyone."),
     Key("plans", {}, MapOf(PLAN), "What users bought, a table for each plan."),
     Key("routes", {}, MapOf(ROUTE), "The agents, a table for each."),

@@ -114,7 +114,18 @@ class LedgerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessLogSettings:
-    """`file` "-" is standard output; an empty one writes no log."""
+    """`file` "-" is standard output, "journald:" the journal; an empty one writes no log. Errors are never left out.
+
+    One in `sample` of the requests that went well has a line.
+    """
+
+    file: str
+    sample: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditLogSettings:
+    """`file` as for the access log."""
 
     file: str
 
@@ -177,6 +188,7 @@ class Settings:
     counters: CountersSettings
     ledger: LedgerSettings
     access_log: AccessLogSettings
+    audit_log: AuditLogSettings
     rate_limit: RateLimitSettings
     plans: dict[str, Plan]
     routes: dict[str, RouteSettings]

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from gatewayd.errors import ClientClosed
 from gatewayd.exchange import EXCHANGE, Exchange
-from gatewayd.model import rfc3339
+from gatewayd.model import Outcome, rfc3339
 from gatewayd.policies.base import Handler, Policy
 
 logger = logging.getLogger(__name__)
@@ -44,6 +44,20 @@ def tell(reporters: Iterable[Reporter], exchange: Exchange) -> None:
             report(exchange)
         except Exception:
             logger.exception("request %s could not be reported", exchange.request_id)
+
+
+def is_wanted(exchange: Exchange) -> bool:
+    """Whether the request's line is to be written: sampling leaves out only what went as it should.
+
+    Nobody who calls can choose: what decides is the chance in the request's id.
+    """
+    sample = exchange.generation.settings.access_log.sample
+    return sample == 1 or _is_noteworthy(exchange) or int(exchange.request_id[-12:], 16) % sample == 0
+
+
+def _is_noteworthy(exchange: Exchange) -> bool:
+    failed = exchange.outcome not in (None, Outcome.DELIVERED)
+    return exchange.status >= 400 or exchange.code != "" or failed or exchange.misstated
 
 
 def line(exchange: Exchange) -> bytes:

@@ -11,6 +11,7 @@ from gatewayd.books.bookkeeper import Bookkeeper
 from gatewayd.clock import Clock
 from gatewayd.config.settings import Settings
 from gatewayd.errors import StartError
+from gatewayd.metrics.families import DRIFT, PENDING, level
 from gatewayd.process.child import Link
 from gatewayd.process.listen import clear_stale_socket
 
@@ -48,12 +49,7 @@ def bind_privately(sock: socket.socket, path: Path) -> None:
 
 def counted(status: Mapping[str, Any]) -> dict[str, Any]:
     """What a bookkeeper's status says, as samples for metrics."""
-    return {
-        "gauges": {
-            "gatewayd_ledger_pending": ["What is on its way into the ledger.", status["pending"]],
-            "gatewayd_ledger_drift": ["Units by which balances and records differ.", status["drift"]],
-        }
-    }
+    return {"gauges": level(PENDING, status["pending"]) | level(DRIFT, status["drift"])}
 
 
 async def keep_books(link: Link, settings: Settings, clock: Clock, sock: socket.socket) -> None:

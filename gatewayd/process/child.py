@@ -1,6 +1,6 @@
 """A child of the supervisor: how it is made, and its line to where it came from.
 
-The line carries JSON, one message a line. The supervisor says {"tell": "drain" | "end" | "cut"} and
+The line carries JSON, one message a line. The supervisor says {"tell": "drain" | "end" | "cut"}, {"call": name} and
 {"ask": name, "id": number}; a child says {"ready": true} once, {"failed": words} before it ends for a reason that it
 knows, {"idle": true} when a drain has let everything end, and {"answer": …, "id": number}.
 """
@@ -37,6 +37,7 @@ class Link:
         self._reader = reader
         self._writer = writer
         self.answers: dict[str, Answer] = {}
+        self.calls: dict[str, Callable[[], None]] = {}
         self.draining = asyncio.Event()
         self.ending = asyncio.Event()
         self.cut = asyncio.Event()
@@ -55,6 +56,8 @@ class Link:
             message = orjson.loads(line)
             if (name := message.get("ask")) is not None:
                 self._say({"answer": await self._answer(name), "id": message["id"]})
+            elif (name := message.get("call")) is not None:
+                self.calls.get(name, lambda: None)()
             else:
                 self._told(message["tell"])
         os._exit(ORPHANED)

@@ -97,6 +97,12 @@ class Crew:
             if child.lines is not None:
                 child.lines.say({"tell": word})
 
+    def call(self, children: Collection[Child], word: str) -> None:
+        """Have those who are alive do something that they may be told again."""
+        for child in children:
+            if child.lines is not None:
+                child.lines.say({"call": word})
+
     def kill(self, children: Collection[Child]) -> None:
         """End what did not end when it was told to."""
         for child in children:

@@ -16,7 +16,8 @@ from gatewayd.books.bookkeeper import Bookkeeper
 from gatewayd.clock import Clock
 from gatewayd.config.settings import Settings
 from gatewayd.edge.connection import EdgeConnection
-from gatewayd.metrics import Tally
+from gatewayd.metrics import Sheet, Tally
+from gatewayd.metrics.families import RELOADED, level
 from gatewayd.process.bookkeeping import counted, listen_for_books
 from gatewayd.process.control import ControlServer, socket_path
 from gatewayd.process.listen import listen_all, names_of
@@ -44,7 +45,8 @@ class Daemon:
         self._stop_now = asyncio.Event()
         self._books = Bookkeeper(settings, clock)
         self._counters = SharedMemory.create()
-        self._worker = Worker(settings, clock, self._counters, self._stop_now)
+        self._sheet = Sheet()
+        self._worker = Worker(settings, clock, self._counters, self._sheet, self._stop_now)
         self._listening: tuple[str, ...] = ()
         self._admin: str | None = None
 
@@ -106,12 +108,14 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGUSR1, self._worker.reopen_logs)
         loop.add_signal_handler(
             signal.SIGHUP, logger.warning, "SIGHUP was ignored: a configuration takes effect at a restart, not before"
         )
 
     async def _counted(self) -> Tally:
-        return Tally.of([self._worker.metrics.samples(), counted(self._books.status())])
+        said = [await self._worker.counted(), counted(self._books.status()), {"gauges": level(RELOADED, 1)}]
+        return Tally.of([self._sheet.samples(), *said])
 
     async def _status(self) -> dict[str, Any]:
         state = "draining" if self._stop.is_set() else "serving" if self._listening else "starting"

@@ -14,7 +14,8 @@ from gatewayd import __version__
 from gatewayd.clock import Clock
 from gatewayd.config.settings import Settings
 from gatewayd.errors import StartError
-from gatewayd.metrics import Tally
+from gatewayd.metrics import Sheet, Tally
+from gatewayd.metrics.families import RELOADED, level
 from gatewayd.process.bookkeeping import keep_books, listen_for_books
 from gatewayd.process.child import Run
 from gatewayd.process.control import socket_path
@@ -51,7 +52,9 @@ class Supervisor:
         self._workers: list[Child] = []
         self._bookkeeper: list[Child] = []
         self._operators: list[Child] = []
-        self._departed = Tally()  # what those have counted who are gone
+        self._sheets: list[Sheet] = []  # what workers count, one a worker: its successors go on on it
+        self._departed = Tally()  # what else those have counted who are gone
+        self._reload_success = True
         self._state = "starting"
         self._stops = 0
         self._listening: tuple[str, ...] = ()
@@ -100,7 +103,10 @@ class Supervisor:
         settings = share_of(self._settings, len(shares))
         for number, sockets in enumerate(shares, 1):
             name = f"worker {number}" if len(shares) > 1 else "worker"
-            work = partial(serve_callers, settings=settings, clock=self._clock, counters=counters, sockets=sockets)
+            self._sheets.append(sheet := Sheet())
+            work = partial(
+                serve_callers, settings=settings, clock=self._clock, counters=counters, sheet=sheet, sockets=sockets
+            )
             self._workers.append(self._crew.hire(name, work))
         self._await_ready(self._workers)
 
@@ -129,6 +135,9 @@ class Supervisor:
     def _signalled(self, number: int) -> None:
         if number == signal.SIGHUP:
             logger.warning("SIGHUP was ignored: a configuration takes effect at a restart, not before")
+            return
+        if number == signal.SIGUSR1:
+            self._crew.call(self._workers, "reopen")
             return
         self._stops += 1
         if self._stops > 1:
@@ -181,7 +190,9 @@ class Supervisor:
 
     def _tell_metrics(self, reply: Reply) -> None:
         def answer(answers: Answers) -> None:
-            reply({"samples": [*answers.values(), self._departed.lasting()]})
+            own = {"gauges": level(RELOADED, self._reload_success)}
+            counted = [sheet.samples() for sheet in self._sheets]
+            reply({"samples": [*counted, *answers.values(), self._departed.lasting(), own]})
 
         self._crew.ask([*self._workers, *self._bookkeeper], "metrics", answer)
 

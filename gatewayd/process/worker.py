@@ -16,17 +16,15 @@ from gatewayd.config.settings import Settings
 from gatewayd.drain import Drain
 from gatewayd.edge.connection import EdgeConnection
 from gatewayd.edge.server import EdgeRunner, EdgeSite
-from gatewayd.errors import StartError
-from gatewayd.exchange import Exchange
 from gatewayd.lifecycle import Generations, Pool, build, open_pool
-from gatewayd.metrics import Metrics
-from gatewayd.policies.access_log import Reporter, line
+from gatewayd.metrics import Metrics, Sheet
+from gatewayd.metrics.families import DROPPED, GENERATION, IN_FLIGHT
 from gatewayd.process.bookkeeping import books_path
 from gatewayd.process.child import Link
 from gatewayd.process.files import allow_connections
 from gatewayd.process.listen import BACKLOG
+from gatewayd.process.logs import Logs
 from gatewayd.process.tls import tls_context
-from gatewayd.sink import LineSink
 from gatewayd.stores.shared.memory import SharedMemory
 
 logger = logging.getLogger(__name__)
@@ -38,8 +36,13 @@ _HANG_UP_PATIENCE: Final = 1.0  # seconds that callers get to hang up who still 
 class Worker:
     """A gateway on sockets that it is given. Mutable: it goes through its life once."""
 
-    def __init__(self, settings: Settings, clock: Clock, counters: SharedMemory, at_once: asyncio.Event) -> None:
-        """`counters` is where all workers of the daemon count; when `at_once` is set, nothing is waited for."""
+    def __init__(
+        self, settings: Settings, clock: Clock, counters: SharedMemory, sheet: Sheet, at_once: asyncio.Event
+    ) -> None:
+        """`counters` is where all workers of the daemon count rates, `sheet` where this one counts for metrics.
+
+        When `at_once` is set, nothing is waited for.
+        """
         self._settings = settings
         self._clock = clock
         self._counters = counters
@@ -48,7 +51,8 @@ class Worker:
         self._generations: Generations | None = None
         self._runner: EdgeRunner | None = None
         self._pool: Pool | None = None
-        self.metrics = Metrics()
+        self._logs = Logs(clock)
+        self.metrics = Metrics(sheet)
 
     @property
     def connections(self) -> Sequence[EdgeConnection]:
@@ -70,7 +74,8 @@ class Worker:
             settings, self._clock, stack, books=books_path(server.state_dir), counters=self._counters
         )
         pool.accounts.on_change(lambda: self._drain.cut_refused(pool.accounts.refuses))
-        reporters = self._reporters(stack)
+        await self._logs.open(settings, stack)
+        reporters = (self._logs.report, self.metrics.report)
         generations = self._generations = Generations(build(1, settings, pool, self._clock), self._clock, self._drain)
         app = make_app(generations, self._drain, reporters)
         runner = self._runner = EdgeRunner(app, server, malformed(generations, reporters))
@@ -86,23 +91,12 @@ class Worker:
 
     def _watch(self, generations: Generations) -> None:
         watch = self.metrics.watch
-        watch("gatewayd_in_flight", "Requests being served.", lambda: self._drain.in_flight)
-        watch("gatewayd_config_generation", "The configuration in force.", lambda: generations.current.number)
+        watch(IN_FLIGHT, lambda: self._drain.in_flight)
+        watch(GENERATION, lambda: generations.current.number)
 
-    def _reporters(self, stack: AsyncExitStack) -> Sequence[Reporter]:
-        target = self._settings.access_log.file
-        if not target:
-            return (self.metrics.report,)
-        try:
-            sink = LineSink(target)
-        except OSError as error:
-            raise StartError(f"access_log.file: cannot open {target}: {error.strerror}") from None
-        stack.push_async_callback(sink.close)
-
-        def log(exchange: Exchange) -> None:
-            sink.write(line(exchange))
-
-        return (log, self.metrics.report)
+    def reopen_logs(self) -> None:
+        """After a rotation: go on in the files that have the names now."""
+        self._logs.reopen()
 
     async def drain(self) -> None:
         """Let what is in flight end by itself, up to the drain's deadline or until at once; then cut it off."""
@@ -143,16 +137,22 @@ class Worker:
         }
 
     async def counted(self) -> dict[str, Any]:
-        """What this process has counted, as samples."""
-        return self.metrics.samples()
+        """What is known only when it is asked, as samples; the rest is on the sheet."""
+        return self.metrics.levels() | {"counters": {DROPPED.name: self._logs.dropped()}}
 
 
 async def serve_callers(
-    link: Link, settings: Settings, clock: Clock, counters: SharedMemory, sockets: Sequence[socket.socket]
+    link: Link,
+    settings: Settings,
+    clock: Clock,
+    counters: SharedMemory,
+    sheet: Sheet,
+    sockets: Sequence[socket.socket],
 ) -> None:
     """A worker's whole life as a child: it serves until it is told to drain, and refuses then until told to end."""
-    worker = Worker(settings, clock, counters, link.cut)
+    worker = Worker(settings, clock, counters, sheet, link.cut)
     link.answers |= {"status": worker.status, "metrics": worker.counted}
+    link.calls["reopen"] = worker.reopen_logs
     async with AsyncExitStack() as stack:
         await worker.serve(sockets, stack)
         link.ready()

@@ -107,6 +107,7 @@ class Passage:
 
     async def _attempt(self) -> AnswerHead:
         exchange, rule = self._exchange, self._rule
+        exchange.asked = exchange.asked or exchange.clock.monotonic()
         upstream, call = await rule.balance.connect(rule.timeouts.connect)
         self._call = call
         call.expect(bodiless=self._request.method == "HEAD")
@@ -154,8 +155,10 @@ class Passage:
 
     async def _finish(self, carrier: Relay | Tunnel) -> web.StreamResponse:
         """The books are closed before the last byte goes out (contract, section 7)."""
-        self._exchange.outcome = carrier.outcome
-        await self._exchange.close_books()
+        exchange = self._exchange
+        exchange.answered = exchange.clock.monotonic()
+        exchange.outcome = carrier.outcome
+        await exchange.close_books()
         carrier.finish()
         return carrier
 

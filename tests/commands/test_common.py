@@ -1,5 +1,8 @@
 """What every command does alike with its configuration and its durations."""
 
+import json
+import os
+import pwd
 from pathlib import Path
 
 import click
@@ -8,6 +11,7 @@ import pytest
 from gatewayd.commands.common import Duration, counted
 from gatewayd.errors import Problem
 from tests.daemons import command, write_config
+from tests.gateways import PLANS
 
 
 @pytest.mark.parametrize(
@@ -58,3 +62,33 @@ def test_warnings_go_to_stderr_and_stop_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("number", "words"), [(0, "0 problems"), (1, "1 problem"), (2, "2 problems")])
 def test_problems_are_counted_in_words(number: int, words: str) -> None:
     assert counted([Problem("f", 1, 1, "k", "m")] * number) == words
+
+
+CHANGES = [
+    ("account set ann --plan free", {"action": "account set", "user": "ann", "plan": "free"}),
+    ("revoke --user ann", {"action": "revoke", "tokens": "user", "subject": "ann"}),
+]
+
+
+def audited_config(tmp_path: Path, file: str) -> Path:
+    return write_config(tmp_path, general=f"{PLANS}\n[audit_log]\nfile = '{file}'\n")
+
+
+@pytest.mark.parametrize(("words", "said"), CHANGES, ids=lambda each: str(each).split(" ")[0])
+def test_what_a_command_changes_is_in_the_audit_log_with_who_did_it(
+    tmp_path: Path, words: str, said: dict[str, str]
+) -> None:
+    config = audited_config(tmp_path, str(tmp_path / "audit.log"))
+    assert command(*words.split(), "-c", config, SUDO_USER="zoe").exit_code == 0
+    [line] = (tmp_path / "audit.log").read_text().splitlines()
+    found = json.loads(line)
+    assert said.items() <= found.items()
+    assert (found["event"], found["from"], found["result"]) == ("action", "command line", "done")
+    assert found["by"] == f"{pwd.getpwuid(os.getuid()).pw_name} (sudo by zoe)"
+
+
+def test_an_audit_log_that_is_full_is_a_warning_and_what_was_done_stays_done(tmp_path: Path) -> None:
+    found = command("account", "set", "ann", "--plan", "free", "-c", audited_config(tmp_path, "/dev/full"))
+    assert found.exit_code == 0
+    assert found.stderr == "warning: audit_log.file: /dev/full cannot be written: No space left on device\n"
+    assert "ann is on plan free" in found.stdout

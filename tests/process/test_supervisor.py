@@ -13,6 +13,8 @@ import aiohttp
 import pytest
 
 from gatewayd.config.loading import parse
+from gatewayd.metrics import Tally
+from gatewayd.process.control import ask
 from gatewayd.process.supervisor import worker_count
 from tests.agents import answering, raw_agent
 from tests.daemons import PATIENCE, RunningDaemon, Stream, gatewayd, running_daemon, write_config
@@ -241,3 +243,34 @@ def test_as_many_workers_as_asked_for(tmp_path: Path, asked: str, count: int) ->
     text = CONFIG.format(state=tmp_path, server=f"workers = {asked}", general="")
     text += '[routes.a]\nprefix = "/a"\nupstream = "http://127.0.0.1:9"\n'
     assert worker_count(parse(text, "test.toml", {"SECRET": SECRET}).settings) == count
+
+
+async def test_sigusr1_has_the_logs_opened_again_and_ends_nothing(tmp_path: Path) -> None:
+    async with running_daemon(write_config(tmp_path, server="workers = 2")) as daemon:
+        (tmp_path / "access.log").rename(tmp_path / "access.log.1")
+        daemon.signal(signal.SIGUSR1)
+        async with asyncio.timeout(5):
+            while not (tmp_path / "access.log").exists():
+                await asyncio.sleep(0.01)
+        async with daemon.session() as session:
+            async with asyncio.timeout(5):  # either worker may still be on its way to the new file
+                while not (tmp_path / "access.log").read_text():
+                    async with session.get("/health") as response:
+                        assert response.status == 200
+
+
+async def test_what_a_killed_worker_had_counted_stays_counted_to_the_last_request(tmp_path: Path) -> None:
+    async with running_daemon(write_config(tmp_path)) as daemon, daemon.session() as session:
+        for _ in range(7):
+            async with session.get("/health") as response:
+                assert response.status == 200
+        before = ask(tmp_path, "status")
+        os.kill(before["workers"][0]["pid"], signal.SIGKILL)
+        await daemon.said("takes its place")
+        async with asyncio.timeout(10):
+            while ask(tmp_path, "status")["workers"][0]["state"] != "serving":
+                await asyncio.sleep(0.01)
+        tally = Tally.of(ask(tmp_path, "metrics")["samples"])
+        assert tally.requests() == {("gateway", 200): 7}
+        assert tally.gauges["gatewayd_in_flight"][1] == 0
+        assert tally.gauges["gatewayd_config_generation"][1] == 1

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from gatewayd.metrics import Sheet
 from gatewayd.process.worker import Worker, share_of
 from gatewayd.stores.shared.memory import SharedMemory
 from tests.clocks import ManualClock
@@ -23,7 +24,7 @@ def test_connections_are_shared_out_and_every_worker_may_have_one(most: int, wor
 
 async def test_a_worker_that_does_not_serve_yet_says_so_and_drains_at_once(clock: ManualClock) -> None:
     memory = SharedMemory.create()
-    worker = Worker(settings(), clock, memory, asyncio.Event())
+    worker = Worker(settings(), clock, memory, Sheet(), asyncio.Event())
     found = await worker.status()
     assert (found["connections"], found["in_flight"], found["generation"], found["accounts"]) == (0, 0, 0, 0)
     await asyncio.wait_for(worker.drain(), 2)
