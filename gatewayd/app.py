@@ -4,9 +4,12 @@ It is pinned to a generation, goes through the ring of policies, and is answered
 endpoints or by an agent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from functools import partial
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
+from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
 from gatewayd.drain import DRAIN, Drain
 from gatewayd.edge.connection import Malformed
@@ -38,6 +41,23 @@ def make_app(generations: Generations, drain: Drain, reporters: Sequence[Reporte
     app[REPORTERS] = tuple(reporters)
     app.router.add_route("*", r"/{path:[\s\S]*}", serve, expect_handler=_expect)
     return app
+
+
+def whole_ring(app: web.Application) -> Handler:
+    """The application's middlewares around its one handler, joined once: aiohttp would for each request anew."""
+    (route,) = app.router.routes()
+    found = UrlMappingMatchInfo({}, route)
+    found.add_app(app)
+    found.freeze()
+    ring: Handler = route.handler
+    for middleware in reversed(app.middlewares):
+        ring = partial(middleware, handler=ring)
+
+    def enter(request: web.Request) -> Awaitable[web.StreamResponse]:
+        request._match_info = found  # noqa: SLF001  # whatever the path is: by it a middleware finds the application
+        return ring(request)
+
+    return enter
 
 
 def malformed(generations: Generations, reporters: Sequence[Reporter]) -> Malformed:

@@ -49,7 +49,7 @@ class Pool:
         """The one Upstream of this address."""
         if (known := self.upstreams.get(url)) is None:
             connector = self.session.connector
-            assert connector is not None
+            assert isinstance(connector, AgentConnector)
             known = self.upstreams[url] = Upstream(url, connector, asyncio.get_running_loop())
         return known
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
+from multidict import CIMultiDict
 
 _RESET: Final = struct.pack("ii", 1, 0)
 _LINGER: Final = 5.0  # seconds that the other side has to take what was written before we hung up
@@ -15,8 +16,13 @@ _LINGER: Final = 5.0  # seconds that the other side has to take what was written
 class Sent(web.StreamResponse):
     """An answer that somebody else puts on the wire. `keep_alive` is what aiohttp asks when it is done."""
 
+    # aiohttp's own beginning would make these, and a reason, for every answer. Its fields went out already.
+    _headers: CIMultiDict[str] = CIMultiDict()
+    _reason = ""
+
     def __init__(self, status: int, *, keep_alive: bool) -> None:
-        super().__init__(status=status)
+        self._status = status
+        self._state = {}
         self._reusable = keep_alive
 
     @property

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 
 import pytest
 
@@ -36,15 +37,33 @@ def with_token(exchange: Exchange, token: str) -> Exchange:
 
 
 def test_request_ids_are_32_hex_digits_and_unique_over_100000() -> None:
-    ids = {new_request_id(1_764_000_000.0) for _ in range(100_000)}
+    ids = {new_request_id(1_764_000_000.0)[0] for _ in range(100_000)}
     assert len(ids) == 100_000
     assert all(len(each) == 32 and set(each) <= set("0123456789abcdef") for each in list(ids)[:1000])
 
 
 def test_request_ids_sort_by_time() -> None:
     times = [1.0, 1_763_999_999.999, 1_764_000_000.0, 1_764_000_000.001, 1_764_000_001.0, 2_000_000_000.0, 9e9]
-    ids = [new_request_id(utc) for utc in times]
+    ids = [new_request_id(utc)[0] for utc in times]
     assert ids == sorted(ids)
+
+
+def test_spans_are_sixteen_digits_and_no_two_are_alike() -> None:
+    spans = {new_request_id(1_764_000_000.0)[1] for _ in range(10_000)}
+    assert len(spans) == 10_000
+    assert {len(span) for span in spans} == {16}
+
+
+def test_no_two_processes_draw_the_same_chance() -> None:
+    new_request_id(1.0)  # so that there is something to inherit
+    reader, writer = os.pipe()
+    if not (child := os.fork()):
+        os.write(writer, new_request_id(1.0)[0].encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 32).decode() != new_request_id(1.0)[0]
+    os.close(reader)
+    os.close(writer)
 
 
 def test_a_fresh_exchange_knows_its_times_and_nothing_else(exchange: Exchange, clock: ManualClock) -> None:

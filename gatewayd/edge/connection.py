@@ -24,6 +24,7 @@ from gatewayd.edge.parser import (
     refusal_for,
     speaks_http,
 )
+from gatewayd.edge.turns import Turns
 from gatewayd.errors import (
     BadRequest,
     HeadersTooLarge,
@@ -63,7 +64,7 @@ _FRAMING_FREE: Final = 64 * 1024
 Malformed = Callable[[web.BaseRequest, Refusal], web.StreamResponse]
 
 
-class EdgeConnection(web.RequestHandler):
+class EdgeConnection(Turns):
     """A request head must be complete in time; broken framing is answered as a problem document and logged."""
 
     __slots__ = (

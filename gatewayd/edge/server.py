@@ -3,9 +3,11 @@
 import asyncio
 import socket
 import ssl
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, cast
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from aiohttp.web_server import Server
 
 from gatewayd.config.settings import ServerSettings
@@ -45,10 +47,18 @@ class EdgeServer(Server):
 class EdgeRunner(web.AppRunner):
     """Runs the application on sockets that it is given. Raises StartError where aiohttp lacks its C parser."""
 
-    def __init__(self, app: web.Application, settings: ServerSettings, malformed: Malformed) -> None:
+    def __init__(
+        self,
+        app: web.Application,
+        settings: ServerSettings,
+        malformed: Malformed,
+        handler: Handler | None = None,
+    ) -> None:
+        """`handler` answers each request in the application's place."""
         require_c_parser()
         super().__init__(app, shutdown_timeout=_HANG_UP)
         self._malformed = malformed
+        self._handler = handler
         self._limits = EdgeLimits(
             header_timeout=settings.header_timeout,
             keepalive_timeout=max(_KEEPALIVE, settings.header_timeout),
@@ -58,6 +68,9 @@ class EdgeRunner(web.AppRunner):
 
     async def _make_server(self) -> Server:
         plain = await super()._make_server()
+        if self._handler is not None:
+            handler = cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", self._handler)
+            plain = Server(handler, request_factory=plain.request_factory)
         return EdgeServer(plain, self._limits, self._malformed)
 
 

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any, Final, cast
 
-from gatewayd.app import make_app, malformed
+from gatewayd.app import make_app, malformed, whole_ring
 from gatewayd.clock import Clock
 from gatewayd.config.settings import Settings
 from gatewayd.drain import Drain
@@ -78,7 +78,7 @@ class Worker:
         reporters = (self._logs.report, self.metrics.report)
         generations = self._generations = Generations(build(1, settings, pool, self._clock), self._clock, self._drain)
         app = make_app(generations, self._drain, reporters)
-        runner = self._runner = EdgeRunner(app, server, malformed(generations, reporters))
+        runner = self._runner = EdgeRunner(app, server, malformed(generations, reporters), whole_ring(app))
         await runner.setup()
         stack.push_async_callback(self._close, runner)
         self._watch(generations)

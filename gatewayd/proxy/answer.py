@@ -1,26 +1,98 @@
 """The head of an agent's answer, judged: how its body ends, and that nothing in it breaks out of its place. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from aiohttp.http import HttpVersion10, HttpVersion11, RawResponseMessage
 
 from gatewayd.errors import UpstreamProtocol
-from gatewayd.framing import CONTROL, is_one_number
+from gatewayd.framing import CONTROL, HOP_BY_HOP, is_one_number
+from gatewayd.model import light_dataclass
 
 _BODILESS: Final = frozenset({204, 304})
 _MAX_VALUES: Final = 64 * 1024  # bytes of all field values together
+_NAMES_KEPT: Final = 1024
+_DIGITS: Final = frozenset(b"0123456789")
 
-RawHeaders = tuple[tuple[bytes, bytes], ...]
+Field = tuple[bytes, bytes]
+RawHeaders = tuple[Field, ...]
+
+# What a field of an answer is to us. Those from DATE on are passed to the caller; those below are ours to say.
+PASSED: Final = 0
+OURS: Final = 1
+LENGTH: Final = 2
+CODING: Final = 3
+CONNECTION: Final = 4
+TRAILER: Final = 5
+UPGRADE: Final = 6
+DATE: Final = 7
+SERVER: Final = 8
+LIMITS: Final = 9
+QUANTITY: Final = 10
+_KINDS: Final = dict.fromkeys(HOP_BY_HOP | {b"x-request-id"}, OURS) | {
+    b"content-length": LENGTH,
+    b"transfer-encoding": CODING,
+    b"connection": CONNECTION,
+    b"trailer": TRAILER,
+    b"upgrade": UPGRADE,
+    b"date": DATE,
+    b"server": SERVER,
+    b"ratelimit": LIMITS,
+    b"ratelimit-policy": LIMITS,
+    b"x-usage-quantity": QUANTITY,
+}
+_HARMLESS: Final = frozenset({b"close", b"keep-alive", b"upgrade"})  # in Connection they name no field that is passed
 
 
-@dataclass(frozen=True, slots=True)
+@lru_cache(_NAMES_KEPT)
+def kind_of(name: bytes) -> int:
+    """Which of the kinds above a field of this name is, however it is written."""
+    return _KINDS.get(name.lower(), PASSED)
+
+
+class Section:
+    """What one pass over an answer's header section found.
+
+    `fields`: those that may be passed on, in order, with repeats. `named`: the values of those that mean something to
+    us, by their kind. `hops`: the names, in lower case, that Connection makes hop-by-hop (RFC 9110 section 7.6.1).
+    """
+
+    __slots__ = ("fields", "hops", "named")
+
+    def __init__(self, raw_headers: Iterable[Field]) -> None:
+        fields: list[Field] = []
+        named: dict[int, list[bytes]] = {}
+        for field in raw_headers:
+            if kind := kind_of(field[0]):
+                if kind in named:
+                    named[kind].append(field[1])
+                else:
+                    named[kind] = [field[1]]
+                if kind < DATE or (kind == SERVER and _DIGITS & set(field[1])):
+                    continue
+            fields.append(field)
+        self.named = named
+        self.hops: frozenset[bytes] = frozenset()
+        if CONNECTION in named:
+            self.hops = connection_named(named[CONNECTION])
+            if not self.hops <= _HARMLESS:
+                fields = [field for field in fields if field[0].lower() not in self.hops]
+        self.fields = fields
+
+
+def connection_named(values: Iterable[bytes]) -> frozenset[bytes]:
+    """What these values of Connection name."""
+    return frozenset([token.strip().lower() for value in values for token in value.split(b",")])
+
+
+@light_dataclass
 class AnswerHead:
-    """A status line and its fields as they came. `length` None: where the body ends is not known beforehand."""
+    """A status line and its section. `length` None: where the body ends is not known beforehand."""
 
     status: int
     reason: bytes
-    raw_headers: RawHeaders
+    section: Section
     length: int | None
     chunked: bool
     has_body: bool
@@ -41,37 +113,38 @@ def judge(message: RawResponseMessage, *, bodiless: bool) -> AnswerHead:
 
     Raises UpstreamProtocol for what can be read in two ways, or could be read as more than one field.
     """
-    status, reason = message.code, message.reason.encode("utf-8", "surrogateescape")
-    if status < 100 or message.version not in (HttpVersion10, HttpVersion11):
+    status, version, raw_headers = message.code, message.version, message.raw_headers
+    reason = message.reason.encode("utf-8", "surrogateescape")
+    if status < 100 or version not in (HttpVersion11, HttpVersion10):
         raise UpstreamProtocol("The agent's status line is not valid HTTP/1.1.")
-    values = b"".join([value for _, value in message.raw_headers])
-    if len(values) > _MAX_VALUES:
+    values = b"".join([reason, *[value for _, value in raw_headers]])
+    if len(values) > _MAX_VALUES + len(reason):
         raise UpstreamProtocol("The agent's header section is too large.")
-    if CONTROL.search(values) or CONTROL.search(reason):  # the parser is lenient with agents
+    if CONTROL.search(values):  # the parser is lenient with agents
         raise UpstreamProtocol("The agent's header section has a control character.")
-    chunked, length = _framing(message)
-    return AnswerHead(
-        status=status,
-        reason=reason,
-        raw_headers=message.raw_headers,
-        length=length,
-        chunked=chunked,
-        has_body=not bodiless and status >= 200 and status not in _BODILESS,
-    )
+    section = Section(raw_headers)
+    length = _length_of(section, is_old=version == HttpVersion10)
+    has_body = status >= 200 and not bodiless and status not in _BODILESS
+    return AnswerHead(status, reason, section, length, CODING in section.named, has_body)
 
 
-def _framing(message: RawResponseMessage) -> tuple[bool, int | None]:
-    """Whether the body is chunked, and its length if that is stated (RFC 9112 sections 6.1 to 6.3)."""
-    lengths: list[bytes] = []
-    codings: list[bytes] = []
-    for name, value in message.raw_headers:
-        lower = name.lower()
-        if lower == b"content-length":
-            lengths.append(value)
-        elif lower == b"transfer-encoding":
-            codings.append(value.lower())
-    if codings and (lengths or codings != [b"chunked"] or message.version == HttpVersion10):
+def _length_of(section: Section, *, is_old: bool) -> int | None:
+    """The body's length if that is stated (RFC 9112 sections 6.1 to 6.3)."""
+    lengths, codings = section.named.get(LENGTH), section.named.get(CODING)
+    if codings is not None and (lengths is not None or is_old or [value.lower() for value in codings] != [b"chunked"]):
         raise UpstreamProtocol("The agent's framing is ambiguous.")
-    if lengths and not is_one_number(lengths):
+    if lengths is None:
+        return None
+    if not is_one_number(lengths):
         raise UpstreamProtocol("The agent's Content-Length is not one number.")
-    return bool(codings), int(lengths[0]) if lengths else None
+    return int(lengths[0])
+
+
+def stated_quantity(section: Section) -> tuple[int | None, bool]:
+    """The agent's X-Usage-Quantity: one field of 1 to 15 ASCII digits. The flag says that one was sent and ignored."""
+    values = section.named.get(QUANTITY)
+    if values is None:
+        return None, False
+    if len(values) == 1 and 1 <= len(values[0]) <= 15 and _DIGITS.issuperset(values[0]):
+        return int(values[0]), False
+    return None, True

@@ -16,6 +16,14 @@ class Balance:
         self.upstreams = tuple(upstreams)
         self._turn = 0
 
+    def idle(self) -> tuple[Upstream, Call] | None:
+        """An idle connection to the next address, if that has one; then the turn is over."""
+        upstream = self.upstreams[self._turn]
+        if (call := upstream.idle()) is None:
+            return None
+        self._turn = (self._turn + 1) % len(self.upstreams)
+        return upstream, call
+
     async def connect(self, timeout: float) -> tuple[Upstream, Call]:
         """A connection to the next address that gives one; `timeout` is for each.
 

@@ -3,12 +3,76 @@
 import asyncio
 
 from aiohttp import ClientConnectionError, ClientPayloadError
+from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.streams import StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from gatewayd.errors import Refusal, UpstreamProtocol, UpstreamReset, UpstreamTimeout
+from gatewayd.proxy.answer import AnswerHead
 from gatewayd.proxy.connector import AgentProtocol
 from gatewayd.trailers import Fields
+
+
+class Whole:
+    """A body that was all there with its head: nothing is left to wait for, to watch, or to go wrong."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    is_whole = True
+    """All of it has come."""
+
+    @property
+    def at_end(self) -> bool:
+        """Whether it was taken."""
+        return not self._data
+
+    def take(self) -> bytes:
+        """All of it."""
+        data, self._data = self._data, b""
+        return data
+
+    async def read(self, idle: float) -> bytes:  # noqa: ARG002
+        """All of it, then nothing."""
+        return self.take()
+
+    def trailers(self) -> Fields:
+        """None: it was not chunked."""
+        return []
+
+    def fail(self, refusal: Refusal) -> None:
+        """It is here."""
+
+    def detach(self) -> None:
+        """It never watched its connection."""
+
+
+def taken(reader: StreamReader, protocol: BaseProtocol) -> bytes:
+    """What is in a stream that has ended. Raises what it was failed with.
+
+    As `read_nowait`, which feeds the parser and resumes the socket each time, though nothing was ever paused.
+    """
+    if reader is EMPTY_PAYLOAD:
+        return b""
+    if protocol._reading_paused or reader.exception() is not None:  # noqa: SLF001
+        return reader.read_nowait()
+    pieces = reader._buffer  # noqa: SLF001
+    data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    pieces.clear()
+    return data
+
+
+def body_of(reader: StreamReader, protocol: AgentProtocol, head: AnswerHead) -> "Body | Whole":
+    """The body of an answer whose head has just come."""
+    if reader is EMPTY_PAYLOAD and not head.chunked:
+        protocol.forget()
+        return Whole(b"")
+    if head.length is not None and reader.is_eof() and reader.exception() is None:
+        protocol.forget()
+        return Whole(taken(reader, protocol))
+    return Body(reader, protocol, chunked=head.chunked, until_close=head.ends_with_connection)
 
 
 class Body:
@@ -24,6 +88,7 @@ class Body:
         self._protocol = protocol
         self._chunked = chunked
         if chunked:
+            protocol.spend()
             reader.on_eof(protocol.stop_listening)
         else:
             protocol.forget()

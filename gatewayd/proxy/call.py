@@ -16,13 +16,10 @@ from aiohttp.streams import EofStream
 
 from gatewayd.errors import Refusal, UpstreamProtocol, UpstreamReset, UpstreamTimeout
 from gatewayd.proxy.answer import AnswerHead, judge
-from gatewayd.proxy.body import Body
+from gatewayd.proxy.body import Body, Whole, body_of
 from gatewayd.proxy.connector import AgentProtocol
 from gatewayd.sent import hang_up
 
-_READ_BUFFER: Final = 64 * 1024
-_MAX_FIELD: Final = 32 * 1024
-_MAX_FIELDS: Final = 256
 _MAX_INTERIM: Final = 16
 
 
@@ -46,7 +43,7 @@ class Call:
         self._interim = 0
         self._patience = 0.0
         self._clock: asyncio.TimerHandle | None = None
-        self.body: Body | None = None
+        self.body: Body | Whole | None = None
 
     @property
     def protocol(self) -> AgentProtocol:
@@ -65,17 +62,7 @@ class Call:
     def expect(self, *, bodiless: bool) -> None:
         """Prepare for the answer; `bodiless` for HEAD, whose answer has none whatever its fields say."""
         self._bodiless = bodiless
-        self._protocol.listen()
-        self._protocol.set_response_params(
-            skip_payload=bodiless,
-            read_until_eof=True,
-            auto_decompress=False,
-            read_timeout=0.0,
-            read_bufsize=_READ_BUFFER,
-            max_line_size=_MAX_FIELD,
-            max_field_size=_MAX_FIELD,
-            max_headers=_MAX_FIELDS,
-        )
+        self._protocol.expect(bodiless=bodiless)
 
     def send(self, data: bytes) -> None:
         """Write without waiting. Raises StaleConnectionError on a pooled connection, UpstreamReset on a fresh one."""
@@ -98,7 +85,10 @@ class Call:
         if patience and self.body is None:
             self._stop_clock()
             self._patience = patience
-            self._clock = asyncio.get_running_loop().call_later(patience, self.fail, UpstreamTimeout())
+            self._clock = asyncio.get_running_loop().call_later(patience, self._run_out)
+
+    def _run_out(self) -> None:
+        self.fail(UpstreamTimeout())
 
     def _stop_clock(self) -> None:
         if self._clock is not None:
@@ -123,7 +113,7 @@ class Call:
             self._count_interim()
         else:
             self._stop_clock()
-            self.body = Body(reader, self._protocol, chunked=head.chunked, until_close=head.ends_with_connection)
+            self.body = body_of(reader, self._protocol, head)
         return head
 
     def _count_interim(self) -> None:

@@ -20,9 +20,10 @@ from gatewayd.errors import (
 )
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.model import Outcome
-from gatewayd.proxy.answer import AnswerHead
+from gatewayd.proxy.answer import AnswerHead, stated_quantity
+from gatewayd.proxy.body import taken
 from gatewayd.proxy.call import Call, StaleConnectionError
-from gatewayd.proxy.headers import request_head, stated_quantity
+from gatewayd.proxy.headers import request_head
 from gatewayd.proxy.relay import Relay, send_interim
 from gatewayd.proxy.rule import Forwarding
 from gatewayd.proxy.tunnel import Tunnel
@@ -60,11 +61,18 @@ class Passage:
     async def run(self) -> web.StreamResponse:
         """Whatever happens, the books are closed, the agent is let go, and an answer is whole or visibly is not."""
         try:
-            async with asyncio.timeout(self._rule.timeouts.total or None):
-                self._body = self._whole_body()
-                carrier = self._carrier = self._carry(await self._ask())
-                await carrier.run()
-            return await self._finish(carrier)
+            if total := self._rule.timeouts.total:
+                async with asyncio.timeout(total):
+                    carrier = await self._pass()
+            else:
+                carrier = await self._pass()
+            exchange = self._exchange
+            exchange.answered = exchange.clock.monotonic()
+            exchange.outcome = carrier.outcome
+            if pending := exchange.conclude():
+                await exchange.wait_for(pending)
+            carrier.finish()  # the books are closed before the last byte goes out (contract, section 7)
+            return carrier
         except TimeoutError:
             return await self._fail(UpstreamTimeout())
         except Refusal as refusal:
@@ -73,7 +81,15 @@ class Passage:
             self._abandon()
             raise
         finally:
-            await self._let_go()
+            if (upload := self._let_go()) is not None:
+                await upload.stop()
+
+    async def _pass(self) -> Relay | Tunnel:
+        """All of the answer but its last piece is passed on."""
+        self._body = self._whole_body()
+        carrier = self._carrier = self._carry(await self._ask())
+        await carrier.run()
+        return carrier
 
     def _whole_body(self) -> bytes | None:
         """The body if all of it is here already (or there is none), so that it leaves with its head."""
@@ -81,7 +97,7 @@ class Passage:
         if not content.is_eof():
             return None
         try:
-            body = content.read_nowait()
+            body = taken(content, self._request.protocol)
         except RequestPayloadError:
             raise BadRequest("The body's framing is broken.") from None
         count_body(self._exchange, len(body), self._rule.max_body)
@@ -94,7 +110,7 @@ class Passage:
         except StaleConnectionError:
             if not self._may_repeat:
                 raise UpstreamReset from None
-        await self._let_go()
+        self._let_go()  # there is no upload: all of the body is still here, or nothing was sent
         try:
             return await self._attempt()
         except StaleConnectionError:
@@ -108,7 +124,7 @@ class Passage:
     async def _attempt(self) -> AnswerHead:
         exchange, rule = self._exchange, self._rule
         exchange.asked = exchange.asked or exchange.clock.monotonic()
-        upstream, call = await rule.balance.connect(rule.timeouts.connect)
+        upstream, call = rule.balance.idle() or await rule.balance.connect(rule.timeouts.connect)
         self._call = call
         call.expect(bodiless=self._request.method == "HEAD")
         call.send(self._message(upstream, call))
@@ -145,22 +161,13 @@ class Passage:
         assert call is not None
         assert call.body is not None
         exchange.status = head.status
-        exchange.stated, exchange.misstated = stated_quantity(head.raw_headers)
+        exchange.stated, exchange.misstated = stated_quantity(head.section)
         idle = self._rule.timeouts.idle
         if head.status == 101:
             protocol = is_switched(head, exchange.head.upgrade)
             return Tunnel(exchange, request, call, head, protocol, idle)
         sent = upload is None or upload.complete
         return Relay(exchange, request, head, call.body, idle=idle, reusable=sent and not request.app[DRAIN].began)
-
-    async def _finish(self, carrier: Relay | Tunnel) -> web.StreamResponse:
-        """The books are closed before the last byte goes out (contract, section 7)."""
-        exchange = self._exchange
-        exchange.answered = exchange.clock.monotonic()
-        exchange.outcome = carrier.outcome
-        await exchange.close_books()
-        carrier.finish()
-        return carrier
 
     async def _fail(self, refusal: Refusal) -> web.StreamResponse:
         """Raise the refusal while it can still be the answer; afterwards the answer breaks off."""
@@ -177,7 +184,8 @@ class Passage:
         if isinstance(refusal, ClientClosed):
             exchange.status = refusal.status
         carrier.break_off()
-        await self._let_go()
+        if (upload := self._let_go()) is not None:
+            await upload.stop()
         await exchange.close_books()
         return carrier
 
@@ -196,8 +204,11 @@ class Passage:
         if exchange.reached:
             exchange.outcome = Outcome.FAILED if exchange.cut is not None else Outcome.CLIENT_CLOSED
 
-    async def _let_go(self) -> None:
-        """Give the connection back if both messages on it are whole and the answer was accepted, else close it."""
+    def _let_go(self) -> Upload | None:
+        """Give the connection back if both messages on it are whole and the answer was accepted, else close it.
+
+        What is returned is an upload to be stopped.
+        """
         upload, call = self._upload, self._call
         self._upload = self._call = None
         if call is not None:
@@ -205,8 +216,7 @@ class Passage:
                 call.release()
             else:
                 call.abort()
-        if upload is not None:
-            await upload.stop()
+        return upload
 
 
 def _outcome_of(refusal: Refusal) -> Outcome:

@@ -10,9 +10,9 @@ from aiohttp.http import HttpVersion11
 from gatewayd.errors import ClientClosed
 from gatewayd.exchange import Exchange
 from gatewayd.model import Outcome
-from gatewayd.proxy.answer import AnswerHead
-from gatewayd.proxy.body import Body
-from gatewayd.proxy.headers import answer_head, connection_named
+from gatewayd.proxy.answer import DATE, TRAILER, AnswerHead
+from gatewayd.proxy.body import Body, Whole
+from gatewayd.proxy.headers import answer_head
 from gatewayd.sent import Sent, break_off
 from gatewayd.trailers import announcement, last_chunk
 
@@ -23,40 +23,44 @@ class Relay(Sent):
     """Passes one answer on to one caller: `run` all but its last piece, `finish` that one, else `break_off`."""
 
     def __init__(
-        self, exchange: Exchange, request: web.Request, head: AnswerHead, body: Body, *, idle: float, reusable: bool
+        self,
+        exchange: Exchange,
+        request: web.Request,
+        head: AnswerHead,
+        body: Body | Whole,
+        *,
+        idle: float,
+        reusable: bool,
     ) -> None:
         modern = request.version >= HttpVersion11
-        self._in_chunks = head.has_body and head.length is None and modern
-        self._until_close = head.has_body and head.length is None and not modern
-        super().__init__(head.status, keep_alive=reusable and request.keep_alive and not self._until_close)
+        unsized = head.has_body and head.length is None
+        self._in_chunks = unsized and modern
+        self._until_close = unsized and not modern
+        stays = reusable and request.keep_alive and not self._until_close
+        super().__init__(head.status, keep_alive=stays)
         self._exchange = exchange
         self._request = request
         self._source = body
         self._idle = idle
         self._last = b""
         self._end = b""
-        self._fields = head.raw_headers
-        self._pending = answer_head(
-            head.status, head.reason, head.raw_headers, self._framing(head, request), exchange.fields
-        )
+        self._hops = head.section.hops
+        self._pending = answer_head(head, self._framing(head, stays=stays, modern=modern), exchange.fields)
         # A small answer of known size may wait for its first bytes, to leave in one write with them.
         self._may_wait = head.length is not None and head.length <= _HOLD_HEAD_BELOW
 
-    def _framing(self, head: AnswerHead, request: web.Request) -> list[tuple[bytes, bytes]]:
-        fields = []
+    def _framing(self, head: AnswerHead, *, stays: bool, modern: bool) -> bytes:
+        framing, named = b"", head.section.named
         if head.length is not None and head.status != 204:  # RFC 9110 section 8.6
-            fields.append((b"Content-Length", b"%d" % head.length))
+            framing = b"Content-Length: %d\r\n" % head.length
         elif self._in_chunks:
-            fields.append((b"Transfer-Encoding", b"chunked"))
-            if announced := [value for name, value in head.raw_headers if name.lower() == b"trailer"]:
-                fields += announcement(announced, connection_named(head.raw_headers))
-        if not any(name.lower() == b"date" for name, _ in head.raw_headers):  # RFC 9110 section 6.6.1
-            fields.append((b"Date", formatdate(self._exchange.clock.utc(), usegmt=True).encode()))
-        if not self.keep_alive:
-            fields.append((b"Connection", b"close"))
-        elif request.version < HttpVersion11:
-            fields.append((b"Connection", b"keep-alive"))
-        return fields
+            announced = announcement(named.get(TRAILER, ()), self._hops)
+            framing = b"".join([b"Transfer-Encoding: chunked\r\n", *[b"%b: %b\r\n" % each for each in announced]])
+        if DATE not in named:  # RFC 9110 section 6.6.1
+            framing += b"Date: %b\r\n" % formatdate(self._exchange.clock.utc(), usegmt=True).encode()
+        if not stays:
+            return framing + b"Connection: close\r\n"
+        return framing if modern else framing + b"Connection: keep-alive\r\n"
 
     @property
     def outcome(self) -> Outcome:
@@ -69,7 +73,7 @@ class Relay(Sent):
         self._exchange.bytes_out += len(self._last)
         if self._in_chunks:
             trailers = self._source.trailers()
-            self._end = last_chunk(trailers, connection_named(self._fields) if trailers else ())
+            self._end = last_chunk(trailers, self._hops)
 
     async def _stream(self) -> bytes:
         source = self._source
@@ -134,4 +138,4 @@ def send_interim(request: web.Request, head: AnswerHead) -> None:
     """Pass a 1xx on to a caller who can read it; 100 is between us and whoever waits for it (RFC 9110 section 15.2)."""
     transport = request.transport
     if request.version >= HttpVersion11 and head.status != 100 and transport is not None:
-        transport.write(answer_head(head.status, head.reason, head.raw_headers, (), ()))
+        transport.write(answer_head(head, b"", ()))

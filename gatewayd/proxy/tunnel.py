@@ -120,9 +120,9 @@ class Tunnel(Sent):
         transport, head = self._request.transport, self._head
         if transport is None or transport.is_closing():
             raise ClientClosed
-        switch = [(b"Connection", b"Upgrade"), (b"Upgrade", self._protocol)]
+        switch = b"Connection: Upgrade\r\nUpgrade: %b\r\n" % self._protocol
         self._exchange.sent = True
-        transport.write(answer_head(101, head.reason, head.raw_headers, switch, self._exchange.fields))
+        transport.write(answer_head(head, switch, self._exchange.fields))
 
     def finish(self) -> None:
         """Close the caller's side; what was written to it still arrives."""

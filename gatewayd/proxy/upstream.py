@@ -3,11 +3,12 @@
 import asyncio
 from typing import Final
 
-from aiohttp import BaseConnector, ClientConnectionError, ClientRequest, ClientTimeout
+from aiohttp import ClientConnectionError, ClientRequest, ClientTimeout
 from yarl import URL
 
 from gatewayd.errors import UpstreamConnect, UpstreamTimeout
 from gatewayd.proxy.call import Call
+from gatewayd.proxy.connector import AgentConnector
 
 _NO_TIMEOUT: Final = ClientTimeout()
 
@@ -20,18 +21,29 @@ def target_below(base: URL, suffix: str, query: str) -> str:
 class Upstream:
     """An agent's base URL, with everything that calls to it share."""
 
-    __slots__ = ("_connector", "_dial", "authority", "url")
+    __slots__ = ("_base", "_connector", "_dial", "_key", "authority", "url")
 
-    def __init__(self, url: str, connector: BaseConnector, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, url: str, connector: AgentConnector, loop: asyncio.AbstractEventLoop) -> None:
         self.url = URL(url)
         self.authority = self.url.raw_authority.encode()
         self._connector = connector
         # Names the peer to the pool (host, port, TLS) and is never sent.
         self._dial = ClientRequest("GET", self.url, loop=loop)
+        self._key = self._dial.connection_key
+        self._base = self.url.raw_path.rstrip("/")
 
     def target(self, suffix: str, query: str) -> bytes:
         """The request target at the agent: its base path, then what followed the route's prefix, byte for byte."""
-        return target_below(self.url, suffix, query).encode("ascii")
+        return ((self._base + suffix or "/") + query).encode("ascii")
+
+    def idle(self) -> Call | None:
+        """A call on a connection from the pool, if there is one."""
+        while (connection := self._connector.idle(self._key)) is not None:
+            call = Call(connection)
+            if not call.is_spoiled:
+                return call
+            call.abort()
+        return None
 
     async def connect(self, timeout: float) -> Call:
         """A connection from the pool, or a new one within `timeout` seconds (0: however long it takes).

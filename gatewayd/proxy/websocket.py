@@ -3,8 +3,7 @@
 from typing import Final
 
 from gatewayd.errors import UpstreamProtocol
-from gatewayd.proxy.answer import AnswerHead
-from gatewayd.proxy.headers import connection_named
+from gatewayd.proxy.answer import UPGRADE, AnswerHead
 
 _CLOSE: Final = 0x8
 
@@ -14,8 +13,8 @@ def is_switched(head: AnswerHead, asked: str | None) -> bytes:
 
     Raises UpstreamProtocol for a 101 that nobody asked for, or to another protocol (RFC 9110 section 15.2.2).
     """
-    named = [value.lower() for name, value in head.raw_headers if name.lower() == b"upgrade"]
-    if asked is None or named != [asked.encode()] or b"upgrade" not in connection_named(head.raw_headers):
+    named = [value.lower() for value in head.section.named.get(UPGRADE, ())]
+    if asked is None or named != [asked.encode()] or b"upgrade" not in head.section.hops:
         raise UpstreamProtocol("The agent switched protocols unasked.")
     return named[0]
 

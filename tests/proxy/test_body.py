@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from gatewayd.errors import BodyTooLarge, Refusal, UpstreamProtocol, UpstreamReset, UpstreamTimeout
-from gatewayd.proxy.body import Body
+from gatewayd.proxy.body import Body, Whole
 from tests.agents import answering, raw_agent
 from tests.proxy.upstreams import ask, upstream_at
 from tests.proxy.wire import OK, beat, chunked, saying
@@ -17,7 +17,7 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 SIZED = HEAD + b"Content-Length: 10\r\n\r\n"
 
 
-async def all_of(body: Body, idle: float = 5) -> tuple[bytes, type[Exception] | None]:
+async def all_of(body: Body | Whole, idle: float = 5) -> tuple[bytes, type[Exception] | None]:
     """What was read, and what ended it if that was not the end."""
     read = b""
     try:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewayd.framing import HOP_BY_HOP
-from gatewayd.proxy.headers import answer_head, connection_named, stated_quantity
+from gatewayd.proxy.answer import AnswerHead, Section
+from gatewayd.proxy.headers import answer_head
 from tests.agents import answering, raw_agent
 from tests.gateways import running_gateway
 from tests.proxy.test_forward import named
@@ -29,42 +30,14 @@ def lines_of(head: bytes) -> list[bytes]:
 def test_an_answers_fields_are_a_part_of_the_agents_in_their_order(raw: list[Field], named_too: list[Field]) -> None:
     connection = [(b"Connection", b", ".join(name for name, _ in named_too))]
     section = (*raw, *connection, *named_too)
-    head = answer_head(200, b"OK", section, [(b"Content-Length", b"0")], [("X-Request-ID", "ours")])
+    parsed = AnswerHead(200, b"OK", Section(section), 0, chunked=False, has_body=True)
+    head = answer_head(parsed, b"Content-Length: 0\r\n", [("X-Request-ID", "ours")])
     status, *lines = lines_of(head)
     hops = HOP_BY_HOP | {name.lower() for name, _ in named_too} | {b"content-length", b"x-request-id"}
     kept = [b"%b: %b" % field for field in raw if field[0].lower() not in hops and field[0].lower() != b"server"]
     assert status == b"HTTP/1.1 200 OK"
     assert [line for line in lines[:-2] if not line.lower().startswith(b"server:")] == kept
     assert lines[-2:] == [b"Content-Length: 0", b"X-Request-ID: ours"]
-
-
-@pytest.mark.parametrize(
-    ("raw", "found"),
-    [
-        ([], set()),
-        ([(b"Connection", b"close")], {b"close"}),
-        ([(b"connection", b"Keep-Alive, X-A ,x-b")], {b"keep-alive", b"x-a", b"x-b"}),
-        ([(b"Connection", b"a"), (b"CONNECTION", b"b")], {b"a", b"b"}),
-    ],
-)
-def test_connection_names_are_gathered_from_all_its_fields(raw: list[Field], found: set[bytes]) -> None:
-    assert connection_named(raw) == found
-
-
-@given(st.integers(0, 10**15 - 1))
-def test_a_quantity_of_up_to_15_digits_is_taken(quantity: int) -> None:
-    assert stated_quantity([(b"X-Usage-Quantity", b"%d" % quantity)]) == (quantity, False)
-    assert stated_quantity([(b"x-usage-quantity", b"%015d" % quantity)]) == (quantity, False)
-
-
-@given(st.binary(max_size=20).filter(lambda value: not (value.isdigit() and len(value) <= 15)))
-def test_anything_else_is_ignored_and_said_to_be(value: bytes) -> None:
-    assert stated_quantity([(b"X-Usage-Quantity", value)]) == (None, True)
-
-
-def test_no_quantity_is_no_fault_and_two_are() -> None:
-    assert stated_quantity([(b"X-Usage", b"7")]) == (None, False)
-    assert stated_quantity([(b"X-Usage-Quantity", b"7")] * 2) == (None, True)
 
 
 async def test_what_a_trusted_proxy_says_of_its_caller_is_passed_on(tmp_path: Path) -> None:

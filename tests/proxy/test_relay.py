@@ -10,7 +10,7 @@ import pytest
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.test_utils import make_mocked_request
 
-from gatewayd.proxy.answer import AnswerHead
+from gatewayd.proxy.answer import AnswerHead, Section
 from gatewayd.proxy.body import Body
 from gatewayd.proxy.relay import _HOLD_HEAD_BELOW, Relay
 from tests.agents import answering, raw_agent
@@ -482,7 +482,7 @@ async def test_the_last_byte_waits_for_the_record_and_the_log_agrees_with_it(sta
 
 def test_an_answer_whose_caller_is_gone_at_the_end_is_not_written() -> None:
     request = make_mocked_request("GET", "/")
-    head = AnswerHead(200, b"OK", (), 0, chunked=False, has_body=True)
+    head = AnswerHead(200, b"OK", Section(()), 0, chunked=False, has_body=True)
     exchange: Any = SimpleNamespace(fields=[], sent=False, clock=ManualClock())
     protocol: Any = SimpleNamespace(forget=lambda: None)
     body = Body(EMPTY_PAYLOAD, protocol, chunked=False, until_close=False)

@@ -28,7 +28,8 @@ from tests.proxy.wire import OK
 async def test_a_target_is_the_base_path_and_what_followed_the_prefix(
     url: str, suffix: str, query: str, target: bytes
 ) -> None:
-    async with AgentConnector() as connector:
+    connector = AgentConnector()
+    async with connector:
         assert Upstream(url, connector, asyncio.get_running_loop()).target(suffix, query) == target
 
 
@@ -42,7 +43,8 @@ async def test_a_target_is_the_base_path_and_what_followed_the_prefix(
     ],
 )
 async def test_an_agent_is_addressed_as_it_was_configured(url: str, authority: bytes) -> None:
-    async with AgentConnector() as connector:
+    connector = AgentConnector()
+    async with connector:
         assert Upstream(url, connector, asyncio.get_running_loop()).authority == authority
 
 
@@ -58,7 +60,8 @@ async def test_an_agent_that_speaks_no_tls_cannot_be_reached_by_it() -> None:
     async def plain(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-    async with raw_agent(plain) as agent, AgentConnector() as connector:
+    connector = AgentConnector()
+    async with raw_agent(plain) as agent, connector:
         upstream = Upstream(f"https://127.0.0.1:{agent.port}", connector, asyncio.get_running_loop())
         with pytest.raises(UpstreamConnect):
             await upstream.connect(5)

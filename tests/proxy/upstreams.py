@@ -14,7 +14,8 @@ ASK = b"GET / HTTP/1.1\r\nHost: agent\r\n\r\n"
 
 @asynccontextmanager
 async def upstream_at(port: int, path: str = "") -> AsyncIterator[Upstream]:
-    async with AgentConnector(limit=0) as connector:
+    connector = AgentConnector(limit=0)
+    async with connector:
         yield Upstream(f"http://127.0.0.1:{port}{path}", connector, asyncio.get_running_loop())
 
 

@@ -1,0 +1,166 @@
+"""The requests of one connection, one after the other: aiohttp's own loop, without what each request pays for it.
+
+aiohttp starts a task with a context of its own for every request, since its handlers may be anybody's. Ours is one
+ring that keeps nothing in either. What is used of aiohttp's protocol stands in `USED`, and a test holds it.
+"""
+
+import asyncio
+import logging
+from typing import Final
+
+from aiohttp import web
+from aiohttp.http import RawRequestMessage, StreamWriter
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.web_exceptions import HTTPException
+from aiohttp.web_protocol import ERROR, PayloadAccessError, _ErrInfo
+
+from gatewayd.sent import Sent
+
+logger = logging.getLogger(__name__)
+
+USED: Final = (
+    "_buffer_paused",
+    "_close",
+    "_current_request",
+    "_force_close",
+    "_handler_waiter",
+    "_keepalive",
+    "_keepalive_handle",
+    "_keepalive_timeout",
+    "_lingering_time",
+    "_loop",
+    "_make_error_handler",
+    "_manager",
+    "_messages",
+    "_msg_queue_resume_size",
+    "_next_keepalive_close_time",
+    "_parser",
+    "_paused",
+    "_process_keepalive",
+    "_request_factory",
+    "_request_handler",
+    "_request_in_progress",
+    "_resume_reading_if_drained",
+    "_task_handler",
+    "_upgraded",
+    "_waiter",
+)
+_READ_TOO_LATE: Final = PayloadAccessError()
+
+
+class Turns(web.RequestHandler):
+    """Takes requests as they are parsed, has each answered, and waits for the next while the connection lasts."""
+
+    __slots__ = ()
+
+    async def start(self) -> None:
+        """The connection's one task, from its first byte to its last answer."""
+        # Only aiohttp's own way to cancel it; an eager task runs before it has a name here.
+        task = self._task_handler or asyncio.current_task()
+        assert task is not None
+        while not self._force_close:
+            if not self._messages:
+                await self._next()
+            message, payload = self._messages.popleft()
+            self._make_room()
+            try:
+                if not await self._turn(message, payload, task):
+                    break
+            except Exception:
+                logger.exception("a connection was closed by an error of ours")
+                self.force_close()
+            except BaseException:
+                self.force_close()
+                raise
+            if not self._keepalive or self._close or self._force_close:
+                break
+            self._wait_for_another()
+        if not self._force_close:
+            self._task_handler = None
+            if self.transport is not None:
+                self.transport.close()
+
+    async def _next(self) -> None:
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _make_room(self) -> None:
+        """A request was taken off the queue, which may have been full."""
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+            self._resume_reading_if_drained()
+
+    async def _turn(
+        self, message: RawRequestMessage | _ErrInfo, payload: StreamReader, task: "asyncio.Task[None]"
+    ) -> bool:
+        """Have one request answered; whether the caller was there to the end."""
+        manager, factory, handler = self._manager, self._request_factory, self._request_handler
+        assert manager is not None
+        assert factory is not None
+        assert handler is not None
+        manager.requests_count += 1
+        if isinstance(message, _ErrInfo):
+            handler = self._make_error_handler(message)
+            message = ERROR
+        request = factory(message, payload, self, StreamWriter(self, self._loop), task)
+        self._request_in_progress = True
+        self._current_request = request
+        try:
+            try:
+                response = await handler(request)
+            except HTTPException as answer:
+                response = answer
+            except Exception as error:
+                response = self.handle_error(request, 500, error)
+            finally:
+                self._current_request = None
+            response, gone = await self.finish_response(request, response, None)
+        finally:
+            self._request_in_progress = False
+            request._task = None  # type: ignore[assignment]  # noqa: SLF001  # each would keep the other
+            if self._handler_waiter is not None:
+                self._handler_waiter.set_result(None)
+        if gone:
+            return False
+        self._keepalive = bool(response.keep_alive)
+        if payload is not EMPTY_PAYLOAD:
+            await self._end_body(message, payload)
+        return True
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """What was `Sent` is on its way, so that nothing is left but to wait for a caller who is behind."""
+        if self._upgraded or not isinstance(resp, Sent):
+            return await super().finish_response(request, resp, start_time)
+        if self._paused:
+            await resp.write_eof()
+        return resp, False
+
+    async def _end_body(self, message: RawRequestMessage, payload: StreamReader) -> None:
+        """Read what nobody wanted of it, for a while; a connection with a rest of a body on it cannot go on."""
+        if not payload.is_eof():
+            if not self._force_close and self._lingering_time:
+                await self._read_rest(payload)
+            if not payload.is_eof() and not self._force_close:
+                self.close()
+        if message.chunked:
+            payload.set_exception(_READ_TOO_LATE)
+
+    async def _read_rest(self, payload: StreamReader) -> None:
+        try:
+            async with asyncio.timeout(self._lingering_time):
+                while not payload.is_eof():
+                    await payload.readany()
+        except TimeoutError:
+            return
+
+    def _wait_for_another(self) -> None:
+        """For so long and no longer; one timer serves all requests of a connection."""
+        self._next_keepalive_close_time = closes = self._loop.time() + self._keepalive_timeout
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(closes, self._process_keepalive)
