@@ -7,10 +7,10 @@ GatewayError
 └── Refusal              a request is answered by the gateway itself (contract, section 4)
     ├── BadRequest 400 · RequestTimeout 408 · BodyTooLarge 413 · UriTooLong 414 · HeadersTooLarge 431
     ├── Unauthenticated 401: TokenMissing, TokenInvalid (TokenRevoked), TokenExpired
-    ├── QuotaExhausted 402 · RoleDenied 403 · RouteUnknown 404 · MethodNotAllowed 405
+    ├── QuotaExhausted 402 · RoleDenied, ScopeDenied 403 · RouteUnknown 404 · MethodNotAllowed 405
     ├── RateLimited 429 · ClientClosed 499 (log and records only) · InternalError 500
     ├── UpstreamFailure 502: UpstreamConnect, UpstreamReset, UpstreamProtocol
-    ├── Unavailable 503: Draining, Overloaded, StoreUnavailable
+    ├── Unavailable 503: Draining, Overloaded, StoreUnavailable, IssuerUnavailable
     └── UpstreamTimeout 504 · VersionUnsupported 505
 """
 
@@ -142,6 +142,16 @@ class RoleDenied(Refusal):
     status, code, title = 403, "role_denied", "The token's roles do not allow this"
 
 
+class ScopeDenied(Refusal):
+    """RFC 6750 section 3.1: the challenge names the scopes that the route asks for."""
+
+    status, code, title = 403, "scope_denied", "The token's scopes do not allow this"
+
+    def __init__(self, needed: Sequence[str] = ()) -> None:
+        challenge = f'Bearer realm="gatewayd", error="insufficient_scope", scope="{" ".join(needed)}"'
+        super().__init__(headers=(("WWW-Authenticate", challenge),))
+
+
 class RouteUnknown(Refusal):
     status, code, title = 404, "route_unknown", "No such route"
 
@@ -222,6 +232,12 @@ class Overloaded(Unavailable):
 
 class StoreUnavailable(Unavailable):
     code, title = "store_unavailable", "A store is not available"
+
+
+class IssuerUnavailable(Unavailable):
+    """None of the issuer's keys is known: whether a token is good cannot be told, so it is not called bad."""
+
+    code, title = "issuer_unavailable", "The identity provider's keys cannot be had"
 
 
 class UpstreamTimeout(Refusal):

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from aiohttp import web
 
 from gatewayd.clock import Clock
-from gatewayd.errors import Refusal, TokenMissing, TokenRevoked, Unauthenticated
+from gatewayd.errors import IssuerUnavailable, Refusal, TokenMissing, TokenRevoked, Unauthenticated
 from gatewayd.framing import Head, Target
 from gatewayd.generation import Generation
 from gatewayd.identity.base import bearer_token
@@ -142,7 +142,7 @@ class Exchange:
         self._identity: Identity | None = None
         self._plan: Plan | None = None
         self._planned = False
-        self._refused: Unauthenticated | None = None
+        self._refused: Unauthenticated | IssuerUnavailable | None = None
         self._conclusions: tuple[Conclusion, ...] = ()
 
     def rule(self, kind: type[R]) -> R | None:
@@ -151,7 +151,10 @@ class Exchange:
         return rule
 
     async def identity(self) -> Identity:
-        """Who is calling, verified once whoever asks first. Raises the same Unauthenticated at every call."""
+        """Who is calling, verified once whoever asks first.
+
+        Raises the same Unauthenticated, or IssuerUnavailable, at every call.
+        """
         if self._identity is None:
             if self._refused is None:
                 await self._verify()
@@ -169,14 +172,14 @@ class Exchange:
             if self.generation.stores.accounts.refuses(identity):  # at every request: a verifier remembers
                 raise TokenRevoked
             self._identity = identity
-        except Unauthenticated as refusal:
+        except (Unauthenticated, IssuerUnavailable) as refusal:
             self._refused = refusal
 
     async def caller(self) -> Identity | None:
         """Who is calling if that was proved, else None."""
         try:
             return await self.identity()
-        except Unauthenticated:
+        except (Unauthenticated, IssuerUnavailable):
             return None
 
     @property

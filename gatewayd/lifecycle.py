@@ -19,6 +19,7 @@ from gatewayd.endpoints import OWN
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.generation import Generation, Stores
 from gatewayd.identity.accounts import DirectorySnapshot
+from gatewayd.identity.providers import Providers
 from gatewayd.identity.tokens import TokenVerifier
 from gatewayd.policies import POLICIES
 from gatewayd.policies.base import Handler, Middleware
@@ -26,6 +27,7 @@ from gatewayd.proxy.connector import AgentConnector
 from gatewayd.proxy.rule import forwarding
 from gatewayd.proxy.upstream import Upstream
 from gatewayd.routing import Route, RouteTable
+from gatewayd.stores.documents import open_documents
 from gatewayd.stores.journal.writer import open_journal
 from gatewayd.stores.open import Counting, open_counters
 from gatewayd.stores.shared.memory import SharedMemory
@@ -42,6 +44,7 @@ class Pool:
     session: ClientSession
     stores: Stores
     accounts: DirectorySnapshot
+    providers: Providers
     ledger_pending: Callable[[], int]
     upstreams: dict[str, Upstream] = field(default_factory=dict)
 
@@ -83,7 +86,11 @@ async def open_pool(
         auto_decompress=False,
     )
     stack.push_async_callback(session.close)
-    return Pool(session, Stores(counting, ledger, accounts), accounts, lambda: ledger.pending)
+    documents = open_documents(settings.counters.url.reveal(), shared=settings.auth.share_keys)
+    stack.push_async_callback(documents.close)
+    providers = Providers(session, state, documents, clock)
+    stack.push_async_callback(providers.close)
+    return Pool(session, Stores(counting, ledger, accounts), accounts, providers, lambda: ledger.pending)
 
 
 def build(number: int, settings: Settings, pool: Pool, clock: Clock) -> Generation:
@@ -92,7 +99,7 @@ def build(number: int, settings: Settings, pool: Pool, clock: Clock) -> Generati
         number=number,
         settings=settings,
         routes=route_table(settings, pool),
-        verifier=TokenVerifier(settings.auth, clock),
+        verifier=TokenVerifier(settings.auth, clock, published=pool.providers.keys_of),
         stores=pool.stores,
     )
 

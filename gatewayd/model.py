@@ -83,7 +83,10 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A caller whose token was verified. `plan` is what the token claims; an account's plan wins over it."""
+    """A caller whose token was verified. `plan` is what the token claims; an account's plan wins over it.
+
+    `service` says that an agent calls, for the user: who it is, and `run` is the run that the call belongs to.
+    """
 
     user: str
     plan: str | None
@@ -91,6 +94,10 @@ class Identity:
     token_id: str | None
     issued_at: float | None
     expires_at: float
+    scopes: frozenset[str] = frozenset()
+    tenant: str | None = None
+    service: str | None = None
+    run: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

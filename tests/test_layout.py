@@ -32,7 +32,7 @@ FLOORS = (
 )
 # Each driver and framework has one room.
 ROOMS = {
-    "aiocache": "identity.accounts",
+    "aiocache": ("identity.accounts", "stores.documents"),
     "aiohttp_jinja2": "admin",
     "aiopg": "stores.postgres",
     "click": ("cli", "commands"),

@@ -19,7 +19,6 @@ from gatewayd.config.settings import Settings
 from gatewayd.config.shape import Invalid
 from gatewayd.config.values import duration
 from gatewayd.errors import ConfigError, Problem
-from gatewayd.keys import needs_secret
 from gatewayd.outlets import LinesLost
 from gatewayd.stores.open import judge_addresses
 
@@ -59,22 +58,13 @@ class Duration(click.ParamType[float]):
 
 def judged(path: Path) -> Loaded:
     """The configuration, with a warning for each key that this version cannot start with yet. Raises ConfigError."""
-    return load(path, os.environ, judges=(_stores, _keys))
+    return load(path, os.environ, judges=(_stores,))
 
 
 def _stores(settings: Settings, report: Report) -> None:
     addresses = settings.counters.url.reveal(), settings.ledger.url.reveal()
     for key, fault in judge_addresses(*addresses).items():
         report.warning(tuple(key.split(".")), f"{fault}; start will refuse it")
-
-
-def _keys(settings: Settings, report: Report) -> None:
-    """Keys that are fetched need what this version does not have."""
-    path, auth = ("auth", "jwks_url"), settings.auth
-    published = [name for name in auth.algorithms if not needs_secret(name)]
-    if auth.jwks_url and published and not auth.public_key and report.sound(path):
-        message = f"keys are not fetched by this version yet, and {published[0]} needs one"
-        report.problem(path, message, "add public_key = { file = … }")
 
 
 def load_config(path: Path) -> Loaded:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from gatewayd.config.settings import RouteSettings, Settings
 from gatewayd.endpoints import METHODS as OWN_METHODS
 from gatewayd.endpoints import OWN
 from gatewayd.errors import (
+    IssuerUnavailable,
     MethodNotAllowed,
     Refusal,
     RouteUnknown,
@@ -23,6 +25,7 @@ from gatewayd.errors import (
     Unauthenticated,
 )
 from gatewayd.framing import Target, read_target
+from gatewayd.identity.providers import KeptKeys
 from gatewayd.identity.revocations import Revocations
 from gatewayd.identity.tokens import TokenVerifier
 from gatewayd.model import Balance, BillingPeriod, Directory, Identity
@@ -84,9 +87,10 @@ async def _case(settings: Settings, clock: Clock, method: str, route: Route, tok
 async def _verify(settings: Settings, clock: Clock, token: str | None) -> tuple[Identity | None, Refusal | None]:
     if token is None:
         return None, TokenMissing()
+    kept = partial(KeptKeys, settings.server.state_dir)
     try:
-        return await TokenVerifier(settings.auth, clock).verify(token), None
-    except Unauthenticated as refusal:
+        return await TokenVerifier(settings.auth, clock, published=kept).verify(token), None
+    except (Unauthenticated, IssuerUnavailable) as refusal:
         return None, refusal
 
 

@@ -95,7 +95,9 @@ class Converter:
                 self._report.problem((*path, name), error.message, error.hint, at_key=True)
         return self._items(kind.item, given.items(), path)
 
-    def _items(self, kind: Scalar | Table, raw: Iterable[tuple[Any, object]], path: KeyPath) -> dict[Any, Any]:
+    def _items(
+        self, kind: Scalar | SecretFrom | Table, raw: Iterable[tuple[Any, object]], path: KeyPath
+    ) -> dict[Any, Any]:
         """What can be read, by its name or index."""
         items: dict[Any, Any] = {}
         for name, value in raw:

@@ -17,8 +17,9 @@ _HEAD: Final = """\
 Written from the schema; every key, its default and a sentence. [`conf/gatewayd.toml`](../conf/gatewayd.toml) is a
 file with all of them, [`conf/gatewayd.ini`](../conf/gatewayd.ini) says the same in INI.
 
-The file is TOML, or INI if its name ends in `.ini` or `.cfg`: sections `[route:email]` and `[plan:free]`, lists with
-commas, nested tables as dotted keys (`timeouts.connect = 2s`). `conf.d/*.toml` beside it is merged in byte order.
+The file is TOML, or INI if its name ends in `.ini` or `.cfg`: sections `[route:email]`,
+`[plan:free]`, `[issuer:corp]`, lists with commas, nested tables as dotted keys (`timeouts.connect = 2s`).
+`conf.d/*.toml` beside it is merged in byte order.
 `${VAR}` and `${VAR:-default}` are replaced inside strings, after parsing. An unknown key is an error.
 
 A **duration** is `"250ms"`, `"2s"`, `"5m"`, `"1h"`; a **size** is `"64KiB"`, `"25MiB"`; a **rate** is `"60/minute"`,

@@ -19,6 +19,8 @@ from gatewayd.config.settings import (
     AuthSettings,
     Charge,
     CountersSettings,
+    IssuerSettings,
+    JwksSettings,
     LedgerSettings,
     RateLimitSettings,
     RouteSettings,
@@ -33,6 +35,7 @@ from gatewayd.config.values import (
     MOST_UNITS,
     boolean,
     choice,
+    claim,
     duration,
     identifier,
     method,
@@ -51,6 +54,7 @@ ADDRESS: Final = Scalar("address", address)
 ALGORITHM: Final = Scalar("algorithm", choice(*ALGORITHMS))
 BOOLEAN: Final = Scalar("boolean", boolean)
 CHARGED: Final = Scalar('units or "cost"', whole_or("cost", "cost", whole(0, MOST_UNITS)))
+CLAIM: Final = Scalar("claim", claim)
 COUNT: Final = Scalar("number", whole(1, 10_000_000))
 COUNTERS_URL: Final = SecretFrom("URL", plain=True, check=store_url("memory:", "redis://", "rediss://", "unix:PATH"))
 DURATION: Final = Scalar("duration", duration)
@@ -62,6 +66,7 @@ METHOD: Final = Scalar("method", method)
 NETWORK: Final = Scalar("network", network)
 POSITIVE: Final = Scalar("duration", positive_duration)
 PREFIX: Final = Scalar("path", prefix)
+PREFIX_OF_USERS: Final = Scalar("string", text_or_empty)
 RATES: Final = ListOf(Scalar("rate", rate), identity=lambda rate: rate.period, twice="is a second rate of its period")
 SAMPLE: Final = Scalar("number", whole(1, 1_000_000))
 SIZE: Final = Scalar("size", size(1))
@@ -102,19 +107,48 @@ ADMIN: Final = Table(AdminSettings, (
     Key("token", ABSENT, SecretFrom(optional=True), "Bearer token of the admin listener."),
 ))
 
-AUTH: Final = Table(AuthSettings, (
-    Key("algorithms", ["HS256"], ListOf(ALGORITHM, 1), "Signature algorithms that tokens may use."),
-    Key("secret", ABSENT, SecretFrom(), "Verifies HS* tokens; at least as many bytes as the hash has."),
-    Key("public_key", ABSENT, SecretFrom(plain=True), "Verifies RS*, PS*, ES* and EdDSA tokens; PEM."),
-    Key("jwks_url", ABSENT, WEB_URL, "Where the identity provider publishes its keys."),
-    Key("issuer", ABSENT, STRING, "What the claim iss must be; not checked if absent."),
+JWKS: Final = Table(JwksSettings, (
+    Key("refresh", "5m", POSITIVE, "How old published keys may become before they are fetched again."),
+    Key("cooldown", "1s", POSITIVE, "Least time between two fetches, however many unknown keys tokens name."),
+    Key("stale", "7d", DURATION, "How long keys serve that cannot be fetched again; 0s is for ever."),
+    Key("timeout", "5s", POSITIVE, "How long the provider may take."),
+    Key("ca", ABSENT, FILE, "PEM file of the authorities that the provider's certificate is from; else the system's."),
+))
+
+_CLAIMS: Final = (
     Key("audience", ABSENT, STRING, "What the claim aud must name; not checked if absent."),
     Key("leeway", "30s", DURATION, "How far clocks may differ when exp, nbf and iat are judged."),
-    Key("user_claim", "sub", STRING, "The claim that names the user."),
-    Key("plan_claim", "plan", STRING, "The claim that names the plan; an account's plan wins over it."),
-    Key("role_claim", "role", STRING, "The claim that names the role or roles."),
+    Key("user_claim", "sub", CLAIM, "The claim that names the user; here as below, /a/b is the member b of a."),
+    Key("user_prefix", "", PREFIX_OF_USERS, "Put before the user's name, to tell apart users of several issuers."),
+    Key("plan_claim", "plan", CLAIM, "The claim that names the plan; an account's plan wins over it."),
+    Key("role_claim", "role", CLAIM, "The claim that names the role or roles."),
+    Key("scope_claim", "scope", CLAIM, "The claim that names the scopes: a list, or one text with spaces."),
+    Key("tenant_claim", ABSENT, CLAIM, "The claim that names the tenant, which agents see as X-User-Tenant."),
     Key("require", ["exp", "sub"], ListOf(STRING), "Claims a token must have, each of the right JSON type."),
     Key("refuse_types", ["refresh"], ListOf(STRING), "Values of the claim type that are never accepted."),
+)
+_KEYS: Final = (
+    Key("secret", ABSENT, SecretFrom(), "Verifies HS* tokens, and signs ours; at least as many bytes as the hash has."),
+    Key("older_secrets", {}, MapOf(SecretFrom()), "Secrets by any name that still verify HS* tokens, and sign none."),
+    Key("public_key", ABSENT, SecretFrom(plain=True), "Verifies RS*, PS*, ES* and EdDSA tokens; PEM."),
+    Key("jwks_url", ABSENT, WEB_URL, "Where the identity provider publishes its keys; else issuer is asked for it."),
+    Key("jwks", {}, JWKS, "How published keys are fetched."),
+)
+
+ISSUER: Final = Table(IssuerSettings, (
+    Key("issuer", REQUIRED, STRING, "What the claim iss is in the tokens of this issuer."),
+    Key("algorithms", ["RS256", "ES256"], ListOf(ALGORITHM, 1), "Signature algorithms that its tokens may use."),
+    *_KEYS,
+    *_CLAIMS,
+))
+
+AUTH: Final = Table(AuthSettings, (
+    Key("algorithms", ["HS256"], ListOf(ALGORITHM, 1), "Signature algorithms that tokens may use."),
+    *_KEYS,
+    Key("issuer", ABSENT, STRING, "What the claim iss must be; not checked if absent."),
+    *_CLAIMS,
+    Key("share_keys", False, BOOLEAN, "true: daemons share published keys in the Redis they count in."),
+    Key("issuers", {}, MapOf(ISSUER), "More issuers, a table for each; their tokens name them in the claim iss."),
 ))
 
 COUNTERS: Final = Table(CountersSettings, (

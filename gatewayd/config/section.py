@@ -8,7 +8,7 @@ from gatewayd.config.report import key_name, suggestion
 from gatewayd.config.tomlfile import SYNTAX
 from gatewayd.errors import Problem
 
-NAMED: Final = {"route": "routes", "plan": "plans"}
+NAMED: Final[dict[str, KeyPath]] = {"route": ("routes",), "plan": ("plans",), "issuer": ("auth", "issuers")}
 """Sections that come with a name, and the tables they stand for."""
 
 _HEADER = re.compile(r"\[([^\[\]]*)\]")
@@ -112,7 +112,7 @@ class _Ini:
 
 def _section_path(name: str) -> KeyPath:
     kind, colon, title = (part.strip() for part in name.partition(":"))
-    return (NAMED.get(kind, kind), title) if colon else (name,)
+    return (*NAMED.get(kind, (kind,)), title) if colon else (name,)
 
 
 def _misnamed(name: str) -> str:
@@ -121,6 +121,6 @@ def _misnamed(name: str) -> str:
     if colon:
         return "" if kind in NAMED and title else suggestion(f"{kind}:NAME", (f"{named}:NAME" for named in NAMED))
     for named, table in NAMED.items():
-        if name.partition(".")[0] in {named, table}:
+        if name.partition(".")[0] in {named, table[-1]} or name.startswith(f"{key_name(table)}."):
             return f"write [{named}:NAME]"
     return "nested tables are dotted keys: a.b = value" if "." in name else ""

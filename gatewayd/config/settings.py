@@ -82,21 +82,73 @@ class AdminSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuthSettings:
-    """`secret` verifies HS*, `public_key` (PEM) the others; `schema` refuses algorithms without their key."""
+class JwksSettings:
+    """How a provider's keys are fetched. `stale` 0: they are used however old they are; `ca` None: the system's."""
+
+    refresh: float
+    cooldown: float
+    stale: float
+    timeout: float
+    ca: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Where an identity provider publishes its keys: at `jwks_url`, or where `issuer` says that they are."""
+
+    jwks_url: str | None
+    issuer: str | None
+    jwks: JwksSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuerSettings:
+    """Whose tokens are taken. `secret` verifies HS*, `public_key` (PEM) or the provider's keys the others.
+
+    `schema` refuses algorithms without their key.
+    """
 
     algorithms: tuple[str, ...]
     secret: Secret | None
+    older_secrets: dict[str, Secret]
     public_key: Secret | None
     jwks_url: str | None
+    jwks: JwksSettings
     issuer: str | None
     audience: str | None
     leeway: float
     user_claim: str
+    user_prefix: str
     plan_claim: str
     role_claim: str
+    scope_claim: str
+    tenant_claim: str | None
     require: tuple[str, ...]
     refuse_types: tuple[str, ...]
+
+    @property
+    def provider(self) -> Provider | None:
+        """Where its keys are published; None if all that verify its tokens are in the configuration."""
+        if all(name.startswith("HS") for name in self.algorithms):
+            return None
+        if self.jwks_url is not None:
+            return Provider(self.jwks_url, None, self.jwks)
+        if self.public_key is None and self.issuer is not None and self.issuer.startswith(("https://", "http://")):
+            return Provider(None, self.issuer, self.jwks)
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthSettings(IssuerSettings):
+    """An issuer without a name, and those with one, which take the tokens that name them in `iss`."""
+
+    share_keys: bool
+    issuers: dict[str, IssuerSettings]
+
+    @property
+    def takes_unnamed(self) -> bool:
+        """Whether there are keys for tokens of no named issuer."""
+        return bool(self.secret or self.public_key or self.provider)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,7 +65,7 @@ class Table:
 class MapOf:
     """A table whose keys the operator names: routes, plans, units."""
 
-    item: "Scalar | Table"
+    item: "Scalar | SecretFrom | Table"
     name: str = "table"
 
 

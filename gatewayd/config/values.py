@@ -80,6 +80,14 @@ def text_or_empty(value: object) -> str:
     return "" if isinstance(value, str) and not value else string(value)
 
 
+def claim(value: object) -> str:
+    """A claim's name, or a JSON pointer into the claims (RFC 6901): it begins with a slash."""
+    text = string(value)
+    if text.startswith("/") and (text.endswith("/") or "//" in text or re.search(r"~(?![01])", text)):
+        raise Invalid("is not a JSON pointer", 'write "/realm_access/roles"')
+    return text
+
+
 def boolean(value: object) -> bool:
     """INI's yes, no, on and off are configparser's; TOML has only true and false."""
     if isinstance(value, Text):

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from hashlib import blake2b
+from math import inf
 from secrets import token_bytes
 
 from gatewayd.model import Identity
@@ -21,28 +22,29 @@ class VerifiedTokens:
             raise ValueError("a capacity must be at least 1")
         self._capacity = capacity
         self._hash = blake2b(key=token_bytes(32), digest_size=16)
-        self._identities: OrderedDict[bytes, Identity] = OrderedDict()
+        self._identities: OrderedDict[bytes, tuple[Identity, float]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._identities)
 
     def find(self, token: str, now: float) -> Identity | None:
-        """What the token proved before, while `now` (seconds since the epoch) is before its end."""
+        """What the token proved before, while `now` (seconds since the epoch) is before its end here."""
         key = self._digest(token)
-        identity = self._identities.get(key)
-        if identity is None:
+        entry = self._identities.get(key)
+        if entry is None:
             return None
-        if now >= identity.expires_at:
+        identity, until = entry
+        if now >= until:
             del self._identities[key]
             return None
         self._identities.move_to_end(key)
         return identity
 
-    def keep(self, token: str, identity: Identity, now: float) -> None:
-        """Remember what a verified token proves, unless it lives on its leeway only."""
+    def keep(self, token: str, identity: Identity, now: float, until: float = inf) -> None:
+        """Remember what a verified token proves, `until` then at the latest, unless it lives on its leeway only."""
         if now >= identity.expires_at:
             return
-        self._identities[self._digest(token)] = identity
+        self._identities[self._digest(token)] = identity, min(until, identity.expires_at)
         if len(self._identities) > self._capacity:
             self._identities.popitem(last=False)
 

@@ -1,12 +1,13 @@
 """Keys that verify signatures, each made ready once; the cryptography itself is PyJWT's."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import jwt
 from jwt.algorithms import Algorithm
 
-from gatewayd.config.settings import AuthSettings, Secret
+from gatewayd.config.settings import IssuerSettings, Secret
 from gatewayd.errors import StartError
 from gatewayd.identity.jws import CompactJws
 from gatewayd.keys import (
@@ -53,37 +54,66 @@ class VerificationKey:
 class KeySource(Protocol):
     """Where a verifier finds its keys: in the configuration, or at an identity provider."""
 
-    async def find(self, algorithm: str, key_id: str | None) -> VerificationKey | None:
-        """The key for a token whose header says this; None when there is none."""
+    async def find(self, algorithm: str, key_id: str | None) -> Sequence[VerificationKey]:
+        """Those that a token may be signed with whose header says this, few enough to try each.
+
+        Waits only for a key that is not known. Raises IssuerUnavailable if none is known at all.
+        """
 
 
 class ConfiguredKeys:
-    """The secret and the public key of the configuration; a token's `kid` does not matter to them."""
+    """The secrets and the public key of the configuration; a token's `kid` does not matter to them."""
 
-    def __init__(self, settings: AuthSettings) -> None:
-        """Raises StartError for an algorithm that is unknown, or whose key is missing or unfit."""
+    def __init__(self, settings: IssuerSettings, published: KeySource | None = None, *, key: str = "auth") -> None:
+        """`published` has the keys that are not configured, `key` is where the settings stand.
+
+        Raises StartError for an algorithm that is unknown, or whose key is missing or unfit.
+        """
         if not settings.algorithms:
-            raise StartError("auth.algorithms: name at least one signature algorithm")
-        self._keys = {algorithm: _key_for(algorithm, settings) for algorithm in settings.algorithms}
+            raise StartError(f"{key}.algorithms: name at least one signature algorithm")
+        self._published = published
+        self._keys: dict[str, tuple[VerificationKey, ...]] = {}
+        for algorithm in settings.algorithms:
+            if keys := tuple(_keys_for(algorithm, settings, key, elsewhere=published is not None)):
+                self._keys[algorithm] = keys
 
-    async def find(self, algorithm: str, key_id: str | None) -> VerificationKey | None:  # noqa: ARG002
-        return self._keys.get(algorithm)
+    async def find(self, algorithm: str, key_id: str | None) -> Sequence[VerificationKey]:
+        found = self._keys.get(algorithm, ())
+        if found or self._published is None or needs_secret(algorithm):
+            return found
+        return await self._published.find(algorithm, key_id)
 
 
-def _key_for(algorithm: str, settings: AuthSettings) -> VerificationKey:
+def _keys_for(algorithm: str, settings: IssuerSettings, at: str, *, elsewhere: bool) -> Iterator[VerificationKey]:
+    """The newest first; none where the algorithm's keys are published elsewhere."""
     if algorithm not in ALGORITHMS:
-        raise StartError(f"auth.algorithms: {algorithm!r} is none of {', '.join(ALGORITHMS)}")
-    name = "secret" if needs_secret(algorithm) else "public_key"
-    given = settings.secret if needs_secret(algorithm) else settings.public_key
-    if given is None:
-        raise StartError(f"auth.{name}: {algorithm} needs it to verify tokens")
+        raise StartError(f"{at}.algorithms: {algorithm!r} is none of {', '.join(ALGORITHMS)}")
+    if not needs_secret(algorithm):
+        yield from _public(algorithm, settings.public_key, at, elsewhere=elsewhere)
+        return
+    if settings.secret is None:
+        raise StartError(f"{at}.secret: {algorithm} needs it to verify tokens")
+    yield _secret(algorithm, settings.secret, f"{at}.secret")
+    for name, secret in settings.older_secrets.items():
+        yield _secret(algorithm, secret, f"{at}.older_secrets.{name}")
+
+
+def _secret(algorithm: str, secret: Secret, at: str) -> VerificationKey:
     try:
-        return _read_key(algorithm, given)
+        return VerificationKey.of_secret(algorithm, secret_bytes(secret.reveal()))
     except ValueError as error:
-        raise StartError(f"auth.{name}: {error}") from None
+        raise StartError(f"{at}: {error}") from None
 
 
-def _read_key(algorithm: str, given: Secret) -> VerificationKey:
-    if needs_secret(algorithm):
-        return VerificationKey.of_secret(algorithm, secret_bytes(given.reveal()))
-    return VerificationKey.of_public_key(algorithm, load_public_key(given.reveal()))
+def _public(algorithm: str, given: Secret | None, at: str, *, elsewhere: bool) -> Iterator[VerificationKey]:
+    if given is None and not elsewhere:
+        raise StartError(f"{at}.public_key: {algorithm} needs it to verify tokens")
+    if given is None:
+        return
+    try:
+        key = load_public_key(given.reveal())
+        if elsewhere and judge_public_key(algorithm, key):
+            return
+        yield VerificationKey.of_public_key(algorithm, key)
+    except ValueError as error:
+        raise StartError(f"{at}.public_key: {error}") from None

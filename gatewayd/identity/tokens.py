@@ -1,14 +1,15 @@
 """Token → Identity, verified once and then remembered."""
 
+from collections.abc import Callable
 from typing import Final
 
 from gatewayd.clock import Clock
-from gatewayd.config.settings import AuthSettings
+from gatewayd.config.settings import AuthSettings, Provider
 from gatewayd.errors import TokenInvalid
 from gatewayd.identity.cache import VerifiedTokens
-from gatewayd.identity.claims import ClaimRules
-from gatewayd.identity.jws import MALFORMED, json_object, parse_jws
-from gatewayd.identity.signatures import ConfiguredKeys, KeySource
+from gatewayd.identity.issuers import Issuers, claims_of
+from gatewayd.identity.jws import parse_jws
+from gatewayd.identity.signatures import KeySource
 from gatewayd.model import Identity
 
 CAPACITY: Final = 10_000
@@ -27,31 +28,31 @@ class TokenVerifier:
         settings: AuthSettings,
         clock: Clock,
         *,
+        published: Callable[[Provider], KeySource] | None = None,
         keys: KeySource | None = None,
         capacity: int = CAPACITY,
     ) -> None:
-        """`keys` default to the configured ones, and then StartError tells of a key that cannot serve."""
-        self._keys = keys or ConfiguredKeys(settings)
-        self._algorithms = frozenset(settings.algorithms)
-        self._rules = ClaimRules(settings)
+        """`published` gives a provider's keys; `keys` replaces those of the issuer without a name.
+
+        Raises StartError for a key that cannot serve.
+        """
+        self._issuers = Issuers(settings, published, keys)
         self._clock = clock
         self._verified = VerifiedTokens(capacity)
 
     async def verify(self, token: str) -> Identity:
-        """The identity that the token proves now. Raises TokenInvalid or TokenExpired."""
+        """The identity that the token proves now. Raises TokenInvalid, TokenExpired or IssuerUnavailable."""
         now = self._clock.utc()
-        identity = self._verified.find(token, now)
-        if identity is None:
-            identity = self._rules.identify(await self._claims(token), now)
-            self._verified.keep(token, identity, now)
-        return identity
+        return self._verified.find(token, now) or await self._prove(token, now)
 
-    async def _claims(self, token: str) -> dict[str, object]:
-        jws = parse_jws(token, self._algorithms)
-        key = await self._keys.find(jws.algorithm, jws.key_id)
-        if key is None or not key.verifies(jws):
+    async def _prove(self, token: str, now: float) -> Identity:
+        jws = parse_jws(token, self._issuers.algorithms)
+        issuer = self._issuers.of(jws)
+        for key in await issuer.keys.find(jws.algorithm, jws.key_id):
+            if key.verifies(jws):
+                break
+        else:
             raise TokenInvalid(UNVERIFIED)
-        claims = json_object(jws.payload)
-        if claims is None:
-            raise TokenInvalid(MALFORMED)
-        return claims
+        identity = issuer.rules.identify(claims_of(jws), now)
+        self._verified.keep(token, identity, now, now + issuer.remembered)
+        return identity

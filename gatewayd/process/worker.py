@@ -133,6 +133,7 @@ class Worker:
             "in_flight": self._drain.in_flight,
             "generation": generations.current.number if generations is not None else 0,
             "running_by_generation": {str(number): count for number, count in running if count},
+            "issuers": self._pool.providers.status() if self._pool is not None else [],
             "accounts": len((await self._pool.accounts.directory()).plans) if self._pool is not None else 0,
         }
 

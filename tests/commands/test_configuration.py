@@ -161,16 +161,6 @@ def test_stores_that_daemons_share_are_fine(tmp_path: Path) -> None:
     assert (found.exit_code, found.stderr) == (0, "")
 
 
-def test_keys_that_this_version_cannot_fetch_are_a_problem_with_its_place(tmp_path: Path) -> None:
-    config = write_config(tmp_path)
-    keys = '[auth]\nalgorithms = ["RS256"]\njwks_url = "https://idp/keys"\n'
-    config.write_text(config.read_text().replace("[auth]\n", keys))
-    found = command("check", "-c", config)
-    line = next(n for n, each in enumerate(config.read_text().splitlines(), 1) if each.startswith("jwks_url"))
-    assert found.exit_code == 1
-    assert found.stdout.startswith(f"{config}:{line}:12: auth.jwks_url: keys are not fetched by this version yet")
-
-
 def test_init_writes_no_toml_into_an_ini(tmp_path: Path) -> None:
     found = command("init", tmp_path / "b.ini")
     assert found.exit_code == 1

@@ -4,7 +4,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from tests.config.shared import ROUTE, problems, told, warned
+from gatewayd.config.loading import parse
+from tests.config.shared import ROUTE, problems, settings, told, warned
 
 Private = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
@@ -136,3 +137,74 @@ def test_keys_fetched_unencrypted_are_a_warning() -> None:
 
 def test_a_key_that_cannot_be_had_is_told_once() -> None:
     assert told(_auth('["HS256"]', "secret"), {}) == ["3:10: auth.secret: the variable S is not set"]
+
+
+def _issuers(*texts: str) -> str:
+    return "".join(texts) + ROUTE
+
+
+CORP = '[auth.issuers.corp]\nissuer = "https://corp.example/"\n'
+PARTNER = '[auth.issuers.partner]\nissuer = "https://partner.example/"\nuser_prefix = "p:"\n'
+
+
+def test_issuers_that_are_urls_need_no_key_of_their_own() -> None:
+    text = _issuers(CORP, PARTNER)
+    assert told(text) == warned(text) == []
+    auth = settings(text).auth
+    assert not auth.takes_unnamed
+    assert [each.provider.issuer for each in auth.issuers.values() if each.provider] == [
+        "https://corp.example/",
+        "https://partner.example/",
+    ]
+    assert auth.issuers["corp"].algorithms == ("RS256", "ES256")
+
+
+def test_an_issuer_is_said_in_ini_too() -> None:
+    ini = "[issuer:corp]\nissuer = https://corp.example/\nrole_claim = /realm/roles\njwks.cooldown = 2s\n"
+    ini += "older_secrets.last.env = S\nsecret.env = S\nalgorithms = HS256, RS256\n"
+    toml = CORP + 'role_claim = "/realm/roles"\njwks = { cooldown = "2s" }\nalgorithms = ["HS256", "RS256"]\n'
+    toml += 'secret = { env = "S" }\nolder_secrets = { last = { env = "S" } }\n'
+    route = "[route:email]\nprefix = /api/email\nupstream = http://127.0.0.1:8081/api/email\n"
+    environ = {"S": "s" * 32}
+    assert parse(ini + route, "g.ini", environ).settings.auth == settings(toml + ROUTE, environ).auth
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[auth.issuers.corp]\n", "1:2: auth.issuers.corp.issuer: is missing"),
+        ('[auth.issuers.corp]\nissuer = "corp"\n', "auth.issuers.corp.secret: is missing: there is no key"),
+        (CORP + 'algorithms = ["HS256"]\n', "auth.issuers.corp.secret: is missing: there is no key"),
+        (
+            CORP + 'algorithms = ["HS256", "RS256"]\n',
+            "auth.issuers.corp.algorithms: HS256 needs auth.issuers.corp.secret",
+        ),
+        (CORP + CORP.replace("corp]", "twin]"), "auth.issuers.twin.issuer: is that of auth.issuers.corp as well"),
+        (CORP + 'role_claim = "/realm/"\n', "auth.issuers.corp.role_claim: is not a JSON pointer"),
+        (CORP + 'jwks = { cooldown = "0s" }\n', "auth.issuers.corp.jwks.cooldown: must be longer than 0s"),
+        (CORP + 'jwks = { stale = "1m" }\n', "auth.issuers.corp.jwks.stale: is shorter than refresh"),
+        (CORP + 'older_secrets = { a = { env = "NONE" } }\n', "auth.issuers.corp.older_secrets.a: the variable NONE"),
+    ],
+)
+def test_what_an_issuer_cannot_be_is_told_with_its_place(text: str, problem: str) -> None:
+    (found,) = told(_issuers(text))
+    assert problem in found
+
+
+def test_older_secrets_are_judged_like_the_newest_and_bounded() -> None:
+    keys = ", ".join(f'k{n} = {{ env = "S" }}' for n in range(9))
+    text = f'[auth]\nsecret = {{ env = "S" }}\nolder_secrets = {{ short = {{ env = "T" }} }}\n{ROUTE}'
+    (found,) = told(text, {"S": "s" * 32, "T": "t" * 31})
+    assert "auth.older_secrets.short: HS256 needs a secret of at least 32 bytes, this one has 31" in found
+    (found,) = told(f'[auth]\nsecret = {{ env = "S" }}\nolder_secrets = {{ {keys} }}\n{ROUTE}', {"S": "s" * 32})
+    assert "auth.older_secrets: are more than 8" in found
+
+
+def test_users_of_two_issuers_who_could_be_one_are_a_warning() -> None:
+    (found,) = warned(_issuers(CORP, PARTNER.replace('user_prefix = "p:"\n', "")))
+    assert found.startswith("auth.issuers.partner.user_prefix: is that of auth.issuers.corp as well: users of one name")
+
+
+def test_an_issuer_asked_unencrypted_is_a_warning() -> None:
+    found = warned(_issuers(CORP.replace("https:", "http:")))
+    assert found == ["auth.issuers.corp.issuer: fetches keys unencrypted: who can change them can sign tokens"]

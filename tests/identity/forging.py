@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from gatewayd.config.settings import AuthSettings, Secret
+from gatewayd.config.settings import AuthSettings, JwksSettings, Secret
 
 NOW = 1_764_000_000
 SECRET = "a secret of sixty-four bytes, so that each of the three may use it"
+JWKS = JwksSettings(refresh=300.0, cooldown=1.0, stale=604_800.0, timeout=5.0, ca=None)
 CLAIMS: Mapping[str, object] = {"sub": "alice", "exp": NOW + 3600}
 HASHES = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}
 PUBLIC_KEY_ALGORITHMS = (
@@ -32,15 +33,22 @@ def auth_settings(**changes: Any) -> AuthSettings:
         "algorithms": ("HS256",),
         "secret": Secret(SECRET, "a test"),
         "public_key": None,
+        "older_secrets": {},
         "jwks_url": None,
+        "jwks": JWKS,
         "issuer": None,
         "audience": None,
         "leeway": 30.0,
         "user_claim": "sub",
         "plan_claim": "plan",
+        "user_prefix": "",
         "role_claim": "role",
+        "scope_claim": "scope",
+        "tenant_claim": None,
         "require": ("exp", "sub"),
         "refuse_types": ("refresh",),
+        "share_keys": False,
+        "issuers": {},
     }
     return AuthSettings(**{**defaults, **changes})
 

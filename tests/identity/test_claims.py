@@ -118,3 +118,106 @@ def test_a_name_is_printable_text(name: str) -> None:
 @pytest.mark.parametrize("name", ["", " a", "a ", "a\t", "\x1f", "a" * 257, b"a", 1, None, ["a"]])
 def test_whatever_else_is_no_name(name: object) -> None:
     assert not is_name(name)
+
+
+@pytest.mark.parametrize(
+    ("claims", "scopes"),
+    [
+        pytest.param({}, set(), id="none"),
+        pytest.param({"scope": ""}, set(), id="empty"),
+        pytest.param({"scope": "email"}, {"email"}, id="one"),
+        pytest.param(
+            {"scope": "email:read email:write https://a.example/x"},
+            {"email:read", "email:write", "https://a.example/x"},
+            id="text",
+        ),
+        pytest.param({"scope": ["a", "b"]}, {"a", "b"}, id="list"),
+        pytest.param({"scope": []}, set(), id="empty list"),
+    ],
+)
+def test_scopes_are_one_text_or_a_list(claims: dict[str, object], scopes: set[str]) -> None:
+    assert ClaimRules(auth_settings()).identify({**CLAIMS, **claims}, NOW).scopes == scopes
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [7, None, True, {"a": 1}, "a  b", " a", "a ", "a\nb", 'a"b', "a\\b", "é", ["a b"], [""], [7], [["a"]]],
+    ids=repr,
+)
+def test_scopes_of_any_other_form_are_refused(scope: object) -> None:
+    with pytest.raises(TokenInvalid):
+        ClaimRules(auth_settings()).identify({**CLAIMS, "scope": scope}, NOW)
+
+
+def test_claims_may_stand_anywhere() -> None:
+    rules = ClaimRules(
+        auth_settings(
+            user_claim="/identity/name",
+            plan_claim="https://corp.example/plan",
+            role_claim="/realm_access/roles",
+            scope_claim="/a~1b/c~0d",
+            tenant_claim="/org/id",
+        )
+    )
+    claims = {
+        **CLAIMS,
+        "identity": {"name": "ann"},
+        "https://corp.example/plan": "gold",
+        "realm_access": {"roles": ["ops", "dev"]},
+        "a/b": {"c~d": "x y"},
+        "org": {"id": "acme"},
+    }
+    identity = rules.identify(claims, NOW)
+    assert (identity.user, identity.plan, identity.tenant) == ("ann", "gold", "acme")
+    assert identity.roles == {"ops", "dev"}
+    assert identity.scopes == {"x", "y"}
+    broken: list[object] = ["ann", {}, {"name": None}, ["name"]]
+    for value in broken:
+        with pytest.raises(TokenInvalid):
+            rules.identify({**claims, "identity": value}, NOW)
+    with pytest.raises(TokenInvalid):
+        rules.identify({**claims, "org": {"id": 7}}, NOW)
+
+
+def test_a_prefix_tells_users_of_issuers_apart() -> None:
+    rules = ClaimRules(auth_settings(user_prefix="corp:"))
+    assert rules.identify(CLAIMS, NOW).user == "corp:alice"
+    with pytest.raises(TokenInvalid):
+        rules.identify({**CLAIMS, "sub": "a" * 256}, NOW)
+
+
+def test_a_service_calls_for_a_user_in_a_run() -> None:
+    rules = ClaimRules(auth_settings())
+    own = rules.identify({**CLAIMS, "type": "service", "run_id": "run-1"}, NOW)
+    for_alice = rules.identify({**CLAIMS, "type": "service", "run_id": "run-1", "act": {"sub": "planner"}}, NOW)
+    nobodys = rules.identify({**CLAIMS, "run_id": "run-1", "act": {"sub": "planner"}}, NOW)
+    assert (own.user, own.service, own.run) == ("alice", "alice", "run-1")
+    assert (for_alice.user, for_alice.service, for_alice.run) == ("alice", "planner", "run-1")
+    assert (nobodys.service, nobodys.run) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        pytest.param({}, id="no run"),
+        pytest.param({"run_id": None}, id="run null"),
+        pytest.param({"run_id": ""}, id="run empty"),
+        pytest.param({"run_id": 7}, id="run a number"),
+        pytest.param({"run_id": "a\r\nX-User-ID: root"}, id="run with line breaks"),
+        pytest.param({"run_id": "r" * 300}, id="run too long"),
+        pytest.param({"run_id": "r", "act": "planner"}, id="actor a text"),
+        pytest.param({"run_id": "r", "act": {}}, id="actor nobody"),
+        pytest.param({"run_id": "r", "act": {"sub": 7}}, id="actor a number"),
+        pytest.param({"run_id": "r", "act": {"sub": "a\n"}}, id="actor with a line break"),
+    ],
+)
+def test_a_service_token_without_a_sound_run_is_refused(claims: dict[str, object]) -> None:
+    with pytest.raises(TokenInvalid):
+        ClaimRules(auth_settings()).identify({**CLAIMS, "type": "service", **claims}, NOW)
+
+
+def test_service_tokens_can_be_refused_like_any_type() -> None:
+    with pytest.raises(TokenInvalid):
+        ClaimRules(auth_settings(refuse_types=("service",))).identify(
+            {**CLAIMS, "type": "service", "run_id": "run-1"}, NOW
+        )

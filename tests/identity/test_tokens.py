@@ -1,7 +1,7 @@
 """A token names somebody only if everything about it is right, and every refusal keeps it to itself."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
@@ -114,8 +114,8 @@ def test_a_key_that_cannot_serve_stops_the_start(clock: ManualClock) -> None:
 
 async def test_keys_may_come_from_elsewhere_by_their_id(clock: ManualClock) -> None:
     class OneKey:
-        async def find(self, algorithm: str, key_id: str | None) -> VerificationKey | None:
-            return VerificationKey.of_secret(algorithm, SECRET.encode()) if key_id == "k1" else None
+        async def find(self, algorithm: str, key_id: str | None) -> Sequence[VerificationKey]:
+            return [VerificationKey.of_secret(algorithm, SECRET.encode())] if key_id == "k1" else []
 
     verifier = TokenVerifier(auth_settings(secret=None), clock, keys=OneKey())
     assert (await verifier.verify(forge(header='{"alg":"HS256","kid":"k1"}'))).user == "alice"

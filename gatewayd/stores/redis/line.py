@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from redis.asyncio.connection import AbstractConnection, Connection, parse_url
+from redis.asyncio.connection import AbstractConnection, Connection, ConnectionPool, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
@@ -39,6 +39,13 @@ def dial(url: str) -> Connect:
     except (TypeError, ValueError, RedisError):
         raise StoreError("counters.url: an option after the ? is not one that Redis connections know") from None
     return lambda: kind(**settings)
+
+
+def connections(url: str, *, most: int = 2, patience: float = 0.5) -> ConnectionPool:
+    """For libraries that make their own calls: each has `patience` seconds. Connects nothing. Raises StoreError."""
+    dial(url)
+    bounded = {"socket_timeout": patience, "socket_connect_timeout": patience, "max_connections": most}
+    return ConnectionPool(**(_settings(url) | bounded))
 
 
 def _settings(url: str) -> Settings:
