@@ -1,6 +1,7 @@
 """One way to use both clients, so that one suite says how both behave."""
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,16 +17,51 @@ Use = Callable[[Any], Any]
 
 
 async def using(kind: str, base_url: str, do: Use, **options: Any) -> Any:
-    """What `do` returns for a client of this kind; the blocking one runs in a thread, and both are closed."""
+    """What `do` returns for a client of this kind, both closed at the end.
+
+    Written with `each`, `items` and `entered` it works for both: the blocking client has a thread, and a loop in it
+    for nothing but the scenario's own `await`s.
+    """
     if kind == "asyncio":
         async with AsyncGateway(base_url, **options) as client:
-            return await do(client)
+            return await each(do(client))
 
     def run() -> Any:
         with Gateway(base_url, **options) as client:
-            return do(client)
+            done = do(client)
+            return asyncio.run(done) if inspect.iscoroutine(done) else done
 
     return await asyncio.to_thread(run)
+
+
+async def each(value: Any) -> Any:
+    """What a call gives, whichever client made it."""
+    return await value if inspect.isawaitable(value) else value
+
+
+async def items(values: Any) -> AsyncIterator[Any]:
+    """What an iterator of either client gives."""
+    if hasattr(values, "__aiter__"):
+        async for value in values:
+            yield value
+    else:
+        for value in values:
+            yield value
+
+
+async def listed(values: Any) -> list[Any]:
+    return [value async for value in items(values)]
+
+
+@asynccontextmanager
+async def entered(manager: Any) -> AsyncIterator[Any]:
+    """What a context manager of either client gives."""
+    if hasattr(manager, "__aenter__"):
+        async with manager as value:
+            yield value
+    else:
+        with manager as value:
+            yield value
 
 
 def http(status: int, body: str | bytes = b"", *fields: str) -> bytes:
@@ -33,6 +69,13 @@ def http(status: int, body: str | bytes = b"", *fields: str) -> bytes:
     raw = body.encode() if isinstance(body, str) else body
     lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(raw)}", "X-Request-ID: req-1", *fields, "", ""]
     return "\r\n".join(lines).encode() + raw
+
+
+def chunked(status: int, *chunks: bytes, fields: tuple[str, ...] = (), whole: bool = True) -> bytes:
+    """An answer in chunks, without the last one unless it is to be `whole`."""
+    lines = [f"HTTP/1.1 {status} Whatever", "Transfer-Encoding: chunked", "X-Request-ID: req-1", *fields, "", ""]
+    body = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
+    return "\r\n".join(lines).encode() + body + (b"0\r\n\r\n" if whole else CUT)
 
 
 def saying(*answers: bytes) -> Script:
@@ -63,8 +106,8 @@ async def server(*answers: bytes) -> AsyncIterator[RawAgent]:
 def sent(agent: RawAgent) -> list[bytes]:
     """The heads of the requests that came, in the order of the connections."""
     heads = []
-    for each in agent.received:
-        heads += [piece for piece in bytes(each).split(b"\r\n\r\n") if b" HTTP/1.1" in piece]
+    for each_one in agent.received:
+        heads += [piece for piece in bytes(each_one).split(b"\r\n\r\n") if b" HTTP/1.1" in piece]
     return heads
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import gatewayd_sdk as sdk
 import pytest
-from gatewayd_sdk._blocking import client as blocking
+from gatewayd_sdk._blocking import caller as blocking
 
 from tests.sdk.clients import CUT, KINDS, field, http, sent, server, using
 
@@ -22,7 +22,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def pause(seconds: float) -> None:
         kept.append(seconds)
 
-    monkeypatch.setattr("gatewayd_sdk._asyncio.client.pause", pause)
+    monkeypatch.setattr("gatewayd_sdk._asyncio.caller.pause", pause)
     monkeypatch.setattr(blocking, "pause", kept.append)
     return kept
 

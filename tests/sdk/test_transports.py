@@ -26,7 +26,7 @@ async def test_a_forked_child_takes_connections_of_its_own() -> None:
         def twice() -> None:
             with sdk.Gateway(f"http://127.0.0.1:{agent.port}") as client:
                 client.agents.list()
-                client._transport._process = -1  # as if the parent's connections were here
+                client._caller.transport._process = -1  # as if the parent's connections were here
                 client.agents.list()
 
         await asyncio.to_thread(twice)

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Coroutine, Sequence
+from typing import Any, Literal, Protocol, TypeVar, overload
 
+from gatewayd_sdk._asyncio.history import AsyncEmailHistory
+from gatewayd_sdk._asyncio.opening import Opening, OpeningEvents
+from gatewayd_sdk._asyncio.sessions import AsyncSupportSession
+from gatewayd_sdk._asyncio.streams import AsyncChatStream
 from gatewayd_sdk._core import calls, results
-from gatewayd_sdk._core.calls import Call
+from gatewayd_sdk._core.calls import Call, Metrics, Priority, Tone
+from gatewayd_sdk._core.exchange import Mode, Opened
+from gatewayd_sdk._core.requests import Request
+from gatewayd_sdk._core.sources import AsyncFile
+from gatewayd_sdk._core.uploads import Progress
 
 T = TypeVar("T")
 
 
-class AsyncCaller(Protocol):
+class AsyncCalls(Protocol):
     """What carries a call out."""
 
     async def call(self, call: Call[T]) -> T: ...
 
+    async def open(self, request: Request, mode: Mode) -> Opened[Any]: ...
+
 
 class AsyncResource:
-    """Methods of one agent, over the client that has them."""
+    """Methods of one agent, over what carries them out."""
 
-    def __init__(self, caller: AsyncCaller) -> None:
+    def __init__(self, caller: AsyncCalls) -> None:
         self._caller = caller
 
 
@@ -31,37 +41,66 @@ class AsyncEmail(AsyncResource):
         self, body: str, *, subject: str | None = None, sender: str | None = None
     ) -> results.ProcessedEmail:
         """Says what a letter is about, how urgent it is, and what it names."""
-        return await self._caller.call(calls.email_process(subject, body, sender))
+        return await self._caller.call(calls.email_process(body, subject, sender))
 
-    async def respond(self, message_id: str, *, tone: str | None = None) -> results.EmailReply:
+    async def respond(self, message_id: str, *, tone: Tone | None = None) -> results.EmailReply:
         """Drafts the answer to a letter that was processed; raises NotFoundError for any other."""
         return await self._caller.call(calls.email_respond(message_id, tone))
 
-    async def history(
-        self, *, category: str | None = None, page_size: int | None = None
-    ) -> AsyncIterator[results.EmailSummary]:
-        """The letters that were processed, newest first; asks for the next page when it is needed."""
-        cursor: str | None = None
-        while True:
-            page = await self.history_page(category=category, page_size=page_size, cursor=cursor)
-            for item in page.items:
-                yield item
-            if (cursor := page.next_cursor) is None:
-                return
+    def history(self, *, category: str | None = None, page_size: int | None = None) -> AsyncEmailHistory:
+        """The letters that were processed, newest first; iterating asks for the next page when it is needed."""
+        return AsyncEmailHistory(
+            lambda cursor: self.history_page(category=category, page_size=page_size, cursor=cursor)
+        )
 
     async def history_page(
         self, *, category: str | None = None, page_size: int | None = None, cursor: str | None = None
     ) -> results.EmailPage:
-        """One page of the history, with what the answer says of the call."""
+        """One page of the history; its `next_cursor` asks for the one after it."""
         return await self._caller.call(calls.email_history(category, page_size, cursor))
 
 
 class AsyncRag(AsyncResource):
     """Questions to documents."""
 
-    async def chat(self, question: str, *, top_k: int | None = None) -> results.ChatAnswer:
-        """Answers from the caller's documents, with the passages that the answer rests on."""
-        return await self._caller.call(calls.rag_chat(question, top_k))
+    @overload
+    async def chat(
+        self, question: str, *, top_k: int | None = None, stream: Literal[False] = False
+    ) -> results.ChatAnswer: ...
+    @overload
+    def chat(
+        self, question: str, *, top_k: int | None = None, stream: Literal[True]
+    ) -> OpeningEvents[AsyncChatStream, results.ChatEvent]: ...
+    def chat(
+        self, question: str, *, top_k: int | None = None, stream: bool = False
+    ) -> Coroutine[Any, Any, results.ChatAnswer] | OpeningEvents[AsyncChatStream, results.ChatEvent]:
+        """Answers from the caller's documents, with up to `top_k` passages that the answer rests on.
+
+        With `stream`, the events of the answer as they come: an iterator and context manager.
+        """
+        if stream:
+            return OpeningEvents(lambda: self._chat(question, top_k))
+        return self._caller.call(calls.rag_chat(question, top_k))
+
+    async def _chat(self, question: str, top_k: int | None) -> AsyncChatStream:
+        return AsyncChatStream(await self._caller.open(calls.rag_chat_stream(question, top_k), "stream"))
+
+    async def upload_document(
+        self,
+        file: AsyncFile,
+        *,
+        title: str | None = None,
+        filename: str | None = None,
+        content_type: str | None = None,
+        progress: Progress | None = None,
+    ) -> results.UploadedDocument:
+        """Takes a document in: a path, bytes, or a binary stream, which is sent as it is read and never held whole.
+
+        A text is a path: for a text itself, give bytes and a `filename` that says its kind. `progress` is called with
+        the bytes handed over so far and their number in all, None if that is not known; a repeat counts from 0 again.
+        Only a path, bytes and a stream that can be wound back are sent again when an attempt fails.
+        """
+        return await self._caller.call(calls.rag_upload_document(file, title, filename, content_type, progress))
 
     async def list_documents(self) -> results.DocumentList:
         """The caller's documents, newest first."""
@@ -84,22 +123,27 @@ class AsyncSupport(AsyncResource):
         return await self._caller.call(calls.support_chat(message, session))
 
     async def create_ticket(
-        self, subject: str, *, description: str | None = None, priority: str | None = None
+        self, subject: str, *, description: str | None = None, priority: Priority | None = None
     ) -> results.Ticket:
-        """Opens a ticket; priorities are low, normal, high and urgent."""
+        """Opens a ticket."""
         return await self._caller.call(calls.support_create_ticket(subject, description, priority))
 
     async def get_ticket(self, ticket_id: str) -> results.Ticket:
         """The ticket; raises NotFoundError for one that there is not, or that is somebody else's."""
         return await self._caller.call(calls.support_get_ticket(ticket_id))
 
+    def connect(self) -> Opening[AsyncSupportSession]:
+        """Opens a conversation over a WebSocket: a context manager; the agent's first message is a welcome."""
+        return Opening(self._connect)
+
+    async def _connect(self) -> AsyncSupportSession:
+        return AsyncSupportSession(await self._caller.open(calls.support_connect(), "websocket"))
+
 
 class AsyncAIOps(AsyncResource):
     """Metrics read."""
 
-    async def analyze(
-        self, metrics: Mapping[str, Sequence[object]], *, sensitivity: float | None = None
-    ) -> results.Diagnosis:
+    async def analyze(self, metrics: Metrics, *, sensitivity: float | None = None) -> results.Diagnosis:
         """Says what is unusual; a metric's points are numbers, or objects with `t` and `v`."""
         return await self._caller.call(calls.aiops_analyze(metrics, sensitivity))
 

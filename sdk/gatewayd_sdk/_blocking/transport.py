@@ -4,102 +4,167 @@ import os
 import ssl
 import threading
 import time
-from typing import Final
+from typing import Any, Final
 
 import urllib3
-from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import EmptyPoolError, HTTPError, NewConnectionError, SSLError
 from urllib3.exceptions import TimeoutError as Urllib3Timeout
 
-from gatewayd_sdk._core.answers import Answer
-from gatewayd_sdk._core.errors import APIConnectionError, APITimeoutError, ConfigurationError
-from gatewayd_sdk._core.exchange import Fetch
+from gatewayd_sdk._blocking.handshake import connect
+from gatewayd_sdk._blocking.uploads import pieces_of
+from gatewayd_sdk._core.answers import MOST_OF_AN_ERROR, Answer
+from gatewayd_sdk._core.errors import APIConnectionError, ConfigurationError
+from gatewayd_sdk._core.exchange import Fetch, Opened
+from gatewayd_sdk._core.failures import broken, crowded, late, untrusted
 from gatewayd_sdk._core.headers import Headers
+from gatewayd_sdk._core.setup import Address
+from gatewayd_sdk._core.uploads import Upload
 
 _PIECE: Final = 64 * 1024
+_NO_RETRIES: Final = urllib3.Retry(total=False, redirect=False)
+FAILURES: Final = (HTTPError, OSError, ValueError)
 
 
 class Urllib3Transport:
     """Connections to one gateway, kept and reused; any thread may use it, and a forked child gets its own."""
 
-    def __init__(self, base_url: str, *, proxy: str | None, tls: ssl.SSLContext | None, connections: int) -> None:
-        self._base_url = base_url
-        self._proxy = proxy
-        self._tls = tls
-        self._connections = connections
+    def __init__(self, address: Address) -> None:
+        self._address = address
         self._lock = threading.Lock()
-        self._pool: urllib3.PoolManager | None = None
+        self._pool: urllib3.HTTPConnectionPool | None = None
         self._process = os.getpid()
         self._closed = False
+        # a proxy is asked for the whole URL
+        self._prefix = address.base_url if address.proxy is not None and not address.secure else address.path
 
-    def _open(self) -> urllib3.PoolManager:
-        if self._closed:
-            raise ConfigurationError("the client is closed: make a new one")
+    def _open(self) -> urllib3.HTTPConnectionPool:
         if self._process != os.getpid():
             self._lock = threading.Lock()  # the parent's may be held by a thread that is not here
             self._pool, self._process = None, os.getpid()
+        if (pool := self._pool) is not None:
+            return pool
         with self._lock:
+            if self._closed:
+                raise ConfigurationError("the client is closed: make a new one")
             if self._pool is None:
                 self._pool = self._make()
             return self._pool
 
-    def _make(self) -> urllib3.PoolManager:
-        if self._proxy is not None:
-            return urllib3.ProxyManager(
-                self._proxy, maxsize=self._connections, block=True, retries=False, ssl_context=self._tls
-            )
-        return urllib3.PoolManager(maxsize=self._connections, block=True, retries=False, ssl_context=self._tls)
+    def _make(self) -> urllib3.HTTPConnectionPool:
+        address = self._address
+        options: dict[str, Any] = {"maxsize": address.connections, "block": True, "ssl_context": address.tls}
+        if (proxy := address.proxy) is not None:
+            manager: urllib3.PoolManager = urllib3.ProxyManager(proxy.url, proxy_headers=proxy.headers, **options)
+        else:
+            manager = urllib3.PoolManager(**options)
+        return manager.connection_from_url(address.base_url)
 
-    def fetch(self, fetch: Fetch) -> Answer:
-        """The whole answer. Raises APITimeoutError or APIConnectionError; an interrupted call closes its connection."""
-        pool = self._open()
+    def fetch(self, fetch: Fetch) -> Answer | Opened[object]:
+        """As `Fetch` says. Raises APIConnectionError; an interrupted call closes its connection."""
         ends = None if fetch.remaining is None else time.monotonic() + fetch.remaining
-        timeout = urllib3.Timeout(
-            connect=fetch.connect if fetch.remaining is None else min(fetch.connect, fetch.remaining),
-            read=fetch.idle if fetch.remaining is None else min(fetch.idle, fetch.remaining),
-        )
         try:
-            response = pool.urlopen(
-                fetch.method,
-                self._base_url + fetch.target,
-                body=fetch.body,
-                headers=fetch.headers.as_dict(),
-                redirect=False,
-                preload_content=False,
-                timeout=timeout,
-            )
-            return Answer(response.status, Headers(response.headers.items()), _read(response, ends))
-        except (HTTPError, OSError, ValueError) as error:
-            raise self._failure(error) from error
+            if fetch.mode == "websocket":
+                self._open()
+                return connect(self._address, fetch, ends)
+            response = self._send(fetch)
+            headers = Headers(response.headers)
+            if fetch.mode == "stream" and 200 <= response.status < 300:
+                return Opened(Answer(response.status, headers), Body(self._address, response))
+            most = MOST_OF_AN_ERROR if fetch.mode == "stream" else None
+            return Answer(response.status, headers, _whole(response, fetch.timeout.idle, ends, most))
+        except FAILURES as error:
+            raise failure(self._address, error) from error
 
-    def _failure(self, error: Exception) -> APIConnectionError:
-        """The error of ours; urllib3 calls a refused connection a timeout too."""
-        if isinstance(error, Urllib3Timeout | TimeoutError) and not isinstance(error, NewConnectionError):
-            return APITimeoutError(f"no whole answer from {self._base_url} in time")
-        told = error or type(error).__name__
-        return APIConnectionError(f"no whole answer from {self._base_url}: {told}; is gatewayd running there?")
+    def _send(self, fetch: Fetch) -> urllib3.BaseHTTPResponse:
+        pool = self._open()
+        connect, idle = fetch.timeout.connect, fetch.timeout.idle
+        if fetch.remaining is not None:
+            connect, idle = min(connect, fetch.remaining), min(idle, fetch.remaining)
+        body = fetch.body
+        return pool.urlopen(
+            fetch.method,
+            self._prefix + fetch.target,
+            body=pieces_of(body) if isinstance(body, Upload) else body,
+            headers=fetch.fields,
+            retries=_NO_RETRIES,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+            timeout=urllib3.Timeout(connect=connect, read=idle),
+            pool_timeout=fetch.remaining,  # type: ignore[arg-type]  # whole or not
+        )
 
     def close(self) -> None:
         """Closes all connections; the client cannot be used again."""
-        self._closed = True
-        pool, self._pool = self._pool, None
+        with self._lock:
+            self._closed = True
+            pool, self._pool = self._pool, None
         if pool is not None and self._process == os.getpid():
-            pool.clear()
+            pool.close()
 
 
-def _read(response: urllib3.BaseHTTPResponse, ends: float | None) -> bytes:
+class Body:
+    """The rest of an answer, as it comes."""
+
+    def __init__(self, address: Address, response: urllib3.BaseHTTPResponse) -> None:
+        self._address = address
+        self._response = response
+
+    def read(self) -> bytes:
+        """What came next, b"" at the end. Raises APIConnectionError, and closes the connection then."""
+        try:
+            data = self._response.read1(_PIECE, decode_content=True)
+        except FAILURES as error:
+            self.close()
+            raise failure(self._address, error) from error
+        except BaseException:
+            self.close()
+            raise
+        if not data:
+            self._response.release_conn()
+        return data
+
+    def close(self) -> None:
+        """Closes the connection unless the body was read to its end: the agent stops working."""
+        self._response.close()
+        self._response.release_conn()
+
+
+def _whole(response: urllib3.BaseHTTPResponse, idle: float, ends: float | None, most: int | None) -> bytes:
     """The body; the connection goes back to the pool when it is whole, and is closed when anything interrupts."""
     pieces: list[bytes] = []
+    size = 0
     try:
-        for piece in response.stream(_PIECE):
-            pieces.append(piece)
-            _check(ends)
+        while data := response.read1(_PIECE, decode_content=True):
+            pieces.append(data)
+            size += len(data)
+            if most is not None and size > most:
+                response.close()
+                break
+            if ends is not None:
+                _shorten(response, idle, ends - time.monotonic())
     except BaseException:
         response.close()
         raise
     response.release_conn()
-    return b"".join(pieces)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def _check(ends: float | None) -> None:
-    if ends is not None and time.monotonic() > ends:
+def _shorten(response: urllib3.BaseHTTPResponse, idle: float, left: float) -> None:
+    """Lets the next read wait no longer than the call may still take."""
+    if left <= 0:
         raise TimeoutError
+    socket = getattr(response.connection, "sock", None)
+    if left < idle and socket is not None:
+        socket.settimeout(left)
+
+
+def failure(address: Address, error: Exception) -> APIConnectionError:
+    """The error of ours; urllib3 calls a refused connection a timeout too."""
+    if isinstance(error, EmptyPoolError):
+        return crowded(address.connections)
+    if isinstance(error, Urllib3Timeout | TimeoutError) and not isinstance(error, NewConnectionError):
+        return late(address.base_url)
+    if isinstance(error, SSLError | ssl.SSLError):
+        return untrusted(address.base_url, error)
+    return broken(address.base_url, error)

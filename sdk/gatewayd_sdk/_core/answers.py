@@ -8,13 +8,16 @@ from gatewayd_sdk._core.errors import CLASSES, APIResponseError, APIStatusError
 from gatewayd_sdk._core.headers import Headers
 from gatewayd_sdk._core.limits import date_in, retry_after_in
 
+MOST_OF_AN_ERROR: Final = 1024 * 1024
+"""Bytes that are read of an answer that is an error and came in place of a stream."""
 _MOST_SHOWN: Final = 200
 _CLOCK_TOLERANCE: Final = 30.0
+_WRONG_ADDRESS: Final = "is the base URL that of a gatewayd, and no login page or proxy in between?"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer: status, header fields and body."""
+    """An answer as it came: status, header fields, and the body unless it is streamed."""
 
     status: int
     headers: Headers
@@ -24,15 +27,19 @@ class Answer:
     def request_id(self) -> str | None:
         return self.headers.get("x-request-id")
 
+    @property
+    def kind(self) -> str:
+        """The media type, without its parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
     def document(self) -> object:
         """The body as JSON; raises `APIResponseError` that says what came instead."""
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError) as error:
-            kind = self.headers.get("content-type", "no type").partition(";")[0]
             raise response_error(
-                f"the answer ({self.status}) is not JSON but {len(self.body)} bytes of {kind}: "
-                "is the base URL that of a gatewayd, and no login page or proxy in between?",
+                f"the answer ({self.status}) is not JSON but {len(self.body)} bytes of {self.kind or 'no type'}: "
+                f"{_WRONG_ADDRESS}",
                 self,
             ) from error
 
@@ -63,7 +70,7 @@ def status_error(answer: Answer, now: float) -> APIStatusError:
     body = _body(answer)
     code, detail = _told(body)
     cls = CLASSES.get(answer.status, APIStatusError)
-    hints = [hint for hint in (_redirected(answer), cls.hint, _clock(answer, now)) if hint]
+    hints = [hint for hint in (_redirected(answer), _foreign(answer), cls.hint, _clock(answer, now)) if hint]
     told = f"{answer.status} {code}".rstrip() + (f": {detail}" if detail else "")
     return cls(
         "; ".join([told, *hints]) + _named(answer.request_id),
@@ -96,6 +103,11 @@ def _told(body: object) -> tuple[str, str]:
 
 def _redirected(answer: Answer) -> str:
     return "the base URL leads elsewhere: use the address of the gatewayd itself" if answer.status < 400 else ""
+
+
+def _foreign(answer: Answer) -> str:
+    """Neither the gateway nor an agent says in HTML that there is nothing here."""
+    return _WRONG_ADDRESS if answer.status in (404, 405) and answer.kind == "text/html" else ""
 
 
 def _clock(answer: Answer, now: float) -> str:

@@ -1,39 +1,70 @@
 """Each method's request and the result it promises: all that the two clients share about the routes."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeAlias, TypedDict, TypeVar
 from urllib.parse import quote
 
 from gatewayd_sdk._core import results
 from gatewayd_sdk._core.answers import Answer
-from gatewayd_sdk._core.requests import Request, json_request
+from gatewayd_sdk._core.errors import ConfigurationError
+from gatewayd_sdk._core.requests import Request, json_request, target_of
+from gatewayd_sdk._core.sources import AsyncFile, source_of
+from gatewayd_sdk._core.uploads import Progress, file_form
 
 T = TypeVar("T")
+Tone: TypeAlias = Literal["neutral", "friendly", "formal"]
+Priority: TypeAlias = Literal["low", "normal", "high", "urgent"]
 
 
-@dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
+class Point(TypedDict):
+    """A value `v` at the time `t`: a number, or an ISO 8601 date and time."""
+
+    t: float | str
+    v: float
+
+
+Metrics: TypeAlias = Mapping[str, Sequence[float | Point]]
+
+
+class Call(NamedTuple, Generic[T]):
     request: Request
     read: Callable[[Answer], T]
 
 
-def email_process(subject: str | None, body: str, sender: str | None) -> Call[results.ProcessedEmail]:
+def email_process(body: str, subject: str | None, sender: str | None) -> Call[results.ProcessedEmail]:
     letter = {"subject": subject, "body": body, "from": sender}
-    return Call(json_request("POST", "/api/email/process", letter), results.ProcessedEmail.of)
+    return Call(json_request("/api/email/process", letter), results.ProcessedEmail.of)
 
 
-def email_respond(message_id: str, tone: str | None) -> Call[results.EmailReply]:
-    return Call(json_request("POST", "/api/email/respond", {"id": message_id, "tone": tone}), results.EmailReply.of)
+def email_respond(message_id: str, tone: Tone | None) -> Call[results.EmailReply]:
+    return Call(json_request("/api/email/respond", {"id": message_id, "tone": tone}), results.EmailReply.of)
 
 
 def email_history(category: str | None, page_size: int | None, cursor: str | None) -> Call[results.EmailPage]:
     query = {"category": category, "limit": page_size, "cursor": cursor}
-    return Call(Request("GET", "/api/email/history", query), results.EmailPage.of)
+    return Call(Request("GET", target_of("/api/email/history", query)), results.EmailPage.of)
 
 
 def rag_chat(question: str, top_k: int | None) -> Call[results.ChatAnswer]:
-    return Call(json_request("POST", "/api/rag/chat", {"question": question, "top_k": top_k}), results.ChatAnswer.of)
+    return Call(json_request("/api/rag/chat", {"question": question, "top_k": top_k}), results.ChatAnswer.of)
+
+
+def rag_chat_stream(question: str, top_k: int | None) -> Request:
+    document = {"question": question, "top_k": top_k, "stream": True}
+    return json_request("/api/rag/chat", document, events=True)
+
+
+def rag_upload_document(
+    file: AsyncFile,
+    title: str | None,
+    filename: str | None,
+    content_type: str | None,
+    progress: Progress | None,
+) -> Call[results.UploadedDocument]:
+    fields, upload = file_form(
+        source_of(file), title=title, filename=filename, content_type=content_type, progress=progress
+    )
+    return Call(Request("POST", "/api/rag/documents/upload", fields, upload), results.UploadedDocument.of)
 
 
 def rag_list_documents() -> Call[results.DocumentList]:
@@ -41,27 +72,34 @@ def rag_list_documents() -> Call[results.DocumentList]:
 
 
 def scraper_scrape(url: str, selectors: Sequence[str] | None) -> Call[results.ScrapedPage]:
+    if isinstance(selectors, str):
+        raise ConfigurationError("selectors is a list of names, such as ['h1']")
     document = {"url": url, "selectors": None if selectors is None else list(selectors)}
-    return Call(json_request("POST", "/api/scraper/scrape", document), results.ScrapedPage.of)
+    return Call(json_request("/api/scraper/scrape", document), results.ScrapedPage.of)
 
 
 def support_chat(message: str, session: str | None) -> Call[results.SupportReply]:
-    document = {"message": message, "session": session}
-    return Call(json_request("POST", "/api/support/chat", document), results.SupportReply.of)
+    return Call(json_request("/api/support/chat", {"message": message, "session": session}), results.SupportReply.of)
 
 
-def support_create_ticket(subject: str, description: str | None, priority: str | None) -> Call[results.Ticket]:
+def support_create_ticket(subject: str, description: str | None, priority: Priority | None) -> Call[results.Ticket]:
     document = {"subject": subject, "description": description, "priority": priority}
-    return Call(json_request("POST", "/api/support/tickets", document), results.Ticket.of)
+    return Call(json_request("/api/support/tickets", document), results.Ticket.of)
 
 
 def support_get_ticket(ticket_id: str) -> Call[results.Ticket]:
+    if ticket_id in ("", ".", ".."):
+        raise ConfigurationError("the id of a ticket is needed, as create_ticket returned it")
     return Call(Request("GET", f"/api/support/tickets/{quote(ticket_id, safe='')}"), results.Ticket.of)
 
 
-def aiops_analyze(metrics: Mapping[str, Sequence[object]], sensitivity: float | None) -> Call[results.Diagnosis]:
+def support_connect() -> Request:
+    return Request("GET", "/api/support/ws")
+
+
+def aiops_analyze(metrics: Metrics, sensitivity: float | None) -> Call[results.Diagnosis]:
     document = {"metrics": {name: list(points) for name, points in metrics.items()}, "sensitivity": sensitivity}
-    return Call(json_request("POST", "/api/aiops/analyze", document), results.Diagnosis.of)
+    return Call(json_request("/api/aiops/analyze", document), results.Diagnosis.of)
 
 
 def usage_current() -> Call[results.CurrentUsage]:
@@ -73,4 +111,4 @@ def agents_list() -> Call[results.AgentList]:
 
 
 def any_route(request: Request) -> Call[results.Response]:
-    return Call(request, lambda answer: results.Response(answer=answer))
+    return Call(request, results.Response)

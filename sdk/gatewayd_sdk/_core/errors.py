@@ -4,7 +4,7 @@ GatewayError
 ├── ConfigurationError           an argument or a variable is wrong: nothing was sent
 ├── APIConnectionError           no whole answer came: not reached, TLS, broken off
 │   └── APITimeoutError          not in time: connect, total or idle
-├── APIResponseError             an answer came, and it is not one of a gatewayd or its agents
+├── APIResponseError             an answer came that cannot be used: not JSON, no events, a member missing
 └── APIStatusError               an answer came, and it is an error: `.status .code .request_id .body`
     ├── AuthenticationError      401   token_missing · token_invalid · token_expired
     ├── QuotaExceededError       402   `.unit .limit .used .resets_at`; never repeated
@@ -38,7 +38,7 @@ class ConfigurationError(GatewayError):
 
 
 class APIConnectionError(GatewayError):
-    """No whole answer came. Whether the agent did its work is not known."""
+    """No whole answer came, or a WebSocket session broke off. Whether the agent did its work is not known."""
 
 
 class APITimeoutError(APIConnectionError):
@@ -46,7 +46,7 @@ class APITimeoutError(APIConnectionError):
 
 
 class APIResponseError(GatewayError):
-    """An answer came that this client cannot read: not JSON, or without a field that it must have."""
+    """An answer came that this client cannot use: not JSON, without a member that it must have, or a broken stream."""
 
 
 class APIStatusError(GatewayError):
@@ -75,7 +75,7 @@ class APIStatusError(GatewayError):
         self.code = code
         self.request_id = request_id
         self.body = body
-        self.headers = headers if headers is not None else Headers()
+        self.headers = Headers() if headers is None else headers
         self.retry_after = retry_after
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -6,47 +6,59 @@ A generator yields what is to be done and is sent what came of it: both clients 
 import random
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from logging import DEBUG
+from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
-from gatewayd_sdk._core.answers import Answer, is_success, status_error
+from gatewayd_sdk._core.answers import Answer, response_error, status_error
 from gatewayd_sdk._core.errors import APIConnectionError, APIStatusError, APITimeoutError
-from gatewayd_sdk._core.headers import Headers
-from gatewayd_sdk._core.options import Options, check_token
-from gatewayd_sdk._core.requests import Request, fields_of
+from gatewayd_sdk._core.logs import logger
+from gatewayd_sdk._core.options import Options, Timeout
+from gatewayd_sdk._core.pacing import Pacer
+from gatewayd_sdk._core.requests import Body, Request, fields_of
+from gatewayd_sdk._core.retries import pause_before_repeat, token_refused
+from gatewayd_sdk._core.uploads import Upload
 
-REPEATED: Final = frozenset({408, 429, 502, 503, 504})
-_FIRST_PAUSE: Final = 0.5
-_LONGEST_PAUSE: Final = 8.0
-
-
-@dataclass(frozen=True, slots=True)
-class AskToken:
-    """Get the token; `fresh` says that the one there is was refused. The answer is a text, or None for no token."""
-
-    fresh: bool
+H_co = TypeVar("H_co", covariant=True)
+Mode: TypeAlias = Literal["whole", "stream", "websocket"]
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class AskToken(NamedTuple):
+    """Get the token: the one there is, or a new one if that is the one `refused`. None is no token."""
+
+    refused: str | None
+
+
+class Wait(NamedTuple):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch:
-    """Send the request and read the answer within `remaining` seconds (None: no limit); raises APIConnectionError."""
+class Fetch(NamedTuple):
+    """Send the request; raises APIConnectionError.
+
+    `whole`: the whole answer in `remaining` seconds (None: no limit). `stream`: its head in that time. `websocket`:
+    likewise, of an opening handshake. The last two give an `Opened` if they succeed, else the whole answer.
+    """
 
     method: str
     target: str
-    headers: Headers
-    body: bytes | None
-    connect: float
-    idle: float
+    fields: dict[str, str]
+    body: Body
+    mode: Mode
+    timeout: Timeout
     remaining: float | None
 
 
-Step = AskToken | Wait | Fetch
-Steps = Generator[Step, Any, Answer]
+@dataclass(frozen=True, slots=True)
+class Opened(Generic[H_co]):
+    """The head of an answer that goes on, and what the transport reads the rest from."""
+
+    answer: Answer
+    handle: H_co
+
+
+Step: TypeAlias = AskToken | Wait | Fetch
+Steps: TypeAlias = Generator[Step, Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,40 +70,110 @@ class Chance:
     random: Callable[[], float] = random.random
 
 
-def exchange(request: Request, options: Options, *, refreshable: bool, chance: Chance) -> Steps:
-    """The steps of a call; returns a successful answer, raises the error that the last attempt was."""
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How calls are made. `token` is for all, unless `asks`: then each call begins with AskToken."""
+
+    options: Options = field(default_factory=Options)
+    token: str | None = None
+    asks: bool = False
+    pacer: Pacer | None = None
+    chance: Chance = field(default_factory=Chance)
+
+
+def exchange(request: Request, manner: Manner, mode: Mode = "whole") -> Steps:
+    """The steps of a call; returns a successful Answer or an Opened, raises the error that the last attempt was."""
+    options, chance = manner.options, manner.chance
     timeout = options.timeout
     deadline = None if timeout.total is None else chance.monotonic() + timeout.total
-    fields = fields_of(request, options.headers)
-    target = request.target
+    remaining = timeout.total
+    fields = fields_of(request, options.fields)
+    token = (yield AskToken(None)) if manner.asks else manner.token
+    refreshable = manner.asks
     repeats = 0
-    token = yield AskToken(fresh=False)
+    quiet = manner.pacer is None and not logger.isEnabledFor(DEBUG)
     while True:
-        signed = _signed(fields, token)
+        _sign(fields, token, request)
+        if manner.pacer is not None:
+            remaining = yield from _paced(manner.pacer, request, deadline, chance)
+        fetch = Fetch(request.method, request.target, fields, request.body, mode, timeout, remaining)
+        failure: APIConnectionError | APIStatusError
         try:
-            remaining = _remaining(deadline, chance.monotonic())
-            answer = yield Fetch(request.method, target, signed, request.body, timeout.connect, timeout.idle, remaining)
+            came = (yield fetch) if quiet else (yield from _noted(fetch, manner))
+            if came.__class__ is Opened:
+                return came
+            if mode == "websocket" and came.status < 300:
+                raise response_error(f"the answer is {came.status} and opens no WebSocket: is there one here?", came)
+            if 200 <= came.status < 300:
+                return came
+            failure = status_error(came, chance.wall())
         except APIConnectionError as error:
-            failure: APIConnectionError | APIStatusError = error
-        else:
-            if is_success(answer.status):
-                return answer  # type: ignore[no-any-return]
-            failure = status_error(answer, chance.wall())
-        if refreshable and _token_refused(failure):
-            refreshable = False
-            token = yield AskToken(fresh=True)
-            continue
-        pause = pause_before_repeat(failure, repeats, options, chance.random())
-        if pause is None or (deadline is not None and chance.monotonic() + pause >= deadline):
+            failure = error
+        if not _repeatable(request.body):
             raise failure
-        repeats += 1
-        yield Wait(pause)
+        if refreshable and token_refused(failure):
+            refreshable = False
+            token = yield AskToken(token)
+        else:
+            repeats = yield from _rest(failure, repeats, manner, deadline)
+        remaining = _remaining(deadline, chance.monotonic())
 
 
-def _signed(fields: Headers, token: object) -> Headers:
-    if token is None or "authorization" in fields:
-        return fields
-    return fields.with_fields({"authorization": f"Bearer {check_token(token)}"})
+def _sign(fields: dict[str, str], token: str | None, request: Request) -> None:
+    """Whoever sets Authorization for a call means it."""
+    if token is not None and "authorization" not in request.headers:
+        fields["authorization"] = f"Bearer {token}"
+
+
+def _noted(fetch: Fetch, manner: Manner) -> Steps:
+    """One attempt, noted in the log, and by the pacer whatever becomes of it."""
+    chance = manner.chance
+    began, came = chance.monotonic(), None
+    path = fetch.target.partition("?")[0]
+    try:
+        came = yield fetch
+    finally:
+        answer = came.answer if isinstance(came, Opened) else came
+        now = chance.monotonic()
+        if manner.pacer is not None:
+            manner.pacer.ended(path, answer, now)
+        told = f"{answer.status}, request {answer.request_id}" if answer is not None else "no answer"
+        logger.debug("%s %s: %s after %.0f ms", fetch.method, path, told, (now - began) * 1000)
+    return came
+
+
+def _paced(
+    pacer: Pacer, request: Request, deadline: float | None, chance: Chance
+) -> Generator[Step, Any, float | None]:
+    """Waits until a call to this path is likely to be let in; the seconds that are left then."""
+    pause = pacer.begun(request.path, chance.monotonic())
+    if deadline is not None and chance.monotonic() + pause >= deadline:
+        pacer.withdrawn(request.path)
+        raise APITimeoutError(
+            f"nothing was sent: by the limits that the gateway stated, the next call is let in {pause:.0f} s from "
+            "now, later than the total timeout"
+        )
+    if pause > 0:
+        logger.info("%s %s waits %.1f s for its turn", request.method, request.path, pause)
+        try:
+            yield Wait(pause)
+        except BaseException:
+            pacer.withdrawn(request.path)
+            raise
+    return _remaining(deadline, chance.monotonic())
+
+
+def _rest(
+    failure: APIConnectionError | APIStatusError, repeats: int, manner: Manner, deadline: float | None
+) -> Generator[Step, Any, int]:
+    """Waits for the next attempt and gives its number, or raises the failure if there is to be none."""
+    pause = pause_before_repeat(failure, repeats, manner.options, manner.chance.random())
+    if pause is None or (deadline is not None and manner.chance.monotonic() + pause >= deadline):
+        raise failure
+    told = f"{failure.status} {failure.code}" if isinstance(failure, APIStatusError) else str(failure)
+    logger.info("%s; tried again in %.1f s", told.rstrip(), pause)
+    yield Wait(pause)
+    return repeats + 1
 
 
 def _remaining(deadline: float | None, now: float) -> float | None:
@@ -100,30 +182,5 @@ def _remaining(deadline: float | None, now: float) -> float | None:
     return None if deadline is None else deadline - now
 
 
-def _token_refused(failure: Exception) -> bool:
-    return isinstance(failure, APIStatusError) and failure.code in ("token_expired", "token_invalid")
-
-
-def pause_before_repeat(
-    failure: APIConnectionError | APIStatusError, repeats: int, options: Options, luck: float
-) -> float | None:
-    """The seconds to wait before the next attempt, or None when there is to be none.
-
-    `x-should-retry` decides if it is there, but never for a 402. Retry-After is waited for in full; without it the
-    pause doubles with each repeat, less up to a quarter by `luck` (0 to 1), so that callers do not come back at once.
-    """
-    if repeats >= options.max_retries or not _repeatable(failure):
-        return None
-    asked = failure.retry_after if isinstance(failure, APIStatusError) else None
-    if asked is None:
-        return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**repeats) * (1 - luck / 4)
-    return asked if asked <= options.max_wait else None
-
-
-def _repeatable(failure: APIConnectionError | APIStatusError) -> bool:
-    if isinstance(failure, APIConnectionError):
-        return True
-    told = failure.headers.get("x-should-retry", "").strip().lower()
-    if failure.status == 402 or told == "false":
-        return False
-    return told == "true" or failure.status in REPEATED
+def _repeatable(body: Body) -> bool:
+    return not isinstance(body, Upload) or body.repeatable

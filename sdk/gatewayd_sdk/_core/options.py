@@ -1,11 +1,23 @@
-"""How a client is set up: by argument, else by environment; what cannot be used is refused before anything is sent."""
+"""How calls are made: times, repeats, header fields; what cannot be used is refused before anything is sent."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import urlsplit
 
 from gatewayd_sdk._core.errors import ConfigurationError
+from gatewayd_sdk._version import __version__
+
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
+_FRAMING: Final = frozenset({"connection", "content-length", "host", "transfer-encoding", "upgrade"})
+_OURS: Final = {
+    "user-agent": f"gatewayd-sdk/{__version__}",
+    "accept": "application/json",
+    "accept-encoding": "gzip, deflate",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +32,9 @@ class Timeout:
     total: float | None = 300.0
 
     def __post_init__(self) -> None:
-        for seconds in (self.connect, self.idle, math.inf if self.total is None else self.total):
-            if not seconds > 0:
-                raise ConfigurationError("a timeout must be more than 0 seconds")
+        for seconds in (self.connect, self.idle, 1.0 if self.total is None else self.total):
+            if not 0 < seconds < math.inf:
+                raise ConfigurationError("a timeout must be a number of seconds above 0; total=None is no limit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +43,27 @@ class Options:
 
     timeout: Timeout = field(default_factory=Timeout)
     max_retries: int = 2
-    max_wait: float = 60.0
     headers: Mapping[str, str] = field(default_factory=dict)
+    max_wait: float = 60.0
+    fields: Mapping[str, str] = field(init=False, repr=False)
+    """The header fields of every call: ours, and `headers` in place of them."""
 
     def __post_init__(self) -> None:
         if self.max_retries < 0:
             raise ConfigurationError("max_retries must be 0 or more")
-        for name, value in self.headers.items():
-            check_field(name, value)
+        object.__setattr__(self, "fields", {**_OURS, **checked_fields(self.headers)})
 
 
-def check_field(name: str, value: str) -> None:
-    """Raises ConfigurationError for a header field that cannot be sent; its value is never quoted."""
-    if not name or not name.isascii() or any(each in " :\r\n\t" for each in name):
-        raise ConfigurationError(f"{name!r} is not the name of a header field")
-    if any(each in "\r\n\0" for each in value) or not value.isascii():
-        raise ConfigurationError(f"the value of the header field {name} must be one line of ASCII")
+def checked_fields(headers: Mapping[str, str]) -> dict[str, str]:
+    """Header fields by names in lower case. Raises ConfigurationError, which never quotes a value."""
+    for name, value in headers.items():
+        if not _NAME.fullmatch(name):
+            raise ConfigurationError(f"{name!r} is not the name of a header field")
+        if name.lower() in _FRAMING:
+            raise ConfigurationError(f"the header field {name} is the client's own to set")
+        if not _VALUE.fullmatch(value):
+            raise ConfigurationError(f"the value of the header field {name} must be one line of ASCII")
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def base_url(argument: str | None, environ: Mapping[str, str]) -> str:
@@ -54,14 +71,19 @@ def base_url(argument: str | None, environ: Mapping[str, str]) -> str:
     text = (argument or environ.get("GATEWAYD_BASE_URL") or "").strip()
     if not text:
         raise ConfigurationError("no base URL: give base_url= or set GATEWAYD_BASE_URL, such as http://127.0.0.1:8080")
-    try:
-        parts = urlsplit(text)
-        well_formed = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        well_formed = False
-    if not well_formed or parts.username is not None or parts.query or parts.fragment or any(map(str.isspace, text)):
+    if not _is_base_url(text):
         raise ConfigurationError("the base URL must look like https://host:port, without user, query or fragment")
     return text.rstrip("/")
+
+
+def _is_base_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        named = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    more = parts.username is not None or parts.query or parts.fragment
+    return named and not more and text.isascii() and text.isprintable() and " " not in text
 
 
 def check_token(token: object) -> str:

@@ -10,7 +10,7 @@ from gatewayd_sdk._core.answers import Answer, response_error
 from gatewayd_sdk._core.limits import RateLimit, moment_in, rate_limit_in
 
 Reader = Callable[[object], Any]
-Plan = tuple[tuple[str, str, Reader, bool], ...]
+Plan = tuple[tuple[str, str, type | None, Reader, bool], ...]
 
 
 class Mismatch(Exception):
@@ -37,35 +37,50 @@ class Record:
         return cls(**members_of(cls, value))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result(Record):
-    """What a method returns: the answer's members, and what the answer says of the call."""
+class Told:
+    """What an answer says of the call, for whatever has one as `raw`."""
 
-    answer: Answer = field(repr=False, compare=False)
+    __slots__ = ()
+    raw: Answer
 
     @property
     def request_id(self) -> str | None:
         """The id under which the gateway knows the call."""
-        return self.answer.request_id
+        return self.raw.request_id
 
     @property
     def rate_limit(self) -> RateLimit | None:
         """The limits that the call was counted under, None where none apply."""
-        return rate_limit_in(self.answer.headers)
+        return rate_limit_in(self.raw.headers)
 
     @property
     def usage(self) -> Usage:
         """What the call took."""
-        digits = self.answer.headers.get("x-usage-quantity", "")
-        stated = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 16 else None
-        details = self.extra.get("usage")
-        return Usage(stated, details if isinstance(details, dict) else {})
+        return usage_of(self.raw, None)
+
+
+def usage_of(answer: Answer, details: object) -> Usage:
+    digits = answer.headers.get("x-usage-quantity", "")
+    stated = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 16 else None
+    return Usage(stated, details if isinstance(details, dict) else {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result(Record, Told):
+    """What a method returns: the members that callers rely on; `raw` is the answer that they were read from."""
+
+    raw: Answer = field(repr=False, compare=False)
+
+    @property
+    def usage(self) -> Usage:
+        """What the call took."""
+        return usage_of(self.raw, self.extra.get("usage"))
 
     @classmethod
     def of(cls, answer: Answer) -> Self:
         """The result in an answer; raises APIResponseError that names the member at fault."""
         try:
-            return cls(answer=answer, **members_of(cls, answer.members()))
+            return cls(raw=answer, **members_of(cls, answer.members()))
         except Mismatch as error:
             raise response_error(f"the answer is not what {cls.__name__} must be: {error}", answer) from error
 
@@ -77,14 +92,15 @@ def members_of(cls: type[Record], value: object) -> dict[str, Any]:
     """The arguments of `cls` in a JSON object; raises Mismatch."""
     if not isinstance(value, dict):
         raise Mismatch(f"an object is needed, not {type(value).__name__}")
-    rest = dict(value)
-    read: dict[str, Any] = {}
-    for name, key, reader, needed in _plan(cls):
+    rest = value.copy()
+    read: dict[str, Any] = {"extra": rest}
+    for name, key, plain, reader, needed in _PLANS.get(cls) or _planned(cls):
         if key in rest:
-            read[name] = _inside(key, reader, rest.pop(key))
+            member = rest.pop(key)
+            read[name] = member if member.__class__ is plain else _inside(key, reader, member)
         elif needed:
             raise Mismatch(f"{key} is missing")
-    return {**read, "extra": rest}
+    return read
 
 
 def _inside(key: str, reader: Reader, value: object) -> Any:
@@ -94,20 +110,21 @@ def _inside(key: str, reader: Reader, value: object) -> Any:
         raise Mismatch(f"{key}: {error}") from error
 
 
-def _plan(cls: type[Record]) -> Plan:
-    """Per member: its name here, its name in JSON, what reads it, and whether it must be there."""
-    if cls not in _PLANS:
-        _PLANS[cls] = _planned(cls)
-    return _PLANS[cls]
-
-
 def _planned(cls: type[Record]) -> Plan:
+    """Per member: its name here and in JSON, the type taken as it is, what reads others, whether it must be there."""
     hints = get_type_hints(cls)
-    return tuple(
-        (each.name, each.metadata.get("key", each.name), _reader(hints[each.name]), _needed(each))
+    _PLANS[cls] = tuple(
+        (
+            each.name,
+            each.metadata.get("key", each.name),
+            hints[each.name] if hints[each.name] in (str, int, bool, float) else None,
+            _reader(hints[each.name]),
+            _needed(each),
+        )
         for each in fields(cls)
-        if each.name not in ("extra", "answer")
+        if each.name not in ("extra", "raw")
     )
+    return _PLANS[cls]
 
 
 def _needed(each: Any) -> bool:

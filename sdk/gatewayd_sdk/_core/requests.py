@@ -1,67 +1,98 @@
-"""A request as the caller means it, and as it goes out: URL, fields and body, the same at every repeat."""
+"""A request as the caller means it, and as it goes out: target, fields and body, the same at every repeat."""
 
 import json
-import secrets
+import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import urlencode
 
 from gatewayd_sdk._core.errors import ConfigurationError
-from gatewayd_sdk._core.headers import Headers
-from gatewayd_sdk._core.options import check_field
-from gatewayd_sdk._version import __version__
+from gatewayd_sdk._core.options import checked_fields
+from gatewayd_sdk._core.uploads import Upload
 
-_FIELDS: Final = Headers(
-    (
-        ("user-agent", f"gatewayd-sdk/{__version__}"),
-        ("accept", "application/json"),
-        ("accept-encoding", "gzip, deflate"),
-    )
-)
+_METHOD: Final = re.compile(r"[A-Za-z]{1,32}")
+_PATH: Final = re.compile(r"/[\x21-\x22\x24-\x7e]*")
+_encode: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+
+Query: TypeAlias = Mapping[str, str | int | float | bool | None]
+Body: TypeAlias = bytes | Upload | None
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Method, path after the base URL, and what goes with it."""
+class Request(NamedTuple):
+    """Method, target after the base URL, header fields by names in lower case, body."""
 
     method: str
-    path: str
-    query: Mapping[str, str | int | None] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | None = None
-
-    def __post_init__(self) -> None:
-        if not self.path.startswith("/") or any(map(str.isspace, self.path)) or "#" in self.path:
-            raise ConfigurationError("a path begins with a slash and has neither spaces nor a fragment")
-        if not self.method.isascii() or not self.method.isalpha():
-            raise ConfigurationError("a method is a word such as GET")
-        for name, value in self.headers.items():
-            check_field(name, value)
+    target: str
+    headers: Mapping[str, str] = {}
+    body: Body = None
 
     @property
-    def target(self) -> str:
-        """The path and the query; parameters that are None are left out."""
-        said = {name: value for name, value in self.query.items() if value is not None}
-        return f"{self.path}?{urlencode(said)}" if said else self.path
+    def path(self) -> str:
+        return self.target.partition("?")[0]
 
 
-def json_request(method: str, path: str, document: Mapping[str, object]) -> Request:
-    """A request with a JSON object as body, without the members that are None.
+_JSON: Final = {"content-type": "application/json"}
+_BYTES: Final = {"content-type": "application/octet-stream"}
+_EVENTS: Final = {**_JSON, "accept": "text/event-stream"}
 
-    Raises TypeError or ValueError for what JSON cannot say.
+
+def json_request(path: str, document: Mapping[str, object], *, events: bool = False) -> Request:
+    """A POST of a JSON object, without the members that are None; raises ConfigurationError for what JSON cannot say.
+
+    With `events`, the answer is to be a stream of them.
     """
     said = {name: value for name, value in document.items() if value is not None}
-    body = json.dumps(said, allow_nan=False, separators=(",", ":")).encode()
-    return Request(method, path, headers={"content-type": "application/json"}, body=body)
+    return Request("POST", path, _EVENTS if events else _JSON, encoded(said))
 
 
-def fields_of(request: Request, general: Mapping[str, str]) -> Headers:
-    """The header fields of all attempts: ours, the client's, the call's; each in place of the one before.
+def encoded(document: object) -> bytes:
+    try:
+        return _encode(document).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"this cannot be sent as JSON: {error}") from error
+
+
+def target_of(path: str, query: Query) -> str:
+    """The path and the query; parameters that are None are left out, true and false said as JSON says them."""
+    said = {name: _said(value) for name, value in query.items() if value is not None}
+    return f"{path}{'&' if '?' in path else '?'}{urlencode(said)}" if said else path
+
+
+def _said(value: str | float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def any_request(
+    method: str,
+    path: str,
+    *,
+    json: object | None = None,
+    content: bytes | None = None,
+    query: Query | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Request:
+    """A request to any route; raises ConfigurationError for what cannot be sent."""
+    if not _METHOD.fullmatch(method):
+        raise ConfigurationError("a method is a word such as GET")
+    if not _PATH.fullmatch(path):
+        raise ConfigurationError("a path begins with a slash, is ASCII, and has neither spaces nor a fragment")
+    if json is not None and content is not None:
+        raise ConfigurationError("give json= or content=, not both: there is one body")
+    fields, body = checked_fields(headers or {}), content
+    if json is not None:
+        fields, body = {**_JSON, **fields}, encoded(json)
+    elif content is not None:
+        fields = {**_BYTES, **fields}
+    return Request(method.upper(), target_of(path, query or {}), fields, body)
+
+
+def fields_of(request: Request, general: Mapping[str, str]) -> dict[str, str]:
+    """The header fields of all attempts: the client's, and the call's in place of them.
 
     A POST has an Idempotency-Key: who gets it twice knows that it is one call.
     """
-    fields = _FIELDS.with_fields(general).with_fields(request.headers)
-    if request.method.upper() == "POST" and "idempotency-key" not in fields:
-        return fields.with_fields({"idempotency-key": secrets.token_hex(16)})
+    fields = {**general, **request.headers}
+    if request.method == "POST" and "idempotency-key" not in fields:
+        fields["idempotency-key"] = os.urandom(16).hex()
     return fields

@@ -1,10 +1,15 @@
 """What each method returns: the members that callers rely on; all others are in `extra`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Generic, TypeVar
 
-from gatewayd_sdk._core.records import Record, Result
+from gatewayd_sdk._core.answers import Answer
+from gatewayd_sdk._core.headers import Headers
+from gatewayd_sdk._core.records import Record, Result, Told
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +67,19 @@ class Source(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatAnswer(Result):
-    answer_text: str = field(metadata={"key": "answer"})
+    """The answer, with numbers in brackets for its sources."""
+
+    answer: str
     sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatEvent(Record):
+    """A piece of a streamed answer. `type` is the agent's word: `sources`, then `token`s with `text`, then `done`."""
+
+    type: str
+    text: str = ""
+    sources: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +90,19 @@ class Document(Record):
     characters: int
     passages: int
     uploaded_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadedDocument(Result):
+    """A document that was taken in; `evicted` are the ids of those that had to make room."""
+
+    id: str
+    title: str
+    kind: str
+    characters: int
+    passages: int
+    uploaded_at: datetime
+    evicted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +129,24 @@ class SupportReply(Result):
     reply: str
     suggested_action: str
     confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupportMessage(Record):
+    """What the agent says in a session.
+
+    `type` is `welcome` (with the `session`), `message` (an answer: `reply`, `intent` and so on), `pong`, `bye`, or
+    `error` with its facts in `error`.
+    """
+
+    type: str
+    session: str | None = None
+    turn: int | None = None
+    intent: str | None = None
+    reply: str | None = None
+    suggested_action: str | None = None
+    confidence: float | None = None
+    error: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,18 +201,40 @@ class AgentList(Result):
     agents: tuple[Agent, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response(Result):
+@dataclass(frozen=True, slots=True)
+class Response(Told):
     """The answer of any route, as it came."""
+
+    raw: Answer
 
     @property
     def status(self) -> int:
-        return self.answer.status
+        return self.raw.status
+
+    @property
+    def headers(self) -> Headers:
+        return self.raw.headers
 
     @property
     def content(self) -> bytes:
-        return self.answer.body
+        return self.raw.body
+
+    @property
+    def text(self) -> str:
+        """The body as UTF-8; what is none is replaced."""
+        return self.raw.body.decode("utf-8", "replace")
 
     def json(self) -> object:
         """The body as JSON; raises APIResponseError for anything else."""
-        return self.answer.document()
+        return self.raw.document()
+
+
+@dataclass(frozen=True, slots=True)
+class RawResponse(Response, Generic[T]):
+    """The answer of a method as it came, before anything was read in it."""
+
+    read: Callable[[Answer], T] = field(repr=False, compare=False)
+
+    def parse(self) -> T:
+        """What the method itself would have returned; raises APIResponseError as it would have."""
+        return self.read(self.raw)

@@ -25,7 +25,7 @@ class Event:
         """The data as JSON; raises `APIResponseError` when it is none."""
         try:
             return json.loads(self.data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise APIResponseError(f"the data of the event {self.name!r} is not JSON") from error
 
 
