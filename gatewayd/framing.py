@@ -42,9 +42,13 @@ OWNED: Final = frozenset(
         b"x-forwarded-proto",
         b"x-real-ip",
         b"x-request-id",
+        b"x-run-id",
+        b"x-service-id",
+        b"x-service-token",
         b"x-trace-id",
         b"x-user-id",
         b"x-user-plan",
+        b"x-user-tenant",
         b"traceparent",
     }
 )

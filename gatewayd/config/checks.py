@@ -9,6 +9,7 @@ from gatewayd.config.document import KeyPath
 from gatewayd.config.report import Report, suggestion
 from gatewayd.config.settings import RouteSettings, Settings
 from gatewayd.config.token_keys import check_token_keys
+from gatewayd.keys import needs_secret
 
 OWN_PATHS: Final = ("/health", "/ready", "/gateway")
 """Where the gateway answers itself; a route's prefix cannot be one of them nor lie below."""
@@ -44,6 +45,7 @@ def _routes(settings: Settings, report: Report) -> None:
         if report.sound(("routes", name, "prefix")):
             _prefix(route, prefixes.setdefault(route.prefix, name), report)
         _usage(route, settings, report)
+        _service_token(route, settings, report)
 
 
 def _prefix(route: RouteSettings, owner: str, report: Report) -> None:
@@ -64,6 +66,17 @@ def _usage(route: RouteSettings, settings: Settings, report: Report) -> None:
     if limited and route.usage.unit not in limited and report.sound(("plans",)):
         message = f'no plan names the unit "{route.usage.unit}", so it is recorded but not limited'
         report.warning((*path, "unit"), message, suggestion(route.usage.unit, limited))
+
+
+def _service_token(route: RouteSettings, settings: Settings, report: Report) -> None:
+    path: KeyPath = ("routes", route.name, "service_token")
+    auth = settings.auth
+    if not route.service_token or not report.sound(path, ("auth",)):
+        return
+    if auth.secret is None or not any(map(needs_secret, auth.algorithms)):
+        report.problem(path, "needs auth.secret and an HS* algorithm in auth.algorithms to sign with")
+    if auth.user_prefix:
+        report.problem(path, "cannot be used with auth.user_prefix", "the user has a prefix already, or another's")
 
 
 _CHECKS: Final[tuple[Callable[[Settings, Report], None], ...]] = (

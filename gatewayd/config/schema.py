@@ -41,6 +41,7 @@ from gatewayd.config.values import (
     method,
     positive_duration,
     rate,
+    scope,
     size,
     string,
     text_or_empty,
@@ -69,6 +70,7 @@ PREFIX: Final = Scalar("path", prefix)
 PREFIX_OF_USERS: Final = Scalar("string", text_or_empty)
 RATES: Final = ListOf(Scalar("rate", rate), identity=lambda rate: rate.period, twice="is a second rate of its period")
 SAMPLE: Final = Scalar("number", whole(1, 1_000_000))
+SCOPE: Final = Scalar("scope", scope)
 SIZE: Final = Scalar("size", size(1))
 STRING: Final = Scalar("string", string)
 UNIT: Final = Scalar("unit", identifier)
@@ -213,7 +215,9 @@ ROUTE: Final = Table(RouteSettings, (
     Key("rate_limit", [], RATES, "Limits of this route, on top of the user's."),
     Key("public", False, BOOLEAN, "true: no token is needed."),
     Key("roles", [], ListOf(STRING), "Any one of these must be in the role claim, else 403; empty asks for none."),
+    Key("scopes", [], ListOf(SCOPE), "Every one of these must be in the scope claim, else 403; empty asks for none."),
     Key("forward_authorization", False, BOOLEAN, "true: the agent sees the caller's Authorization header."),
+    Key("service_token", "0s", DURATION, "Life of the token (X-Service-Token) for the agent to call others; 0s: none."),
     Key("upgrades", ["websocket"], ListOf(UPGRADE), "Protocols a connection may be upgraded to; [] refuses all."),
 ), named=True)
 

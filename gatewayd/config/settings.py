@@ -215,7 +215,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteSettings:
-    """`upstream` is a list of base URLs; `max_body` None takes the server's."""
+    """`upstream` is a list of base URLs; `max_body` None takes the server's; `service_token` 0 makes none."""
 
     name: str
     prefix: str
@@ -228,7 +228,9 @@ class RouteSettings:
     rate_limit: tuple[Rate, ...]
     public: bool
     roles: tuple[str, ...]
+    scopes: tuple[str, ...]
     forward_authorization: bool
+    service_token: float
     upgrades: tuple[str, ...]
 
 

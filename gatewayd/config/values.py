@@ -20,6 +20,7 @@ _SIZE = re.compile(r"([0-9]{1,15})(B|KiB|MiB|GiB|TiB)")
 _RATE = re.compile(rf"([0-9]{{1,15}})/({'|'.join(PERIOD_SECONDS)})(?: +burst +([0-9]{{1,15}}))?")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,3}(?:_?[0-9]{1,3}){0,10}")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_SCOPE = re.compile(r"[!#-\[\]-~]{1,256}")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _TRUTH: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -85,6 +86,14 @@ def claim(value: object) -> str:
     text = string(value)
     if text.startswith("/") and (text.endswith("/") or "//" in text or re.search(r"~(?![01])", text)):
         raise Invalid("is not a JSON pointer", 'write "/realm_access/roles"')
+    return text
+
+
+def scope(value: object) -> str:
+    """RFC 6749 section 3.3."""
+    text = string(value)
+    if not _SCOPE.fullmatch(text):
+        raise Invalid("is not a scope", "printable ASCII without spaces, quotes and backslashes")
     return text
 
 

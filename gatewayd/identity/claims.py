@@ -62,6 +62,24 @@ def _at(claims: Claims, path: Path) -> object:
     return found
 
 
+def put(claims: dict[str, object], path: Path, value: object) -> None:
+    """Set the claim that stands there; it is nobody else's yet."""
+    *tables, last = path
+    for name in tables:
+        claims = claims.setdefault(name, {})  # type: ignore[assignment]  # made here
+    claims[last] = value
+
+
+def has(claims: Claims, path: Path) -> bool:
+    """Whether the claim is there and is not null."""
+    return _at(claims, path) not in (None, _ABSENT)
+
+
+def is_scope(value: object) -> bool:
+    """Whether a scope may be so called."""
+    return _is_scopes([value])
+
+
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and value != ""
 
@@ -117,7 +135,7 @@ class ClaimRules:
 
     def _judge_kinds(self, claims: Claims) -> None:
         for name, path in self._required:
-            if _at(claims, path) in (None, _ABSENT):
+            if not has(claims, path):
                 raise TokenInvalid(f"The token must have the claim {name}.")
         for name, path, is_right in self._kinds:
             if (value := _at(claims, path)) is not _ABSENT and not is_right(value):

@@ -1,4 +1,4 @@
-"""Who may come in: a proved caller with one of the route's roles; nobody is asked on a public route."""
+"""Who may come in: a proved caller with one of the route's roles and all of its scopes; anybody on a public route."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,8 +6,9 @@ from typing import Final
 from aiohttp import web
 
 from gatewayd.config.settings import RouteSettings, Settings
-from gatewayd.errors import RoleDenied, TokenMissing
+from gatewayd.errors import Refusal, RoleDenied, ScopeDenied, TokenMissing
 from gatewayd.exchange import EXCHANGE
+from gatewayd.model import Identity
 from gatewayd.policies.base import Case, Finding, Handler, Policy, refused
 
 
@@ -15,6 +16,15 @@ from gatewayd.policies.base import Case, Finding, Handler, Policy, refused
 class AuthRule:
     public: bool = False
     roles: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+
+    def denial(self, identity: Identity) -> Refusal | None:
+        """Why this caller may not come in; None if nothing stands against it."""
+        if self.roles and not self.roles & identity.roles:
+            return RoleDenied()
+        if not self.scopes <= identity.scopes:
+            return ScopeDenied(sorted(self.scopes))
+        return None
 
 
 _STRICT: Final = AuthRule()
@@ -26,14 +36,14 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
     rule = exchange.rule(AuthRule) or _STRICT
     if not rule.public:
         identity = await exchange.identity()
-        if rule.roles and not rule.roles & identity.roles:
-            raise RoleDenied
+        if (rule.roles or rule.scopes) and (denial := rule.denial(identity)) is not None:
+            raise denial
     return await handler(request)
 
 
 def rule(_settings: Settings, route: RouteSettings | None) -> AuthRule:
     """What no route claims asks for a token too: only a proved caller learns which routes there are."""
-    return AuthRule(route.public, frozenset(route.roles)) if route is not None else AuthRule()
+    return AuthRule(route.public, frozenset(route.roles), frozenset(route.scopes)) if route is not None else AuthRule()
 
 
 def explain(case: Case) -> Finding | None:
@@ -43,9 +53,25 @@ def explain(case: Case) -> Finding | None:
         return Finding("pass", "the route is public")
     if case.identity is None:
         return refused(case.refusal or TokenMissing())
-    if found.roles and not found.roles & case.identity.roles:
-        return refused(RoleDenied(), f"one of these roles is needed: {', '.join(sorted(found.roles))}")
-    return Finding("pass", f"the token proves {case.identity.user}")
+    if (denial := found.denial(case.identity)) is not None:
+        return refused(denial, _needed(found, denial))
+    return Finding("pass", _proved(case.identity))
+
+
+def _needed(rule: AuthRule, denial: Refusal) -> str:
+    if isinstance(denial, RoleDenied):
+        return f"one of these roles is needed: {', '.join(sorted(rule.roles))}"
+    return f"each of these scopes is needed: {', '.join(sorted(rule.scopes))}"
+
+
+def _proved(identity: Identity) -> str:
+    """Everything of the token that somebody may be judged or seen by."""
+    words = f"the token proves {identity.user}"
+    if identity.tenant is not None:
+        words += f" of {identity.tenant}"
+    if identity.service is not None:
+        words += f", for whom {identity.service} calls in run {identity.run}"
+    return words
 
 
 POLICY: Final = Policy("auth", auth, rule, explain)

@@ -149,6 +149,7 @@ class Passage:
             prefix=rule.prefix.encode(),
             upgrade=upgrade.encode() if upgrade is not None else None,
             authorization=rule.authorization,
+            service=rule.service,
         )
         if body is None:
             return head

@@ -7,6 +7,7 @@ from typing import Final
 from gatewayd.exchange import Exchange
 from gatewayd.forwarded import extended, is_trusted, node
 from gatewayd.framing import HOST, Head
+from gatewayd.identity.service import ServiceTokens
 from gatewayd.proxy.answer import LIMITS, AnswerHead, kind_of
 from gatewayd.trailers import announcement
 
@@ -24,6 +25,7 @@ def request_head(
     prefix: bytes,
     upgrade: bytes | None = None,
     authorization: bool = False,
+    service: ServiceTokens | None = None,
 ) -> bytes:
     """The whole head of the request to an agent: the caller's end-to-end fields first, ours after them."""
     head = exchange.head
@@ -35,7 +37,7 @@ def request_head(
         lines += _chunked(head)
     if authorization:
         lines += [b"Authorization: %b\r\n" % value for value in head.named.get(b"authorization", ())]
-    lines.append(_identity(exchange))
+    lines.append(_identity(exchange, service))
     lines.append(_origin(exchange, head, prefix))
     lines.append(b"\r\n" if upgrade is None else b"Connection: Upgrade\r\nUpgrade: %b\r\n\r\n" % upgrade)
     return b"".join(lines)
@@ -46,7 +48,7 @@ def _chunked(head: Head) -> list[bytes]:
     return [b"Transfer-Encoding: chunked\r\n", *[b"%b: %b\r\n" % field for field in announced]]
 
 
-def _identity(exchange: Exchange) -> bytes:
+def _identity(exchange: Exchange, service: ServiceTokens | None) -> bytes:
     """Whose request it is, and which: nothing of it was taken from the caller but a trace that goes on."""
     own, trace = exchange.request_id, exchange.trace_id
     parent = f"00-{trace}-{exchange.span_id}-{exchange.trace_flags}"
@@ -57,6 +59,15 @@ def _identity(exchange: Exchange) -> bytes:
         text += f"X-User-ID: {identity.user}\r\n"
         if (plan := exchange.plan(identity)) is not None:
             text += f"X-User-Plan: {plan.name}\r\n"
+        if identity.tenant is not None:
+            text += f"X-User-Tenant: {identity.tenant}\r\n"
+        if identity.run is not None:
+            text += f"X-Service-ID: {identity.service}\r\n"
+        if service is not None:
+            token = service.sign(identity, own, exchange.clock.utc())
+            text += f"X-Run-ID: {identity.run or own}\r\nX-Service-Token: {token}\r\n"
+        elif identity.run is not None:
+            text += f"X-Run-ID: {identity.run}\r\n"
     return text.encode()
 
 

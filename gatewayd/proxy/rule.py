@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from gatewayd.config.settings import RouteSettings, Settings, Timeouts
 from gatewayd.errors import BadRequest, BodyTooLarge, MethodNotAllowed
 from gatewayd.exchange import Exchange
+from gatewayd.identity.service import ServiceTokens
 from gatewayd.proxy.balance import Balance
 from gatewayd.proxy.upstream import Upstream
 
@@ -21,6 +22,7 @@ class Forwarding:
     max_body: int
     silence: float
     authorization: bool
+    service: ServiceTokens | None
     upgrades: tuple[str, ...]
 
     def admit(self, exchange: Exchange) -> None:
@@ -35,7 +37,7 @@ class Forwarding:
 
 
 def forwarding(settings: Settings, route: RouteSettings, upstream_at: Callable[[str], Upstream]) -> Forwarding:
-    """The rule of a configured route."""
+    """The rule of a configured route. Raises StartError for service tokens that nothing can sign."""
     return Forwarding(
         balance=Balance([upstream_at(url) for url in route.upstream]),
         prefix=route.prefix.rstrip("/"),
@@ -44,5 +46,6 @@ def forwarding(settings: Settings, route: RouteSettings, upstream_at: Callable[[
         max_body=route.max_body if route.max_body is not None else settings.server.max_body,
         silence=settings.server.body_timeout,
         authorization=route.forward_authorization,
+        service=ServiceTokens(settings.auth, route.name, route.service_token) if route.service_token else None,
         upgrades=route.upgrades,
     )

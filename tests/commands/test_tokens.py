@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import jwt
 import pytest
 
 from tests.agents import answering, raw_agent, talk
@@ -77,3 +78,19 @@ def test_a_plan_that_nobody_knows_is_warned_about(tmp_path: Path) -> None:
     found = command("token", "-c", write_config(tmp_path), "--user", "a", "--plan", "gold")
     assert (found.exit_code, found.stdout.count(".")) == (0, 2)
     assert found.stderr == "warning: no plan is called gold, so every call will meet 402\n"
+
+
+def test_a_service_token_names_its_run_and_the_agent_that_calls(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    made = command("token", "-c", config, "--user", "ann", "--service", "planner", "--run", "run-1", "--scope", "a")
+    claims = jwt.decode(made.stdout.strip(), options={"verify_signature": False})
+    assert (claims["type"], claims["run_id"], claims["act"], claims["scope"]) == (
+        "service",
+        "run-1",
+        {"sub": "planner"},
+        "a",
+    )
+    explained = command("explain", "GET", "/api/email/x", "-c", config, "--token", made.stdout.strip())
+    assert "auth: pass: the token proves ann, for whom planner calls in run run-1" in explained.stdout
+    refused = command("token", "-c", config, "--user", "ann", "--service", "planner")
+    assert (refused.exit_code, refused.stderr) == (1, "gatewayd: a service token belongs to a run\n")

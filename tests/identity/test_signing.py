@@ -1,10 +1,12 @@
 """A development token is accepted by the configuration that signed it."""
 
+from typing import Any
+
 import pytest
 
 from gatewayd.config.settings import Secret
-from gatewayd.errors import GatewayError, TokenExpired
-from gatewayd.identity.signing import MAX_TTL, SigningError, sign_token
+from gatewayd.errors import GatewayError, TokenExpired, TokenInvalid
+from gatewayd.identity.signing import MAX_TTL, Grant, SigningError, sign_token
 from gatewayd.identity.tokens import TokenVerifier
 from gatewayd.model import Identity
 from tests.clocks import ManualClock
@@ -113,3 +115,40 @@ def test_a_wish_that_no_verifier_would_accept_is_refused(
     with pytest.raises(SigningError, match=message) as caught:
         sign_token(settings, clock, **{"user": "alice", **wish})  # type: ignore[arg-type]
     assert SECRET not in str(caught.value)
+
+
+async def test_what_is_granted_is_read_back(clock: ManualClock) -> None:
+    settings = auth_settings(
+        tenant_claim="/org/id", role_claim="/realm/roles", user_claim="/identity/name", plan_claim="/org/plan"
+    )
+    grant = Grant(plan="gold", roles=["ops"], scopes=["a", "b:c"], tenant="acme", service="planner", run="run-1")
+    identity = await TokenVerifier(settings, clock).verify(sign_token(settings, clock, "alice", grant))
+    assert (identity.user, identity.plan, identity.tenant) == ("alice", "gold", "acme")
+    assert (identity.roles, identity.scopes) == (frozenset({"ops"}), frozenset({"a", "b:c"}))
+    assert (identity.service, identity.run) == ("planner", "run-1")
+
+
+async def test_the_newest_secret_signs_and_the_older_ones_are_for_what_they_signed(clock: ManualClock) -> None:
+    before = auth_settings(secret=Secret("o" * 32, "a test"))
+    after = auth_settings(secret=Secret("n" * 32, "a test"), older_secrets={"last": Secret("o" * 32, "a test")})
+    old, new = sign_token(before, clock, "alice"), sign_token(after, clock, "alice")
+    for token in (old, new):
+        assert (await TokenVerifier(after, clock).verify(token)).user == "alice"
+    with pytest.raises(TokenInvalid):
+        await TokenVerifier(before, clock).verify(new)
+
+
+@pytest.mark.parametrize(
+    ("granted", "message"),
+    [
+        ({"scopes": ["a b"]}, "a scope is printable ASCII"),
+        ({"scopes": [""]}, "a scope is printable ASCII"),
+        ({"tenant": "acme"}, r"auth\.tenant_claim: it must be set"),
+        ({"service": "planner"}, "a service token belongs to a run"),
+        ({"run": "a\nb"}, "a run is 1 to 256 printable characters"),
+        ({"service": "", "run": "r"}, "a service is 1 to 256 printable characters"),
+    ],
+)
+def test_what_cannot_be_granted_is_told(clock: ManualClock, granted: dict[str, Any], message: str) -> None:
+    with pytest.raises(SigningError, match=message):
+        sign_token(auth_settings(), clock, "alice", **granted)

@@ -1,5 +1,6 @@
 """Who may come in: asked once, told apart, and never quoted."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -73,6 +74,37 @@ async def test_a_route_with_roles_lets_in_who_has_one_of_them(
         assert answered.problem(403, "role_denied", unsaid="admin")["agent"] == "email"
 
 
+@pytest.mark.parametrize(
+    ("claims", "status"),
+    [
+        pytest.param({}, 403, id="no scope"),
+        pytest.param({"scope": "mail:read"}, 403, id="one of two"),
+        pytest.param({"scope": "mail:read mail:send other"}, 200, id="all and more"),
+        pytest.param({"scope": ["mail:send", "mail:read"]}, 200, id="a list"),
+        pytest.param({"scope": "mail:readmail:send"}, 403, id="run together"),
+    ],
+)
+async def test_a_route_with_scopes_lets_in_who_has_all_of_them(
+    aiohttp_client: AiohttpClient, clock: ManualClock, claims: dict[str, Any], status: int
+) -> None:
+    ring = Ring(EMAIL + 'scopes = ["mail:send", "mail:read"]\n', clock, auth.POLICY)
+    client = await aiohttp_client(ring.app)
+    answered = await ask(client, PATH, ring.bearer(**claims))
+    assert answered.status == status
+    if status == 403:
+        answered.problem(403, "scope_denied")
+        challenge = 'Bearer realm="gatewayd", error="insufficient_scope", scope="mail:read mail:send"'
+        assert answered.headers["WWW-Authenticate"] == challenge
+
+
+async def test_a_route_may_ask_for_a_role_and_scopes(aiohttp_client: AiohttpClient, clock: ManualClock) -> None:
+    ring = Ring(EMAIL + 'roles = ["ops"]\nscopes = ["x"]\n', clock, auth.POLICY)
+    client = await aiohttp_client(ring.app)
+    assert (await ask(client, PATH, ring.bearer(role="ops", scope="x"))).status == 200
+    (await ask(client, PATH, ring.bearer(scope="x"))).problem(403, "role_denied")
+    (await ask(client, PATH, ring.bearer(role="ops"))).problem(403, "scope_denied")
+
+
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer a.b.c"}, None], ids=["none", "bad", "good"])
 async def test_a_public_route_is_open_with_any_token_or_none(
     aiohttp_client: AiohttpClient, clock: ManualClock, headers: dict[str, str] | None
@@ -143,6 +175,18 @@ ANN = Identity("ann", None, frozenset({"guest"}), None, None, 2e9)
             ANN,
             ("403 role_denied", "one of these roles is needed: admin, ops"),
             id="roles",
+        ),
+        pytest.param(
+            AuthRule(scopes=frozenset({"b", "a"})),
+            ANN,
+            ("403 scope_denied", "each of these scopes is needed: a, b"),
+            id="scopes",
+        ),
+        pytest.param(
+            AuthRule(),
+            replace(ANN, tenant="acme", service="planner", run="run-1"),
+            ("pass", "the token proves ann of acme, for whom planner calls in run run-1"),
+            id="an agent for a user",
         ),
     ],
 )
