@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Final
 
 from gatewayd.books.backlog import account_of
+from gatewayd.books.patrol import Patrol
 from gatewayd.books.reserve import Reserve
 from gatewayd.books.staff import Staff
 from gatewayd.books.teller import Teller
@@ -19,8 +20,6 @@ MOST_RECORDS: Final = 1_000
 IDLE_SECONDS: Final = 1.0
 """What no worker wants of a lease is given back after so long."""
 TELL_SECONDS: Final = 0.5
-DRIFT_SECONDS: Final = 10.0
-DRIFT_ACCOUNTS: Final = 100
 
 
 class Posting:
@@ -33,9 +32,12 @@ class Posting:
         self._clock = clock
         self._told: Counter[Account] = Counter()
         self._told_at = float("-inf")
-        self._touched: set[Account] = set()
-        self._checked_at = clock.monotonic()
-        self.drift = 0
+        self._patrol = Patrol(vault, clock)
+
+    @property
+    def drift(self) -> int:
+        """Units by which the ledger is known to differ from itself."""
+        return self._patrol.drift
 
     async def learn(self) -> None:
         """What the ledger was told before, by whomever, and may not be true any more."""
@@ -47,7 +49,7 @@ class Posting:
         idle_since = self._clock.monotonic() - IDLE_SECONDS
         returned = self._reserve.unwanted(idle_since, wanted) if self._vault.certain else {}
         await self._post(returned, self._to_tell())
-        await self._look_for_drift()
+        await self._patrol.look()
 
     async def post_first(self) -> None:
         """The batch that failed, if one did: nobody knows whether it is in the ledger, and now somebody does."""
@@ -90,7 +92,7 @@ class Posting:
         self._staff.backlog.done(postings)
         self._reserve.gone_back(returned)
         self._remember(in_flight)
-        self._touched.update(map(account_of, postings[: DRIFT_ACCOUNTS - len(self._touched)]))
+        self._patrol.charged(map(account_of, postings))
         for teller, position in self._staff.shipped().items():
             teller.say("shipped", *position)
         self._staff.forget_posted()
@@ -108,12 +110,3 @@ class Posting:
         self._told_at = self._clock.monotonic()
         now = self._staff.in_flight
         return {account: now[account] for account in {*now, *self._told} if now[account] != self._told[account]}
-
-    async def _look_for_drift(self) -> None:
-        """Now and then, of accounts that were charged lately: does the ledger agree with itself?"""
-        if self._clock.monotonic() - self._checked_at < DRIFT_SECONDS:
-            return
-        self._checked_at = self._clock.monotonic()
-        touched, self._touched = sorted(self._touched), set()
-        if touched:
-            self.drift = await self._vault.drift(touched)

@@ -10,7 +10,7 @@ from gatewayd.clock import Clock
 from gatewayd.config.settings import LedgerSettings
 from gatewayd.errors import StoreError, StoreUnavailable
 from gatewayd.model import Account, Balance, Directory
-from gatewayd.stores.base import Batch, Grant, LedgerStore, Recall, Want
+from gatewayd.stores.base import Batch, Examination, Grant, LedgerStore, Recall, Want
 from gatewayd.stores.open import open_store
 
 Done = TypeVar("Done")
@@ -78,8 +78,13 @@ class Vault:
     async def directory(self, unless: int | None) -> Directory | None:
         return await self._do(self._opened.directory(unless))
 
-    async def drift(self, accounts: Sequence[Account]) -> int:
-        return await self._do(self._opened.drift(accounts))
+    async def examine(self, account: Account, so_far: Examination | None, most: int) -> Examination:
+        """Changes nothing, so when it fails nothing has become uncertain."""
+        return await self._opened.examine(account, so_far, most)
+
+    async def accounts(self, after: Account | None, most: int) -> Sequence[Account]:
+        """As `examine`."""
+        return await self._opened.accounts(after, most)
 
     @property
     def _opened(self) -> LedgerStore:

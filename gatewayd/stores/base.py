@@ -145,6 +145,23 @@ class Recalling(Protocol):
         """Those that their daemons have not answered yet; a lease that is gone is an answer."""
 
 
+class Examination(NamedTuple):
+    """How far one account has been compared with its records, as both stood at one moment.
+
+    `spent` is what the balance said then, `summed` what the records up to `place` add up to; `misheld` are the units by
+    which `held` differed from the leases. Records that came later (beyond `through`) are none of it.
+    """
+
+    account: Account
+    spent: int
+    misheld: int
+    through: int
+    summed: int = 0
+    place: tuple[str, int, int] = ("", 0, 0)
+    read: int = 0
+    done: bool = False
+
+
 class Inquiry(Protocol):
     """What can be asked without changing anything."""
 
@@ -154,8 +171,11 @@ class Inquiry(Protocol):
     async def directory(self, unless: int | None = None) -> Directory | None:
         """Accounts and revocations; None if their version is still the one given."""
 
-    async def drift(self, accounts: Sequence[Account]) -> int:
-        """Units by which spent differs from the sum of the records and held from the sum of the leases, summed up."""
+    async def examine(self, account: Account, so_far: Examination | None, most: int) -> Examination:
+        """Begin to compare an account with its records, or go on; reads at most `most` records more."""
+
+    async def accounts(self, after: Account | None, most: int) -> Sequence[Account]:
+        """The next accounts that have a balance, in their order; fewer than `most` at the end."""
 
 
 class LedgerStore(Leasing, Recalling, Inquiry, Protocol):

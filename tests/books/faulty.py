@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from gatewayd.errors import StoreUnavailable
 from gatewayd.model import Account, Balance, Directory
-from gatewayd.stores.base import Batch, Grant, LedgerStore, Recall, Want
+from gatewayd.stores.base import Batch, Examination, Grant, LedgerStore, Recall, Want
 
 Done = TypeVar("Done")
 
@@ -58,8 +58,11 @@ class FaultyStore:
     async def directory(self, unless: int | None = None) -> Directory | None:
         return await self._through(self._store.directory, unless)
 
-    async def drift(self, accounts: Sequence[Account]) -> int:
-        return await self._through(self._store.drift, accounts)
+    async def examine(self, account: Account, so_far: Examination | None, most: int) -> Examination:
+        return await self._through(self._store.examine, account, so_far, most)
+
+    async def accounts(self, after: Account | None, most: int) -> Sequence[Account]:
+        return await self._through(self._store.accounts, after, most)
 
     async def close(self) -> None:
         await self._store.close()

@@ -4,6 +4,8 @@ import asyncio
 import os
 import re
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import aiohttp
@@ -60,6 +62,20 @@ async def test_every_metric_of_the_contract_is_there_and_counts(tmp_path: Path) 
     assert values["gatewayd_reload_success"] == 1
     assert values['gatewayd_log_lines_dropped_total{log="access",reason="full"}'] == 0
     assert any(name.startswith("gatewayd_build_info") for name in values)
+
+
+async def test_a_record_that_somebody_changed_shows_as_drift(tmp_path: Path) -> None:
+    async with raw_agent(answering(OK)) as agent, running_gateway(tmp_path, agent.url) as gateway:
+        async with aiohttp.ClientSession(headers=gateway.bearer()) as session:
+            for _ in range(2):
+                async with session.get(gateway.url + "/api/email/x") as response:
+                    await response.read()
+        await gateway.records_when(2)
+        with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as ledger:
+            ledger.execute("UPDATE usage_records SET quantity = 1 WHERE rowid = 1")
+        async with asyncio.timeout(10):
+            while (await scrape(gateway))["gatewayd_ledger_drift"] != 2:
+                await asyncio.sleep(0.05)
 
 
 async def test_no_user_and_no_path_is_a_label(tmp_path: Path) -> None:

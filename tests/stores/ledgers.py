@@ -2,13 +2,14 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gatewayd.books.patrol import difference
 from gatewayd.clock import Clock
 from gatewayd.model import Account, Hold, Outcome, UsageRecord
 from gatewayd.stores import chain
@@ -74,6 +75,17 @@ def posting(
     moment = chain.epoch(f"{account.period}-24T16:00:00.000Z") if at is None else at
     of = hold(name, user=account.user_id, unit=account.unit, at=moment)
     return Posting(record(of, quantity), quantity if drawn is None else drawn)
+
+
+async def drift(store: LedgerStore, accounts: Iterable[Account], *, most: int = 1_000) -> int:
+    """Units by which these accounts differ from their records and leases, `most` records read at a time."""
+    total = 0
+    for account in accounts:
+        found = await store.examine(account, None, most)
+        while not found.done:
+            found = await store.examine(account, found, most)
+        total += difference(found)
+    return total
 
 
 def batch(*postings: Posting) -> Batch:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from gatewayd.books.patrol import difference
 from gatewayd.errors import StoreError, StoreUnavailable
 from gatewayd.model import Account, Balance, Directory, Revocation
 from gatewayd.stores.base import Batch, Grant, LedgerStore, Posting
 from gatewayd.stores.postgres import clerk as postgres_clerk
 from gatewayd.stores.reading import NodeLeases
 from tests.clocks import ManualClock
-from tests.stores.ledgers import ALICE, PLACES, Place, audit, batch, posting, want
+from tests.stores.ledgers import ALICE, PLACES, Place, audit, batch, drift, posting, want
 
 NODE = "node-1"
 BOB = Account("bob", "api_calls", "2025-11")
@@ -186,7 +187,7 @@ async def test_a_request_counts_in_the_period_it_began_in(store: LedgerStore, pl
     await store.lease(NODE, [want(most=5), want(DECEMBER, most=5)])
     await store.post(NODE, batch(posting("r1"), posting("r2", account=DECEMBER, quantity=2)))
     assert balances(place) == {ALICE: (100, 4, 0, 1), DECEMBER: (100, 3, 0, 2)}
-    assert await store.drift([ALICE, DECEMBER]) == 0
+    assert await drift(store, [ALICE, DECEMBER]) == 0
 
 
 async def test_balances_are_by_unit_and_empty_before_the_first_use(store: LedgerStore) -> None:
@@ -223,7 +224,7 @@ async def test_bytes_and_a_sum_that_no_column_holds_are_passed_over(store: Ledge
     for chunk in range(3):
         await store.post(NODE, batch(*(posting(f"{chunk}-{n}", quantity=most, drawn=0) for n in range(400))))
     assert balances(place) == {ALICE: (0, 0, 0, 1 + 1_024 * most)}
-    assert await store.drift([ALICE]) == 0
+    assert await drift(store, [ALICE]) == 0
 
 
 @pytest.mark.parametrize("user", ["", "zo\u00eb", "'; DROP TABLE usage_records; --", "x" * 1_000, "%s {} ?"], ids=ascii)
@@ -252,14 +253,33 @@ async def test_what_was_committed_is_there_after_a_restart(
 async def test_drift_is_none_until_somebody_alters_the_tables(store: LedgerStore, place: Place) -> None:
     await store.lease(NODE, [want(most=30), want(BOB, most=5)])
     await store.post(NODE, batch(posting("r1", quantity=9), posting("r2", account=BOB)))
-    assert await store.drift([ALICE, BOB, DECEMBER]) == 0
-    assert await store.drift([]) == 0
+    assert await drift(store, [ALICE, BOB, DECEMBER]) == 0
+    assert await drift(store, []) == 0
     place.tamper("UPDATE usage_balances SET held = held + 2 WHERE user_id = 'alice'")
     place.tamper("UPDATE usage_balances SET spent = spent - 1 WHERE user_id = 'bob'")
-    assert await store.drift([ALICE, BOB]) == 3
-    assert await store.drift([BOB]) == 1
+    assert await drift(store, [ALICE, BOB]) == 3
+    assert await drift(store, [BOB]) == 1
     place.tamper("DELETE FROM usage_records WHERE id = 'r1'")
-    assert await store.drift([ALICE]) == 11
+    assert await drift(store, [ALICE]) == 11
+
+
+async def test_an_account_is_examined_in_pieces_as_it_stood_when_that_began(store: LedgerStore, place: Place) -> None:
+    await store.post(NODE, batch(*(posting(f"r{number}", quantity=number) for number in range(10))))
+    found = await store.examine(ALICE, None, 4)
+    assert (found.read, found.done, found.spent, found.summed) == (4, False, 45, 6)
+    await store.post(NODE, batch(posting("later", quantity=100)))
+    found = await store.examine(ALICE, found, 4)
+    found = await store.examine(ALICE, found, 4)
+    assert (found.read, found.done, difference(found)) == (10, True, 0)
+    place.tamper("UPDATE usage_records SET quantity = 8 WHERE id = 'r9'")
+    assert await drift(store, [ALICE], most=3) == 1
+
+
+async def test_accounts_are_told_in_order_and_each_once(store: LedgerStore) -> None:
+    await store.post(NODE, batch(*(posting(f"r{each}", account=each) for each in (BOB, DECEMBER, ALICE))))
+    first = await store.accounts(None, 2)
+    assert [*first, *await store.accounts(first[-1], 2)] == sorted([ALICE, BOB, DECEMBER])
+    assert await store.accounts(max(ALICE, BOB, DECEMBER), 2) == []
 
 
 async def test_the_directory_is_told_when_its_version_changed(store: LedgerStore, place: Place) -> None:

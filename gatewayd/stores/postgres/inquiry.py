@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from gatewayd.model import Account, Balance, Directory, Revocation
+from gatewayd.stores.base import Examination
 from gatewayd.stores.postgres.connection import Row, Session
-from gatewayd.stores.postgres.storable import columns, fault
+from gatewayd.stores.postgres.storable import fault
 
 SELECT_BALANCES: Final = """
     SELECT user_id, unit, period, limit_units, (
@@ -24,17 +25,23 @@ SELECT_DIRECTORY: Final = """
     UNION ALL SELECT kind, subject, '', issued_until FROM now, revocations
     ORDER BY 1, 2
 """
-SELECT_DRIFT: Final = """
-    SELECT coalesce(sum(abs(coalesce(held, 0) - (
-        SELECT coalesce(sum(units), 0) FROM usage_leases AS lease
-        WHERE lease.user_id = wanted.user_id AND lease.unit = wanted.unit AND lease.period = wanted.period
-    )) + abs(coalesce(spent, 0) - (
-        SELECT coalesce(sum(quantity), 0) FROM usage_records AS record
-        WHERE record.user_id = wanted.user_id AND record.unit = wanted.unit
-        AND started_at >= wanted.period AND started_at < wanted.period || '~'
-    ))), 0)::bigint
-    FROM unnest(%(users)s::text[], %(kinds)s::text[], %(periods)s::text[]) AS wanted (user_id, unit, period)
-    LEFT JOIN usage_balances USING (user_id, unit, period)
+# One statement, so all of it is of one moment: what the account says, and up to which record it says so.
+SELECT_STANDING: Final = """
+    SELECT coalesce(sum(spent), 0)::bigint, abs(coalesce(sum(held), 0) - (
+        SELECT coalesce(sum(units), 0) FROM usage_leases
+        WHERE user_id = %(user)s AND unit = %(unit)s AND period = %(period)s
+    ))::bigint, (SELECT coalesce(max(seq), 0) FROM usage_records)
+    FROM usage_balances WHERE user_id = %(user)s AND unit = %(unit)s AND period = %(period)s
+"""
+SELECT_QUANTITIES: Final = """
+    SELECT quantity, started_at, seq FROM usage_records
+    WHERE user_id = %(user)s AND unit = %(unit)s AND started_at >= %(period)s AND started_at < %(period)s || '~'
+    AND (started_at > %(at)s OR started_at = %(at)s AND seq > %(seq)s) AND seq <= %(through)s
+    ORDER BY started_at, seq LIMIT %(most)s
+"""
+SELECT_ACCOUNTS: Final = """
+    SELECT user_id, unit, period FROM usage_balances
+    WHERE (user_id, unit, period) > (%(user)s, %(unit)s, %(period)s) ORDER BY user_id, unit, period LIMIT %(most)s
 """
 
 
@@ -60,7 +67,26 @@ def directory_of(rows: Sequence[Row]) -> Directory:
     return Directory(version, plans, tuple(Revocation(kind, subject, until) for kind, subject, _, until in others))
 
 
-async def drift(session: Session, accounts: Sequence[Account]) -> int:
-    """See `base.Inquiry.drift`."""
-    wanted = {account for account in accounts if not fault(account)}
-    return int((await session.rows(SELECT_DRIFT, columns(wanted)))[0][0]) if wanted else 0
+async def examine(session: Session, account: Account, so_far: Examination | None, most: int) -> Examination:
+    """See `base.Inquiry.examine`."""
+    if fault(account):  # what the database cannot even be asked for, it does not have
+        return Examination(account, 0, 0, 0, done=True)
+    names = dict(zip(("user", "unit", "period"), account, strict=True))
+    if so_far is None:
+        [standing] = await session.rows(SELECT_STANDING, names)
+        so_far = Examination(account, *standing)
+    at, seq, _ = so_far.place
+    cursor = {"at": at, "seq": seq, "through": so_far.through, "most": most}
+    found = await session.rows(SELECT_QUANTITIES, names | cursor)
+    return so_far._replace(
+        summed=so_far.summed + sum(quantity for quantity, _, _ in found),
+        place=(*found[-1][1:], 0) if found else so_far.place,
+        read=so_far.read + len(found),
+        done=len(found) < most,
+    )
+
+
+async def accounts(session: Session, after: Account | None, most: int) -> Sequence[Account]:
+    """See `base.Inquiry.accounts`."""
+    names = dict(zip(("user", "unit", "period"), after or ("", "", ""), strict=True))
+    return [Account(*row) for row in await session.rows(SELECT_ACCOUNTS, names | {"most": most})]

@@ -7,7 +7,7 @@ from typing import Final
 from gatewayd.clock import Clock
 from gatewayd.errors import StoreUnavailable
 from gatewayd.model import Account, Balance, Directory, Durability
-from gatewayd.stores.base import Batch, Grant, LedgerStore, Recall, Want
+from gatewayd.stores.base import Batch, Examination, Grant, LedgerStore, Recall, Want
 from gatewayd.stores.postgres import inquiry, leasing, posting, recalling, schema
 from gatewayd.stores.postgres.address import in_words, lasts, located
 from gatewayd.stores.postgres.connection import Lane, Server, Session
@@ -54,8 +54,11 @@ class PostgresStore:
     async def directory(self, unless: int | None = None) -> Directory | None:
         return await self._counter.run(partial(inquiry.directory, unless=unless))
 
-    async def drift(self, accounts: Sequence[Account]) -> int:
-        return await self._audits.run(partial(inquiry.drift, accounts=accounts))
+    async def examine(self, account: Account, so_far: Examination | None, most: int) -> Examination:
+        return await self._audits.run(partial(inquiry.examine, account=account, so_far=so_far, most=most))
+
+    async def accounts(self, after: Account | None, most: int) -> Sequence[Account]:
+        return await self._audits.run(partial(inquiry.accounts, after=after, most=most))
 
     async def close(self) -> None:
         self._books.close()

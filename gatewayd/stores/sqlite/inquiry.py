@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from gatewayd.model import Account, Balance, Directory, Revocation
+from gatewayd.stores.base import Examination
 
 SELECT_BALANCES: Final = (
     "SELECT user_id, unit, period, limit_units, (SELECT coalesce(sum(in_flight), 0) FROM usage_leases AS lease "
@@ -17,13 +18,22 @@ SELECT_ANY_BALANCES: Final = SELECT_BALANCES.format(
 )
 SELECT_DIRECTORY_VERSION: Final = "SELECT value FROM ledger_meta WHERE key = 'directory'"
 SELECT_REVOCATIONS: Final = "SELECT kind, subject, issued_until FROM revocations ORDER BY kind, subject"
-SELECT_DRIFT: Final = """
-    SELECT abs(coalesce(sum(held), 0) - (
+# All of one moment: what the account says, and up to which record it says so.
+SELECT_STANDING: Final = """
+    SELECT coalesce(sum(spent), 0), abs(coalesce(sum(held), 0) - (
         SELECT coalesce(sum(units), 0) FROM usage_leases WHERE user_id = :user AND unit = :unit AND period = :period
-    )) + abs(coalesce(sum(spent), 0) - (
-        SELECT coalesce(sum(quantity), 0) FROM usage_records
-        WHERE user_id = :user AND unit = :unit AND started_at >= :period AND started_at < :period || '~'
-    )) FROM usage_balances WHERE user_id = :user AND unit = :unit AND period = :period
+    )), (SELECT coalesce(max(rowid), 0) FROM usage_records)
+    FROM usage_balances WHERE user_id = :user AND unit = :unit AND period = :period
+"""
+SELECT_QUANTITIES: Final = """
+    SELECT CAST(quantity AS INTEGER), started_at, quantity, rowid FROM usage_records
+    WHERE user_id = :user AND unit = :unit AND started_at >= :period AND started_at < :period || '~'
+    AND (started_at, quantity, rowid) > (:at, :quantity, :row) AND rowid <= :through
+    ORDER BY started_at, quantity, rowid LIMIT :most
+"""
+SELECT_ACCOUNTS: Final = """
+    SELECT user_id, unit, period FROM usage_balances
+    WHERE (user_id, unit, period) > (:user, :unit, :period) ORDER BY user_id, unit, period LIMIT :most
 """
 
 
@@ -56,10 +66,23 @@ def _directory_version(connection: sqlite3.Connection) -> int:
     return int(connection.execute(SELECT_DIRECTORY_VERSION).fetchone()[0])
 
 
-def drift(connection: sqlite3.Connection, accounts: Sequence[Account]) -> int:
-    """See `base.Inquiry.drift`."""
-    total = 0
-    for user_id, unit, period in accounts:
-        names = {"user": user_id, "unit": unit, "period": period}
-        total += connection.execute(SELECT_DRIFT, names).fetchone()[0]
-    return total
+def examine(connection: sqlite3.Connection, account: Account, so_far: Examination | None, most: int) -> Examination:
+    """See `base.Inquiry.examine`."""
+    names = dict(zip(("user", "unit", "period"), account, strict=True))
+    if so_far is None:
+        so_far = Examination(account, *connection.execute(SELECT_STANDING, names).fetchone())
+    at, quantity, row = so_far.place
+    cursor = {"at": at, "quantity": quantity, "row": row, "through": so_far.through, "most": most}
+    found = connection.execute(SELECT_QUANTITIES, names | cursor).fetchall()
+    return so_far._replace(
+        summed=so_far.summed + sum(row[0] for row in found),
+        place=found[-1][1:] if found else so_far.place,
+        read=so_far.read + len(found),
+        done=len(found) < most,
+    )
+
+
+def accounts(connection: sqlite3.Connection, after: Account | None, most: int) -> Sequence[Account]:
+    """See `base.Inquiry.accounts`."""
+    names = dict(zip(("user", "unit", "period"), after or ("", "", ""), strict=True))
+    return [Account(*row) for row in connection.execute(SELECT_ACCOUNTS, names | {"most": most})]

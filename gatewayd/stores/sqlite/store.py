@@ -6,7 +6,7 @@ from functools import partial
 from gatewayd.clock import Clock
 from gatewayd.errors import StoreError, StoreUnavailable
 from gatewayd.model import Account, Balance, Directory, Durability
-from gatewayd.stores.base import Batch, Grant, LedgerStore, Recall, Want
+from gatewayd.stores.base import Batch, Examination, Grant, LedgerStore, Recall, Want
 from gatewayd.stores.sqlite import inquiry, leasing, posting, schema
 from gatewayd.stores.sqlite.committer import Committer
 from gatewayd.stores.sqlite.migration import migrate
@@ -50,8 +50,11 @@ class SqliteStore:
     async def directory(self, unless: int | None = None) -> Directory | None:
         return await self._committer.inquire(partial(inquiry.newer_directory, unless=unless))
 
-    async def drift(self, accounts: Sequence[Account]) -> int:
-        return await self._committer.inquire(partial(inquiry.drift, accounts=accounts))
+    async def examine(self, account: Account, so_far: Examination | None, most: int) -> Examination:
+        return await self._committer.inquire(partial(inquiry.examine, account=account, so_far=so_far, most=most))
+
+    async def accounts(self, after: Account | None, most: int) -> Sequence[Account]:
+        return await self._committer.inquire(partial(inquiry.accounts, after=after, most=most))
 
     async def close(self) -> None:
         await self._committer.close()

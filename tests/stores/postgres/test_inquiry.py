@@ -4,7 +4,7 @@ from gatewayd.model import Account, Balance, Directory, Revocation
 from gatewayd.stores.base import Batch
 from gatewayd.stores.postgres.clerk import open_clerk
 from tests import postgres
-from tests.stores.ledgers import ALICE, batch, posting, want
+from tests.stores.ledgers import ALICE, batch, drift, posting, want
 from tests.stores.postgres.stores import opened
 
 
@@ -29,7 +29,7 @@ async def test_the_directory_is_told_whole_and_only_when_it_is_another(rest: str
 
 
 @pytest.mark.parametrize(
-    ("statement", "drift"),
+    ("statement", "units"),
     [
         pytest.param("SELECT 1", 0, id="whole"),
         pytest.param("UPDATE usage_balances SET spent = spent + 3", 3, id="spent"),
@@ -38,10 +38,10 @@ async def test_the_directory_is_told_whole_and_only_when_it_is_another(rest: str
         pytest.param("DELETE FROM usage_balances", 20, id="balances"),
     ],
 )
-async def test_drift_is_what_the_sums_differ_by(rest: str, statement: str, drift: int) -> None:
+async def test_drift_is_what_the_sums_differ_by(rest: str, statement: str, units: int) -> None:
     async with opened(rest) as store:
         await store.lease("a", [want(most=20)])
         await store.post("a", batch(posting(quantity=4)))
         postgres.execute(rest, statement)
-        assert await store.drift([ALICE, ALICE, Account("bob", "api_calls", "2025-11")]) == drift
-        assert await store.drift([]) == 0
+        assert await drift(store, [ALICE, Account("bob", "api_calls", "2025-11")]) == units
+        assert await drift(store, []) == 0

@@ -10,7 +10,7 @@ from gatewayd.model import Account
 from gatewayd.stores.base import Batch, LedgerStore, Posting
 from gatewayd.stores.postgres.reader import open_reader
 from tests import postgres
-from tests.stores.ledgers import ALICE, batch, posting, want
+from tests.stores.ledgers import ALICE, batch, drift, posting, want
 from tests.stores.postgres.stores import audited, opened
 
 BOB = Account("bob", "api_calls", "2025-11")
@@ -59,7 +59,7 @@ async def test_daemons_that_lease_from_one_balance_are_given_its_limit_exactly(r
                 *(s.lease("z", [want(account, limit=limit) for _ in range(60)]) for s in (one, two))
             )
             assert sum(grant.units for grants in last for grant in grants) == limit - held - used
-        assert await one.drift([ALICE, BOB]) == 0
+        assert await drift(one, [ALICE, BOB]) == 0
 
 
 async def test_batches_of_two_daemons_make_one_chain(rest: str) -> None:

@@ -4,6 +4,7 @@ from contextlib import closing
 
 import pytest
 
+from gatewayd.books.patrol import difference
 from gatewayd.model import Account, Directory
 from gatewayd.stores.base import Batch
 from gatewayd.stores.sqlite import inquiry, schema
@@ -20,8 +21,14 @@ def connection() -> Iterator[sqlite3.Connection]:
 
 
 def test_drift_and_balances_are_found_by_an_index_and_read_no_whole_table(connection: sqlite3.Connection) -> None:
-    names = {"user": "alice", "unit": "api_calls", "period": "2025-11", "but": ""}
-    for question in (inquiry.SELECT_DRIFT, inquiry.SELECT_BALANCES_OF_A_USER):
+    names: dict[str, object] = {"user": "alice", "unit": "api_calls", "period": "2025-11", "but": ""}
+    names |= {"at": "", "quantity": 0, "row": 0, "through": 9, "most": 9}
+    for question in (
+        inquiry.SELECT_ACCOUNTS,
+        inquiry.SELECT_BALANCES_OF_A_USER,
+        inquiry.SELECT_QUANTITIES,
+        inquiry.SELECT_STANDING,
+    ):
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {question}", names)]
         assert plan
         assert not [step for step in plan if step.startswith(("SCAN usage", "SCAN balance"))]
@@ -33,14 +40,14 @@ def test_only_records_of_the_period_and_of_the_user_count_in_its_drift(connectio
     post(connection, "n", batch(posting("r3", at=1_764_547_200.0), posting("r4", at=1_761_955_199.999)))
     post(connection, "n", batch(posting("r5", account=Account("alice2", "api_calls", "2025-11"))))
     assert [balance.spent for balance in inquiry.balances(connection, "alice", "2025-11", "")] == [2]
-    assert inquiry.drift(connection, [ALICE]) == 0
+    assert difference(inquiry.examine(connection, ALICE, None, 99)) == 0
 
 
 def test_records_and_leases_without_a_balance_are_drift(connection: sqlite3.Connection) -> None:
     lease(connection, "n", [want(most=7)])
     post(connection, "n", batch(posting(quantity=5, drawn=0)))
     connection.execute("DELETE FROM usage_balances")
-    assert inquiry.drift(connection, [ALICE]) == 12
+    assert difference(inquiry.examine(connection, ALICE, None, 99)) == 12
 
 
 def test_requests_in_flight_of_other_daemons_count_and_those_of_this_one_do_not(

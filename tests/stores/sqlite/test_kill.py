@@ -11,7 +11,7 @@ from gatewayd.model import Account
 from gatewayd.stores.sqlite.reader import open_reader
 from gatewayd.stores.sqlite.store import open_store
 from tests.clocks import ManualClock
-from tests.stores.ledgers import audit, batch, posting
+from tests.stores.ledgers import audit, batch, drift, posting
 
 ROOT = Path(__file__).parents[3]
 
@@ -47,7 +47,7 @@ async def test_what_was_acknowledged_survives_kill_9_once_each(tmp_path: Path, c
     accounts = [Account(f"user-{n}", "api_calls", "2025-11") for n in range(4)]
     again = [posting(name, account=accounts[0], quantity=99) for name in sorted(found)]
     await store.post("node-1", batch(*again))
-    assert await store.drift(accounts) == 0
+    assert await drift(store, accounts) == 0
     await store.close()
     with open_reader(str(path)) as reader:
         audit(reader)

@@ -12,7 +12,7 @@ from gatewayd.stores.sqlite import migration
 from gatewayd.stores.sqlite.reader import open_reader
 from gatewayd.stores.sqlite.store import open_store
 from tests.clocks import ManualClock
-from tests.stores.ledgers import ALICE, NOVEMBER, audit, hold, record
+from tests.stores.ledgers import ALICE, NOVEMBER, audit, drift, hold, record
 from tests.stores.sqlite.older import an_older_ledger
 
 DECEMBER = NOVEMBER + 8 * 86_400
@@ -36,7 +36,7 @@ def path(tmp_path: Path) -> Path:
 async def test_holds_of_schema_1_become_unknown_records_charged_their_cost(path: Path, clock: ManualClock) -> None:
     clock.advance(60)
     store = await open_store(str(path), "process", clock)
-    assert await store.drift([ALICE, TOKENS]) == 0
+    assert await drift(store, [ALICE, TOKENS]) == 0
     await store.close()
     with open_reader(str(path)) as reader:
         rows = list(reader.records())
