@@ -21,6 +21,7 @@ from gatewayd.policies import POLICIES
 from gatewayd.policies.access_log import REPORTERS, Reporter, tell
 from gatewayd.problem import answer
 from gatewayd.proxy.forward import forward
+from gatewayd.tracing import Spans
 
 
 async def serve(request: web.Request) -> web.StreamResponse:
@@ -34,9 +35,12 @@ async def _expect(_request: web.Request) -> None:
     """100 Continue is sent when the agent is there to take the body, not before (RFC 9110 section 10.1.1)."""
 
 
-def make_app(generations: Generations, drain: Drain, reporters: Sequence[Reporter]) -> web.Application:
-    """The application of the public listener."""
-    app = web.Application(middlewares=[generations.pinning(), *(policy.middleware for policy in POLICIES)])
+def make_app(
+    generations: Generations, drain: Drain, reporters: Sequence[Reporter], spans: Spans | None = None
+) -> web.Application:
+    """The application of the public listener; without `spans`, none are made."""
+    ring = spans.around(POLICIES) if spans is not None else [policy.middleware for policy in POLICIES]
+    app = web.Application(middlewares=[generations.pinning(), *ring])
     app[DRAIN] = drain
     app[REPORTERS] = tuple(reporters)
     app.router.add_route("*", r"/{path:[\s\S]*}", serve, expect_handler=_expect)

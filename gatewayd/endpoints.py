@@ -41,6 +41,7 @@ def reply(exchange: Exchange, document: object, status: int = 200) -> web.Respon
     response = web.Response(status=status, body=orjson.dumps(document), content_type="application/json")
     response.headers["Cache-Control"] = "no-store"
     response.headers["Server"] = "gatewayd"
+    exchange.tell_time()
     for name, value in exchange.fields:
         response.headers[name] = value
     return response

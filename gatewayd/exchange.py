@@ -89,13 +89,14 @@ class Exchange:
         "head",  # admission
         "misstated",  # forward: the agent stated a quantity that is none
         "outcome",  # forward: set once an agent was reached
+        "parent_span",  # admission: the caller's, if it named one
         "quantity",  # quota: what was charged
         "reached",  # forward: when the first byte was written to an agent; 0 before
         "request",
         "request_id",
         "route",  # admission
         "sent",  # forward: the head of an answer went out
-        "span_id",
+        "span_id",  # tracing, if there are spans: what the agent's are below
         "started",
         "started_at",
         "stated",  # forward: the quantity the agent stated
@@ -116,12 +117,13 @@ class Exchange:
         self.request_id, self.span_id = new_request_id(self.started_at)
         self.trace_id = self.request_id
         self.trace_flags = "00"
+        self.parent_span = ""
         self.correlation_id = ""
         self.client = ""
         self.head = _NO_HEAD
         self.target = _NO_TARGET
         self.route = generation.routes.unknown
-        self.fields: list[tuple[str, str]] = [("X-Request-ID", self.request_id)]
+        self.fields: list[tuple[str, str]] = [("X-Trace-ID", self.trace_id), ("X-Request-ID", self.request_id)]
         self.status = 0
         self.code = ""
         self.unit = ""
@@ -144,6 +146,27 @@ class Exchange:
         self._planned = False
         self._refused: Unauthenticated | IssuerUnavailable | None = None
         self._conclusions: tuple[Conclusion, ...] = ()
+
+    def trace(self, trace_id: str, flags: str) -> None:
+        """The request is part of this trace, which the answer names."""
+        self.trace_id, self.trace_flags = trace_id, flags
+        self.fields[0] = "X-Trace-ID", trace_id
+
+    def tell_time(self) -> None:
+        """Let the answer, whose head is to be made now, say what took how long, to callers who may know.
+
+        In milliseconds (Server-Timing, https://www.w3.org/TR/server-timing/): the gateway until it asked for an agent,
+        connecting to it, and the agent until its first byte.
+        """
+        identity = self._identity
+        if identity is None or identity.roles.isdisjoint(self.generation.settings.tracing.server_timing):
+            return
+        own = (self.asked or self.clock.monotonic()) - self.started
+        parts = [("gateway", own)]
+        if self.first_byte:
+            parts += [("connect", self.reached - self.asked), ("agent", self.first_byte - self.reached)]
+        said = ", ".join(f"{name};dur={seconds * 1000:.3f}" for name, seconds in parts)
+        self.fields.append(("Server-Timing", said))
 
     def rule(self, kind: type[R]) -> R | None:
         """The rule of this type that holds for the request's route."""

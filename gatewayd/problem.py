@@ -36,6 +36,7 @@ def answer(exchange: Exchange, refusal: Refusal) -> web.Response:
     )
     response.headers["Cache-Control"] = "no-store"
     response.headers["Server"] = "gatewayd"
+    exchange.tell_time()
     for name, value in (*exchange.fields, *refusal.headers):
         response.headers[name] = value
     if refusal.closes or _leaves_body_open(exchange):

@@ -68,7 +68,7 @@ def test_no_two_processes_draw_the_same_chance() -> None:
 
 def test_a_fresh_exchange_knows_its_times_and_nothing_else(exchange: Exchange, clock: ManualClock) -> None:
     assert (exchange.started_at, exchange.started) == (clock.utc(), clock.monotonic())
-    assert exchange.fields == [("X-Request-ID", exchange.request_id)]
+    assert exchange.fields == [("X-Trace-ID", exchange.request_id), ("X-Request-ID", exchange.request_id)]
     assert (exchange.status, exchange.code, exchange.route.name, exchange.client) == (0, "", "", "192.0.2.1")
     assert exchange.proved is None
     assert (exchange.asked, exchange.reached, exchange.answered) == (0.0, 0.0, 0.0)

@@ -28,6 +28,7 @@ from gatewayd.config.settings import (
     Settings,
     Timeouts,
     Tls,
+    TracingSettings,
     Usage,
 )
 from gatewayd.config.shape import ABSENT, REQUIRED, Key, ListOf, MapOf, Scalar, SecretFrom, Table
@@ -173,6 +174,11 @@ AUDIT_LOG: Final = Table(AuditLogSettings, (
     Key("file", "", LOG, "A file, or journald:, for refusals and operators' actions; an empty one writes no log."),
 ))
 
+TRACING: Final = Table(TracingSettings, (
+    Key("spans", False, BOOLEAN, "true: spans by OpenTelemetry; needs gatewayd[otel] and heeds its OTEL_* variables."),
+    Key("server_timing", ["admin"], ListOf(STRING), "Callers with one of these roles are told what took how long."),
+))
+
 RATE_LIMIT: Final = Table(RateLimitSettings, (
     Key("limits", ["60/minute", "1000/hour"], RATES, "Per user, as in 60/minute or 60/minute burst 20."),
     Key("unauthenticated", ["30/minute"], RATES, "Per client address, for callers without a valid token."),
@@ -229,6 +235,7 @@ ROOT: Final = Table(Settings, (
     Key("ledger", {}, LEDGER, "Where quotas and usage records are kept."),
     Key("access_log", {}, ACCESS_LOG, "One JSON line per request."),
     Key("audit_log", {}, AUDIT_LOG, "One JSON line per refusal and per operator's action."),
+    Key("tracing", {}, TRACING, "Who may see where the time of a request goes."),
     Key("rate_limit", {}, RATE_LIMIT, "Limits for everyone."),
     Key("plans", {}, MapOf(PLAN), "What users bought, a table for each plan."),
     Key("routes", {}, MapOf(ROUTE), "The agents, a table for each."),

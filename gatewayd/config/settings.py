@@ -183,6 +183,14 @@ class AuditLogSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TracingSettings:
+    """`server_timing` are roles, any of which is enough."""
+
+    spans: bool
+    server_timing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimitSettings:
     limits: tuple[Rate, ...]
     unauthenticated: tuple[Rate, ...]
@@ -243,6 +251,7 @@ class Settings:
     ledger: LedgerSettings
     access_log: AccessLogSettings
     audit_log: AuditLogSettings
+    tracing: TracingSettings
     rate_limit: RateLimitSettings
     plans: dict[str, Plan]
     routes: dict[str, RouteSettings]

@@ -14,8 +14,11 @@ from gatewayd.policies.base import Handler, Policy
 
 # https://www.w3.org/TR/trace-context/#traceparent-header: version 00, and the fields that later versions must keep
 _TRACEPARENT: Final = re.compile(
-    rb"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?"
+    rb"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
 )
+# As a trace context has it, or as a UUID; anything else could not go on as one.
+_TRACE_ID: Final = re.compile(rb"(?!0{32})(?:[0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})")
+_SAMPLED: Final = "01"
 _OPAQUE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
@@ -41,11 +44,16 @@ def _admit(exchange: Exchange, request: web.Request) -> None:
 
 
 def _continue_trace(exchange: Exchange, head: Head) -> None:
-    """The caller's trace goes on if it names one; the state of a trace is nothing without it."""
+    """The caller's trace goes on if it names one; the state of a trace is nothing without it.
+
+    It is anybody's to name, as it counts for nothing: no record, no limit and no charge is found by it.
+    """
     if (sent := head.only(b"traceparent")) is not None and (match := _TRACEPARENT.fullmatch(sent)):
-        exchange.trace_id = match[1].decode()
-        exchange.trace_flags = match[2].decode()
+        exchange.trace(match[1].decode(), match[3].decode())
+        exchange.parent_span = match[2].decode()
         head.fields += [(b"tracestate", value) for value in head.named.get(b"tracestate", ())]
+    elif (named := head.only(b"x-trace-id")) is not None and _TRACE_ID.fullmatch(named):
+        exchange.trace(named.replace(b"-", b"").lower().decode(), _SAMPLED)
 
 
 def _opaque(value: bytes | None) -> str:

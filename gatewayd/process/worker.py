@@ -26,6 +26,7 @@ from gatewayd.process.listen import BACKLOG
 from gatewayd.process.logs import Logs
 from gatewayd.process.tls import tls_context
 from gatewayd.stores.shared.memory import SharedMemory
+from gatewayd.tracing import open_spans
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ class Worker:
         await self._logs.open(settings, stack)
         reporters = (self._logs.report, self.metrics.report)
         generations = self._generations = Generations(build(1, settings, pool, self._clock), self._clock, self._drain)
-        app = make_app(generations, self._drain, reporters)
+        app = make_app(generations, self._drain, reporters, open_spans(settings, stack))
         runner = self._runner = EdgeRunner(app, server, malformed(generations, reporters), whole_ring(app))
         await runner.setup()
         stack.push_async_callback(self._close, runner)

@@ -30,7 +30,7 @@ DATE: Final = 7
 SERVER: Final = 8
 LIMITS: Final = 9
 QUANTITY: Final = 10
-_KINDS: Final = dict.fromkeys(HOP_BY_HOP | {b"x-request-id"}, OURS) | {
+_KINDS: Final = dict.fromkeys(HOP_BY_HOP | {b"x-request-id", b"x-trace-id"}, OURS) | {
     b"content-length": LENGTH,
     b"transfer-encoding": CODING,
     b"connection": CONNECTION,

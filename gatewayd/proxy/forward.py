@@ -163,6 +163,7 @@ class Passage:
         assert call.body is not None
         exchange.status = head.status
         exchange.stated, exchange.misstated = stated_quantity(head.section)
+        exchange.tell_time()
         idle = self._rule.timeouts.idle
         if head.status == 101:
             protocol = is_switched(head, exchange.head.upgrade)

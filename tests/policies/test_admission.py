@@ -158,6 +158,35 @@ async def test_a_trace_is_continued(wary: Asking, value: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(TRACE, id="as in a trace context"),
+        pytest.param(TRACE.upper(), id="upper case"),
+        pytest.param(f"{TRACE[:8]}-{TRACE[8:12]}-{TRACE[12:16]}-{TRACE[16:20]}-{TRACE[20:]}", id="a UUID"),
+    ],
+)
+async def test_a_trace_id_alone_is_continued_too(wary: Asking, value: str) -> None:
+    sent, logged = await wary.ask(f"X-Trace-ID: {value}".encode(), b"tracestate: a=1")
+    (parent,) = sent["traceparent"]
+    assert parent.split("-")[1] == logged["trace_id"] == TRACE
+    assert parent.endswith("-01")
+    assert sent["x-trace-id"] == [TRACE]
+    assert "tracestate" not in sent
+    assert logged["request_id"] != TRACE
+
+
+@pytest.mark.parametrize("value", ["0" * 32, "x" * 32, TRACE[:-1], TRACE + "0", "order 17", ""])
+async def test_what_is_no_trace_id_names_no_trace(wary: Asking, value: str) -> None:
+    sent, logged = await wary.ask(f"X-Trace-ID: {value}".encode())
+    assert sent["x-trace-id"] == [logged["trace_id"]] == [logged["request_id"]]
+
+
+async def test_a_trace_context_wins_over_a_trace_id(wary: Asking) -> None:
+    sent, _ = await wary.ask(f"traceparent: 00-{TRACE}-{SPAN}-00".encode(), f"X-Trace-ID: {'a' * 32}".encode())
+    assert sent["x-trace-id"] == [TRACE]
+
+
+@pytest.mark.parametrize(
     "values",
     [
         pytest.param([], id="none"),
