@@ -13,7 +13,7 @@ from aiohttp import ClientSession, DummyCookieJar, web
 from gatewayd.books.ledger import LeasedLedger
 from gatewayd.books.vault import JOURNALS, node_of
 from gatewayd.clock import Clock
-from gatewayd.config.settings import RouteSettings, Settings
+from gatewayd.config.settings import AgentTls, RouteSettings, Settings
 from gatewayd.drain import Drain
 from gatewayd.endpoints import OWN
 from gatewayd.exchange import EXCHANGE, Exchange
@@ -25,6 +25,7 @@ from gatewayd.policies import POLICIES
 from gatewayd.policies.base import Handler, Middleware
 from gatewayd.proxy.connector import AgentConnector
 from gatewayd.proxy.rule import forwarding
+from gatewayd.proxy.tls import Peer, Peers
 from gatewayd.proxy.upstream import Upstream
 from gatewayd.routing import Route, RouteTable
 from gatewayd.stores.documents import open_documents
@@ -46,14 +47,16 @@ class Pool:
     accounts: DirectorySnapshot
     providers: Providers
     ledger_pending: Callable[[], int]
-    upstreams: dict[str, Upstream] = field(default_factory=dict)
+    upstreams: dict[tuple[str, Peer | None], Upstream] = field(default_factory=dict)
+    peers: Peers = field(default_factory=Peers)
 
-    def upstream_at(self, url: str) -> Upstream:
-        """The one Upstream of this address."""
-        if (known := self.upstreams.get(url)) is None:
+    def upstream_at(self, url: str, tls: AgentTls | None) -> Upstream:
+        """The one Upstream of this address. Raises StartError for files that cannot be used."""
+        peer = self.peers.of(tls) if tls is not None else None
+        if (known := self.upstreams.get((url, peer))) is None:
             connector = self.session.connector
             assert isinstance(connector, AgentConnector)
-            known = self.upstreams[url] = Upstream(url, connector, asyncio.get_running_loop())
+            known = self.upstreams[url, peer] = Upstream(url, connector, asyncio.get_running_loop(), peer)
         return known
 
 

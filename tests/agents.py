@@ -1,6 +1,7 @@
 """Agents that tests command: raw sockets that say exactly what they are told, and keep what they were sent."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -10,15 +11,16 @@ Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 class RawAgent:
     """Keeps every byte that came in, one `bytearray` a connection, and plays a script on each connection."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, scheme: str = "http") -> None:
         self._script = script
+        self._scheme = scheme
         self.received: list[bytearray] = []
         self.closed = asyncio.Event()
         self.port = 0
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/api/email"
+        return f"{self._scheme}://127.0.0.1:{self.port}/api/email"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         kept = bytearray()
@@ -95,9 +97,9 @@ async def read_chunks(reader: asyncio.StreamReader) -> bytes:
 
 
 @asynccontextmanager
-async def raw_agent(script: Script) -> AsyncIterator[RawAgent]:
-    agent = RawAgent(script)
-    server = await asyncio.start_server(agent.serve, "127.0.0.1", 0, limit=1 << 20)
+async def raw_agent(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[RawAgent]:
+    agent = RawAgent(script, "https" if tls is not None else "http")
+    server = await asyncio.start_server(agent.serve, "127.0.0.1", 0, limit=1 << 20, ssl=tls)
     agent.port = server.sockets[0].getsockname()[1]
     try:
         yield agent

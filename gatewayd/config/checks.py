@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gatewayd.config.addresses import is_local
-from gatewayd.config.certificate import check_tls
+from gatewayd.config.certificate import check_agents_tls, check_tls
 from gatewayd.config.document import KeyPath
 from gatewayd.config.report import Report, suggestion
 from gatewayd.config.settings import RouteSettings, Settings
@@ -81,6 +81,7 @@ def _service_token(route: RouteSettings, settings: Settings, report: Report) -> 
 
 _CHECKS: Final[tuple[Callable[[Settings, Report], None], ...]] = (
     check_tls,
+    check_agents_tls,
     _admin,
     check_token_keys,
     _plans,

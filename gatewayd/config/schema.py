@@ -15,6 +15,7 @@ from gatewayd.config.addresses import (
 from gatewayd.config.settings import (
     AccessLogSettings,
     AdminSettings,
+    AgentTls,
     AuditLogSettings,
     AuthSettings,
     Charge,
@@ -208,11 +209,19 @@ TIMEOUTS: Final = Table(Timeouts, (
     Key("total", "0s", DURATION, "For the whole exchange with the agent."),
 ))
 
+AGENT_TLS: Final = Table(AgentTls, (
+    Key("ca", ABSENT, FILE, "PEM file of the authorities that the agent's certificate is from; else the system's."),
+    Key("certificate", ABSENT, FILE, "PEM file with the certificate that is shown to the agent, and its chain."),
+    Key("key", ABSENT, FILE, "PEM file with that certificate's private key, not encrypted."),
+    Key("server_name", ABSENT, STRING, "The name in the agent's certificate; else the host of its URL."),
+))
+
 METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
 ROUTE: Final = Table(RouteSettings, (
     Key("prefix", REQUIRED, PREFIX, "Paths under which the route answers; the longest prefix wins."),
     Key("upstream", REQUIRED, UPSTREAMS, "A URL or several; what follows the prefix is appended."),
+    Key("tls", ABSENT, AGENT_TLS, "How https agents are known, and what they are shown; re-read at reload."),
     Key("methods", METHODS, ListOf(METHOD, 1), "Methods that are passed on; others get 405."),
     Key("usage", {}, USAGE, "What a call costs."),
     Key("charge", {}, CHARGE, "What a call costs that did not end well."),

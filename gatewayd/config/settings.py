@@ -222,12 +222,23 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentTls:
+    """How an agent is known, and what it is shown. `ca` None: the system's; `certificate` comes with `key`."""
+
+    ca: Path | None
+    certificate: Path | None
+    key: Path | None
+    server_name: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RouteSettings:
     """`upstream` is a list of base URLs; `max_body` None takes the server's; `service_token` 0 makes none."""
 
     name: str
     prefix: str
     upstream: tuple[str, ...]
+    tls: AgentTls | None
     methods: tuple[str, ...]
     usage: Usage
     charge: Charge

@@ -81,5 +81,8 @@ def _keys_of(settings: IssuerSettings, published: PublishedBy | None, at: str) -
     provider = settings.provider
     if provider is not None and published is None:
         raise StartError(f"{at}: its keys are published, and nobody is here to fetch them")
-    theirs = published(provider) if provider is not None and published is not None else None
+    try:
+        theirs = published(provider) if provider is not None and published is not None else None
+    except StartError as error:
+        raise StartError(f"{at}.{error}") from None
     return ConfiguredKeys(settings, theirs, key=at)

@@ -249,8 +249,12 @@ class PublishedKeys:
         return jwks_url_in(await self._fetch(discovery_url(self._provider.issuer)), self._provider.issuer)
 
     async def _keep(self, kept: Kept) -> None:
+        writing = asyncio.ensure_future(asyncio.to_thread(self._shelf.write, kept))
         try:
-            await asyncio.to_thread(self._shelf.write, kept)
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait({writing})  # a thread cannot be called back, and nothing may be written after close
+            raise
         except OSError as error:
             log.warning("keys of %s cannot be kept on disk: %s", self.name, error.strerror)
         await self._shared.keep(self._key, kept.packed(), self._provider.jwks.stale or 366 * 86_400)

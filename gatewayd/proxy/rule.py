@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gatewayd.config.settings import RouteSettings, Settings, Timeouts
-from gatewayd.errors import BadRequest, BodyTooLarge, MethodNotAllowed
+from gatewayd.config.settings import AgentTls, RouteSettings, Settings, Timeouts
+from gatewayd.errors import BadRequest, BodyTooLarge, MethodNotAllowed, StartError
 from gatewayd.exchange import Exchange
 from gatewayd.identity.service import ServiceTokens
 from gatewayd.proxy.balance import Balance
@@ -36,10 +36,17 @@ class Forwarding:
             raise BadRequest("This upgrade is not allowed here.")
 
 
-def forwarding(settings: Settings, route: RouteSettings, upstream_at: Callable[[str], Upstream]) -> Forwarding:
-    """The rule of a configured route. Raises StartError for service tokens that nothing can sign."""
+UpstreamAt = Callable[[str, AgentTls | None], Upstream]
+
+
+def forwarding(settings: Settings, route: RouteSettings, upstream_at: UpstreamAt) -> Forwarding:
+    """The rule of a configured route. Raises StartError for files and keys that cannot be used."""
+    try:
+        upstreams = [upstream_at(url, route.tls) for url in route.upstream]
+    except StartError as error:
+        raise StartError(f"routes.{route.name}.{error}") from None
     return Forwarding(
-        balance=Balance([upstream_at(url) for url in route.upstream]),
+        balance=Balance(upstreams),
         prefix=route.prefix.rstrip("/"),
         methods=route.methods,
         timeouts=route.timeouts,

@@ -9,6 +9,7 @@ from yarl import URL
 from gatewayd.errors import UpstreamConnect, UpstreamTimeout
 from gatewayd.proxy.call import Call
 from gatewayd.proxy.connector import AgentConnector
+from gatewayd.proxy.tls import Peer
 
 _NO_TIMEOUT: Final = ClientTimeout()
 
@@ -23,12 +24,21 @@ class Upstream:
 
     __slots__ = ("_base", "_connector", "_dial", "_key", "authority", "url")
 
-    def __init__(self, url: str, connector: AgentConnector, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, url: str, connector: AgentConnector, loop: asyncio.AbstractEventLoop, peer: Peer | None = None
+    ) -> None:
+        """`peer` is how the agent proves who it is; without one, by a certificate from the system's authorities."""
         self.url = URL(url)
         self.authority = self.url.raw_authority.encode()
         self._connector = connector
         # Names the peer to the pool (host, port, TLS) and is never sent.
-        self._dial = ClientRequest("GET", self.url, loop=loop)
+        self._dial = ClientRequest(
+            "GET",
+            self.url,
+            loop=loop,
+            ssl=peer.context if peer is not None else True,
+            server_hostname=peer.server_name if peer is not None else None,
+        )
         self._key = self._dial.connection_key
         self._base = self.url.raw_path.rstrip("/")
 

@@ -62,3 +62,55 @@ def test_an_encrypted_key_is_told_and_asks_for_no_password(text: str, tmp_path: 
 def test_files_of_another_kind_are_told(text: str, tmp_path: Path) -> None:
     (tmp_path / "crt").write_text("hello")
     assert told(text) == ["7:7: server.tls: is not a certificate with its key"]
+
+
+def agent_tls(tmp_path: Path, *names: str, upstream: str = "https://agent:1") -> str:
+    files = ", ".join(f"{name} = '{tmp_path}/{'key' if name == 'key' else 'crt'}'" for name in names)
+    route = f"[routes.a]\nprefix = '/a'\nupstream = '{upstream}'\ntls = {{ {files} }}\n"
+    return MINIMAL + route
+
+
+def test_what_an_agent_is_shown_and_known_by_is_accepted(text: str, tmp_path: Path) -> None:
+    assert text
+    assert told(agent_tls(tmp_path, "ca", "certificate", "key")) == []
+    assert told(agent_tls(tmp_path, "ca")) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (("certificate",), "routes.a.tls: certificate and key belong together"),
+        (("key",), "routes.a.tls: certificate and key belong together"),
+    ],
+)
+def test_a_certificate_without_its_key_is_told(text: str, tmp_path: Path, names: tuple[str, ...], problem: str) -> None:
+    assert text
+    assert [each.split(": ", 1)[1] for each in told(agent_tls(tmp_path, *names))] == [problem]
+
+
+def test_files_for_agents_are_looked_at(tmp_path: Path) -> None:
+    found = [each.split(": ", 1)[1] for each in told(agent_tls(tmp_path, "ca", "certificate", "key"))]
+    assert found == [
+        f"routes.a.tls.ca: {tmp_path}/crt: no such file or directory",
+        f"routes.a.tls.certificate: {tmp_path}/crt: no such file or directory",
+        f"routes.a.tls.key: {tmp_path}/key: no such file or directory",
+    ]
+    _key(tmp_path / "key")
+    _certificate(tmp_path / "crt", _key(tmp_path / "other"))
+    (found_, *_) = told(agent_tls(tmp_path, "certificate", "key"))
+    assert "routes.a.tls: the key is not the certificate's" in found_
+    (tmp_path / "crt").write_text("nothing")
+    (found_, *_) = told(agent_tls(tmp_path, "ca"))
+    assert "routes.a.tls.ca: has no certificate of an authority" in found_
+
+
+def test_tls_for_an_agent_without_it_is_told(text: str, tmp_path: Path) -> None:
+    assert text
+    (found,) = told(agent_tls(tmp_path, "ca", upstream="http://agent:1"))
+    assert "routes.a.tls: is for agents whose URL begins with https" in found
+
+
+def test_the_authorities_of_a_provider_are_looked_at(tmp_path: Path) -> None:
+    keys = f"[auth]\nalgorithms = ['ES256']\njwks_url = 'https://idp/keys'\njwks = {{ ca = '{tmp_path}/ca' }}\n"
+    (found,) = told(keys + MINIMAL.partition("[routes")[1] + MINIMAL.partition("[routes")[2])
+    assert f"auth.jwks.ca: {tmp_path}/ca: no such file or directory" in found

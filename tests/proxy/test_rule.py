@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from gatewayd.config.loading import parse
-from gatewayd.config.settings import Timeouts
+from gatewayd.config.settings import AgentTls, Timeouts
 from gatewayd.proxy.rule import Forwarding, forwarding
 from gatewayd.proxy.upstream import Upstream
 from tests.agents import answering, raw_agent
@@ -32,7 +32,7 @@ def settled(prefix: str = "/api/one", more: str = "") -> tuple[Forwarding, list[
     settings = parse(CONFIG.format(prefix=prefix, more=more), "test.toml", {"SECRET": "x" * 32}).settings
     asked: list[str] = []
 
-    def upstream_at(url: str) -> Upstream:
+    def upstream_at(url: str, _tls: AgentTls | None) -> Upstream:
         asked.append(url)
         return cast("Upstream", url)  # it is looked up, and not yet called
 
