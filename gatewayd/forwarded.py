@@ -1,7 +1,7 @@
 """Who is at the far end of a chain of proxies, as far as the chain is trusted; and how to extend it. Pure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
@@ -9,7 +9,7 @@ from typing import Final
 from gatewayd.config.settings import Network
 from gatewayd.framing import Head
 
-_FORWARDED_FOR: Final = re.compile(r"(?:^|;)\s*for=\"?([^;\",]+)", re.IGNORECASE)
+_PAIR: Final = re.compile(r"(?:^|;)\s*(for|proto|host)=(?:\"([^;\",]*)\"|([^;\",]+))", re.IGNORECASE)
 
 
 @lru_cache(maxsize=4096)
@@ -29,21 +29,50 @@ def client_of(peer: str, head: Head, trusted: tuple[Network, ...]) -> str:
 
     X-Forwarded-For is read before Forwarded (RFC 7239); what is no address ends the chain, for nobody vouches for it.
     """
-    client = peer
-    for hop in reversed(_hops(head)):
-        if not is_trusted(client, trusted) or not (address := _address_of(hop)):
-            break
-        client = address
-    return client
+    for client in _proved(peer, _hops(head), trusted):
+        peer = client
+    return peer
+
+
+def origin_of(peer: str, values: Sequence[bytes], trusted: tuple[Network, ...]) -> dict[str, str]:
+    """What Forwarded says of the nearest caller that is no trusted proxy: its `for`, `proto` and `host`, if any."""
+    elements = _elements(values)
+    known = len(list(_proved(peer, [each.get("for", "") for each in elements], trusted)))
+    return elements[-max(known, 1)]
+
+
+def as_chain(values: Sequence[bytes]) -> list[bytes]:
+    """The callers that Forwarded names, as X-Forwarded-For would have said it."""
+    return [(_address_of(each.get("for", "")) or "unknown").encode() for each in _elements(values)]
+
+
+def as_elements(values: Sequence[bytes]) -> list[bytes]:
+    """The callers that X-Forwarded-For names, as Forwarded says it (RFC 7239 section 7.4)."""
+    return [b"for=" + node(_address_of(hop)).encode() for hop in _split(values)]
+
+
+def _proved(peer: str, hops: Sequence[str], trusted: tuple[Network, ...]) -> Iterator[str]:
+    """The addresses that somebody vouches for, from the nearest on."""
+    for hop in reversed(hops):
+        if not is_trusted(peer, trusted) or not (peer := _address_of(hop)):
+            return
+        yield peer
 
 
 def _hops(head: Head) -> list[str]:
     if (values := head.named.get(b"x-forwarded-for")) is not None:
-        return b",".join(values).decode("latin-1").split(",")
+        return _split(values)
     if (values := head.named.get(b"forwarded")) is not None:
-        elements = b",".join(values).decode("latin-1").split(",")
-        return [match[1] if (match := _FORWARDED_FOR.search(element)) else "" for element in elements]
+        return [each.get("for", "") for each in _elements(values)]
     return []
+
+
+def _elements(values: Sequence[bytes]) -> list[dict[str, str]]:
+    return [{name.lower(): quoted or bare for name, quoted, bare in _PAIR.findall(each)} for each in _split(values)]
+
+
+def _split(values: Sequence[bytes]) -> list[str]:
+    return b",".join(values).decode("latin-1").split(",")
 
 
 def _address_of(hop: str) -> str:

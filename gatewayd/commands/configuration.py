@@ -9,7 +9,7 @@ import orjson
 
 from gatewayd.commands.common import config_option, counted, fail, judged, refuse
 from gatewayd.config.report import problems_as_json
-from gatewayd.config.starter import from_environment, starter
+from gatewayd.config.starter import from_environment
 from gatewayd.errors import ConfigError, Problem
 
 
@@ -59,13 +59,15 @@ def _as_text(config: Path, problems: tuple[Problem, ...], warnings: tuple[Proble
 def init(config: Path, file: Path | None, from_env: bool) -> None:
     """Write a starter configuration to FILE, or to where -c points; the file must not exist yet."""
     try:
-        text = from_environment(os.environ) if from_env else starter()
+        made = from_environment(os.environ if from_env else {})
     except ConfigError as error:
         refuse(error)
     target = file if file is not None else config
     if target.suffix in (".ini", ".cfg"):
         fail(f"a starter is TOML, and {target} would be read as INI: name it {target.with_suffix('.toml')}")
-    _write(target, text)
+    _write(target, made.text)
+    for warning in made.warnings:
+        click.echo(f"warning: {warning}", err=True)
     click.echo(f"wrote {target}; next: gatewayd check -c {target}")
 
 

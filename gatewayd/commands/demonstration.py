@@ -66,7 +66,7 @@ async def _show(config: Path | None, free_ports: bool, environ: Mapping[str, str
 def _before(upstreams: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
     """The starter configuration, in front of the agents where they are."""
     bases = {agent.variable: upstreams[agent.name].removesuffix(agent.mount) for agent in AGENTS}
-    return parse(from_environment(bases), "demo.toml", environ).settings
+    return parse(from_environment(bases).text, "demo.toml", environ).settings
 
 
 def _anywhere(settings: Settings) -> Settings:

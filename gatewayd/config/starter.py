@@ -4,12 +4,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gatewayd.config.addresses import upstream
 from gatewayd.config.document import Document
 from gatewayd.config.report import Report
 from gatewayd.config.shape import Invalid
+from gatewayd.errors import Problem
 from gatewayd.keys import judge_secret, secret_bytes
 
 
@@ -65,16 +66,19 @@ timeouts = {{ first_byte = "{first_byte}" }}
 """
 
 
-def starter() -> str:
-    """TOML for the five agents of the platform, with its secret in GATEWAYD_JWT_SECRET."""
-    return from_environment({})
+class Starter(NamedTuple):
+    """TOML, and what its author has to mend in variables that it only names."""
+
+    text: str
+    warnings: tuple[Problem, ...] = ()
 
 
-def from_environment(environ: Mapping[str, str]) -> str:
-    """TOML that keeps what the older deployment's variables said; what is not set takes its default.
+def from_environment(environ: Mapping[str, str]) -> Starter:
+    """TOML for the five agents that keeps what an older deployment's variables said; what is not set takes its default.
 
-    Secrets and the database's URL stay in their variables. Raises ConfigError with every variable that cannot
-    be kept, `environment` standing for the file.
+    Secrets and the database's URL stay in their variables: what is wrong with those is a warning, since the file that
+    names them is right as it is. Raises ConfigError with every variable that cannot be kept, `environment` standing
+    for the file.
     """
     report = Report(Document(("the environment",), {}, {}))
     old = _Variables(environ, report)
@@ -86,7 +90,7 @@ def from_environment(environ: Mapping[str, str]) -> str:
     )
     text += "".join(old.routes())
     report.raise_problems()
-    return text
+    return Starter(text, report.warnings)
 
 
 class _Variables:
@@ -100,16 +104,16 @@ class _Variables:
         if not (value := self._environ.get("SECRET_KEY")):
             return "GATEWAYD_JWT_SECRET"
         if fault := judge_secret("HS256", secret_bytes(value.rstrip("\r\n"))):
-            self._report.problem(("SECRET_KEY",), fault, "openssl rand -base64 64 makes a good one")
+            self._report.warning(("SECRET_KEY",), fault, "openssl rand -base64 64 makes a good one")
         return "SECRET_KEY"
 
     def ledger(self) -> str:
         """SQLite files and other databases of the older deployment hold nothing that a ledger could use."""
         scheme = self._environ.get("DATABASE_URL", "").partition("://")[0]
-        if scheme == "postgresql":
-            return "${DATABASE_URL}"
         if scheme.startswith("postgres"):
-            self._report.problem(("DATABASE_URL",), "is of another form", "begin it with postgresql://")
+            if scheme != "postgresql":
+                self._report.warning(("DATABASE_URL",), "is of another form", "begin it with postgresql://")
+            return "${DATABASE_URL}"
         return "sqlite:var/gatewayd.db"
 
     def count(self, variable: str, default: int) -> int:
@@ -128,12 +132,14 @@ class _Variables:
             )
 
     def _upstream(self, agent: Agent) -> str:
+        """The variable held the agent's address in some deployments, and its whole base URL in others."""
         base = self._environ.get(agent.variable) or agent.base
         try:
-            return upstream(base) + agent.mount
+            given = upstream(base)
         except Invalid as error:
             self._report.problem((agent.variable,), error.message, error.hint)
             return agent.base + agent.mount
+        return given if given.endswith(agent.mount) else given + agent.mount
 
     def _first_byte(self) -> str:
         text = self._environ.get("REQUEST_TIMEOUT", "").strip() or "30"

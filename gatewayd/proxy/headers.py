@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
+from gatewayd.config.settings import Network
 from gatewayd.exchange import Exchange
-from gatewayd.forwarded import extended, is_trusted, node
+from gatewayd.forwarded import as_chain, as_elements, extended, is_trusted, node, origin_of
 from gatewayd.framing import HOST, Head
 from gatewayd.identity.service import ServiceTokens
 from gatewayd.proxy.answer import LIMITS, AnswerHead, kind_of
@@ -79,21 +80,29 @@ def _origin(exchange: Exchange, head: Head, prefix: bytes) -> bytes:
     networks = exchange.generation.settings.server.trusted_proxies
     host = head.only(b"host") or b""
     if networks and is_trusted(peer, networks):
-        return _behind_proxy(peer, scheme, host, head, prefix)
+        return _behind_proxy(peer, scheme, host, head, prefix, networks)
     if b"via" in head.named:
         return _lines(peer, scheme, host, prefix, via=extended(head.named[b"via"], _VIA))
     return _direct(peer, scheme, host, prefix)
 
 
-def _behind_proxy(peer: str, scheme: bytes, host: bytes, head: Head, prefix: bytes) -> bytes:
-    claimed = head.only(b"x-forwarded-proto")
-    if claimed is not None and claimed.lower() in _SCHEMES:
-        scheme = claimed.lower()
-    claimed = head.only(b"x-forwarded-host")
-    if claimed is not None and HOST.fullmatch(claimed):
-        host = claimed
+def _behind_proxy(
+    peer: str, scheme: bytes, host: bytes, head: Head, prefix: bytes, networks: tuple[Network, ...]
+) -> bytes:
+    """What a proxy said in X-Forwarded-* only, or in Forwarded only, the agent hears in the other too."""
     named = head.named
     chain, elements = named.get(b"x-forwarded-for"), named.get(b"forwarded")
+    told = origin_of(peer, elements, networks) if elements is not None else {}
+    proto = head.only(b"x-forwarded-proto") or told.get("proto", "").encode("latin-1")
+    if proto.lower() in _SCHEMES:
+        scheme = proto.lower()
+    claimed = head.only(b"x-forwarded-host") or told.get("host", "").encode("latin-1")
+    if HOST.fullmatch(claimed):
+        host = claimed
+    if chain is None and elements is not None:
+        chain = as_chain(elements)
+    elif elements is None and chain is not None:
+        elements = as_elements(chain)
     return _lines(peer, scheme, host, prefix, chain=chain, elements=elements, via=extended(named.get(b"via"), _VIA))
 
 

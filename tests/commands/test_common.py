@@ -3,15 +3,30 @@
 import json
 import os
 import pwd
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
+from gatewayd.cli import main
 from gatewayd.commands.common import Duration, counted
 from gatewayd.errors import Problem
 from tests.daemons import command, write_config
 from tests.gateways import PLANS
+
+
+def _leaves(group: click.Group, *before: str) -> Iterator[tuple[str, ...]]:
+    for name, each in group.commands.items():
+        yield from _leaves(each, *before, name) if isinstance(each, click.Group) else [(*before, name)]
+
+
+@pytest.mark.parametrize("words", [*_leaves(main)], ids=" ".join)
+def test_every_command_takes_a_configuration_and_has_an_example(words: tuple[str, ...]) -> None:
+    found = command(*words, "--help")
+    assert (found.exit_code, found.stderr) == (0, "")
+    assert "  -c, --config PATH" in found.stdout
+    assert f"Example: {'export TOKEN=$(' if words == ('token',) else ''}gatewayd {' '.join(words)}" in found.stdout
 
 
 @pytest.mark.parametrize(

@@ -144,13 +144,27 @@ def test_init_takes_over_an_older_deployment_without_copying_its_secrets(tmp_pat
 def test_init_refuses_variables_that_cannot_be_kept_all_at_once_and_writes_nothing(tmp_path: Path) -> None:
     target = tmp_path / "gatewayd.toml"
     found = command(
-        "init", "--from-env", target, SECRET_KEY="short", RATE_LIMIT_PER_HOUR="many", EMAIL_AGENT_URL="ftp://a"
+        "init", "--from-env", target, REQUEST_TIMEOUT="soon", RATE_LIMIT_PER_HOUR="many", EMAIL_AGENT_URL="ftp://a"
     )
     assert (found.exit_code, found.stdout) == (1, "")
     *problems, count = found.stderr.splitlines()
-    assert sorted(line.split(": ")[1] for line in problems) == ["EMAIL_AGENT_URL", "RATE_LIMIT_PER_HOUR", "SECRET_KEY"]
+    assert sorted(line.split(": ")[1] for line in problems) == [
+        "EMAIL_AGENT_URL",
+        "RATE_LIMIT_PER_HOUR",
+        "REQUEST_TIMEOUT",
+    ]
     assert count == "3 problems"
     assert not target.exists()
+
+
+def test_init_keeps_the_name_of_a_variable_whose_value_has_to_be_mended_and_says_so(tmp_path: Path) -> None:
+    target = tmp_path / "gatewayd.toml"
+    found = command("init", "--from-env", target, SECRET_KEY="short")
+    assert (found.exit_code, found.stderr.count("\n")) == (0, 1)
+    assert found.stderr.startswith(
+        "warning: the environment:0:0: SECRET_KEY: HS256 needs a secret of at least 32 bytes"
+    )
+    assert tomllib.loads(target.read_text())["auth"]["secret"] == {"env": "SECRET_KEY"}
 
 
 def test_stores_that_daemons_share_are_fine(tmp_path: Path) -> None:

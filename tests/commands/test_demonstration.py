@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gatewayd.config.loading import parse
-from gatewayd.config.starter import AGENTS, starter
+from gatewayd.config.starter import AGENTS, from_environment
 from gatewayd.demo.agents import AGENTS as RUNNING
 from gatewayd.demo.samples import samples
 from tests.daemons import COMMAND, PATIENCE, command, environment, gatewayd, write_config
@@ -152,7 +152,7 @@ async def test_a_demo_whose_reader_has_gone_ends(tmp_path: Path) -> None:
 
 
 def test_its_ports_are_the_contracts() -> None:
-    settings = parse(starter(), "demo.toml", {"GATEWAYD_JWT_SECRET": SECRET}).settings
+    settings = parse(from_environment({}).text, "demo.toml", {"GATEWAYD_JWT_SECRET": SECRET}).settings
     assert [str(address) for address in settings.server.listen] == ["127.0.0.1:8080"]
     assert [settings.routes[agent.name].upstream for agent in AGENTS] == [(agent.upstream(),) for agent in RUNNING]
     assert [agent.port for agent in RUNNING] == [8081, 8082, 8083, 8084, 8085]

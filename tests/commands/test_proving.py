@@ -21,6 +21,10 @@ def test_the_list_says_what_each_check_promises_and_how_it_is_broken() -> None:
     assert found.stdout.count("--sabotage ") == len(FAULTS)
 
 
+def test_a_configuration_is_taken_and_left_alone(tmp_path: Path) -> None:
+    assert command("prove", "--list", "-c", tmp_path / "none.toml").exit_code == 0
+
+
 def test_a_promise_that_is_kept_is_a_line_with_its_figures() -> None:
     found = command("prove", "--check", "broken-body", "--rounds", "1", "--seed", "17", "--workers", "1")
     assert found.exit_code == 0

@@ -2,20 +2,20 @@ import pytest
 
 from gatewayd.config.loading import parse
 from gatewayd.config.settings import Settings
-from gatewayd.config.starter import AGENTS, from_environment, starter
+from gatewayd.config.starter import AGENTS, Agent, from_environment
 from gatewayd.errors import ConfigError
 from gatewayd.model import Rate
 from tests.config.shared import ENVIRON, SECRET
 
 
 def _loaded(environ: dict[str, str]) -> Settings:
-    loaded = parse(from_environment(environ), "gatewayd.toml", ENVIRON | environ)
+    loaded = parse(from_environment(environ).text, "gatewayd.toml", ENVIRON | environ)
     assert not loaded.warnings
     return loaded.settings
 
 
 def test_the_starter_has_the_five_agents_of_the_platform() -> None:
-    settings = parse(starter(), "gatewayd.toml", ENVIRON).settings
+    settings = parse(from_environment({}).text, "gatewayd.toml", ENVIRON).settings
     assert {(name, route.prefix, *route.upstream, route.usage.unit) for name, route in settings.routes.items()} == {
         ("email", "/api/email", "http://127.0.0.1:8081/api/email", "api_calls"),
         ("rag", "/api/rag", "http://127.0.0.1:8082/api", "api_calls"),
@@ -37,6 +37,13 @@ def test_the_base_url_of_an_older_deployment_gets_the_agents_path(agent: object)
     )
 
 
+@pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.name)
+@pytest.mark.parametrize("end", ["", "/"])
+def test_a_whole_base_url_is_kept_as_it_is(agent: Agent, end: str) -> None:
+    given = f"http://agent.example:9000{agent.mount}"
+    assert _loaded({agent.variable: given + end}).routes[agent.name].upstream == (given,)
+
+
 def test_rates_and_timeouts_are_kept_and_hold_for_users_of_the_plan() -> None:
     settings = _loaded({"RATE_LIMIT_PER_MINUTE": "7", "RATE_LIMIT_PER_HOUR": "90", "REQUEST_TIMEOUT": "2.5"})
     assert settings.rate_limit.limits == (Rate(7, "minute"), Rate(90, "hour"))
@@ -51,7 +58,7 @@ def test_a_timeout_is_kept_to_the_millisecond(text: str, seconds: float) -> None
 
 def test_secrets_stay_in_their_variables() -> None:
     environ = {"SECRET_KEY": "hunter2" * 5, "DATABASE_URL": "postgresql://u:hunter2@h/db"}
-    assert "hunter2" not in from_environment(environ)
+    assert "hunter2" not in from_environment(environ).text
     settings = _loaded(environ)
     assert settings.auth.secret is not None
     assert settings.auth.secret.reveal() == environ["SECRET_KEY"]
@@ -72,9 +79,6 @@ def test_another_database_leaves_the_ledger_where_it_is(url: str) -> None:
         ("RATE_LIMIT_PER_HOUR", "many", "must be a whole number of at least 1"),
         ("REQUEST_TIMEOUT", "0.0", "must be a number of seconds above 0"),
         ("REQUEST_TIMEOUT", "30s", "must be a number of seconds above 0"),
-        ("SECRET_KEY", "hunter2", "HS256 needs a secret of at least 32 bytes, this one has 7"),
-        ("DATABASE_URL", "postgresql+asyncpg://u:hunter2@h/db", "is of another form"),
-        ("DATABASE_URL", "postgres://u:hunter2@h/db", "is of another form"),
     ],
 )
 def test_a_variable_that_cannot_be_kept_is_told_by_name_and_not_quoted(variable: str, value: str, message: str) -> None:
@@ -85,8 +89,27 @@ def test_a_variable_that_cannot_be_kept_is_told_by_name_and_not_quoted(variable:
     assert "hunter2" not in str(problem)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "key", "message"),
+    [
+        ("SECRET_KEY", "hunter2", "auth.secret", "HS256 needs a secret of at least 32 bytes, this one has 7"),
+        ("DATABASE_URL", "postgresql+asyncpg://u:hunter2@h/db", "ledger.url", "is of another form"),
+        ("DATABASE_URL", "postgres://u:hunter2@h/db", "ledger.url", "is of another form"),
+    ],
+)
+def test_what_only_the_variable_holds_is_warned_of_and_check_refuses_it(
+    variable: str, value: str, key: str, message: str
+) -> None:
+    text, (warning,) = from_environment({variable: value})
+    assert (warning.file, warning.key, warning.message) == ("the environment", variable, message)
+    assert "hunter2" not in f"{text}{warning}"
+    with pytest.raises(ConfigError) as refused:
+        parse(text, "gatewayd.toml", ENVIRON | {variable: value})
+    assert [problem.key for problem in refused.value.problems] == [key]
+
+
 def test_every_variable_that_cannot_be_kept_is_told_at_once() -> None:
     with pytest.raises(ConfigError) as refused:
-        from_environment({agent.variable: "x" for agent in AGENTS} | {"SECRET_KEY": "x", "REQUEST_TIMEOUT": "x"})
-    assert len(refused.value.problems) == 7
+        from_environment({agent.variable: "x" for agent in AGENTS} | {"REQUEST_TIMEOUT": "x"})
+    assert len(refused.value.problems) == 6
     assert SECRET not in str(refused.value)

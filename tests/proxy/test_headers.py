@@ -63,6 +63,37 @@ async def test_what_a_trusted_proxy_says_of_its_caller_is_passed_on(tmp_path: Pa
     assert line["correlation_id"] == "from-the-edge"
 
 
+async def test_what_a_trusted_proxy_says_by_forwarded_only_is_said_by_the_other_fields_too(tmp_path: Path) -> None:
+    said = ['Forwarded: for="[2001:db8::7]:4711";proto=https;host=shop.test, For=127.0.0.9;proto=http']
+    trusting = 'trusted_proxies = ["127.0.0.0/8"]'
+    async with raw_agent(answering(OK)) as agent, running_gateway(tmp_path, agent.url, server=trusting) as gateway:
+        await call(gateway, fields=said)
+        (line,) = await gateway.log_lines(1)
+    received = agent.received[0]
+    assert line["client"] == "2001:db8::7"
+    assert named(received, "x-forwarded-for") == ["2001:db8::7, 127.0.0.9, 127.0.0.1"]
+    assert named(received, "x-forwarded-proto") == ["https"]
+    assert named(received, "x-forwarded-host") == ["shop.test"]
+
+
+async def test_what_a_trusted_proxy_says_by_x_forwarded_for_only_is_in_forwarded_too(tmp_path: Path) -> None:
+    said = ["X-Forwarded-For: 2001:db8::7, nonsense, 127.0.0.9"]
+    trusting = 'trusted_proxies = ["127.0.0.0/8"]'
+    async with raw_agent(answering(OK)) as agent, running_gateway(tmp_path, agent.url, server=trusting) as gateway:
+        await call(gateway, fields=said)
+    (forwarded,) = named(agent.received[0], "forwarded")
+    assert forwarded.startswith('for="[2001:db8::7]", for=unknown, for=127.0.0.9, for=127.0.0.1;host=')
+
+
+async def test_a_forwarded_that_the_caller_made_up_before_the_proxy_is_not_its_origin(tmp_path: Path) -> None:
+    said = ["Forwarded: for=127.0.0.3;proto=https;host=evil.test, for=192.0.2.7;proto=http;host=shop.test"]
+    trusting = 'trusted_proxies = ["127.0.0.0/8"]'
+    async with raw_agent(answering(OK)) as agent, running_gateway(tmp_path, agent.url, server=trusting) as gateway:
+        await call(gateway, fields=said)
+    assert named(agent.received[0], "x-forwarded-proto") == ["http"]
+    assert named(agent.received[0], "x-forwarded-host") == ["shop.test"]
+
+
 @pytest.mark.parametrize("proto", ["gopher", "https, http", ""])
 async def test_a_scheme_that_is_none_is_not_believed(proto: str, tmp_path: Path) -> None:
     trusting = 'trusted_proxies = ["127.0.0.1"]'
