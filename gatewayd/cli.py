@@ -12,6 +12,7 @@ from gatewayd.commands.demonstration import demo
 from gatewayd.commands.explaining import explain
 from gatewayd.commands.ledger import ledger
 from gatewayd.commands.proving import prove
+from gatewayd.commands.reloading import plan, reload
 from gatewayd.commands.revoking import revoke
 from gatewayd.commands.serving import start, status, stop
 from gatewayd.commands.tokens import token
@@ -35,5 +36,21 @@ def main() -> None:
     """A gateway for AI agents: exact about money, invisible in time, calm in operation."""
 
 
-for command in (start, stop, status, check, init, token, explain, usage, ledger, account, revoke, demo, prove):
+for command in (
+    start,
+    stop,
+    status,
+    reload,
+    plan,
+    check,
+    init,
+    token,
+    explain,
+    usage,
+    ledger,
+    account,
+    revoke,
+    demo,
+    prove,
+):
     main.add_command(command)

@@ -13,11 +13,16 @@ from gatewayd.sent import break_off
 
 
 class Drain:
-    """Counts the exchanges in flight; once `begin` was called, `idle` is set when the last of them has ended."""
+    """The exchanges in flight, and how far the way out is gone: first `ready` is False, which load balancers see;
+    then connections are `closing`, each after its present answer; then it `began`, and new requests are refused.
+    """
 
     def __init__(self) -> None:
+        self.ready = True
+        self.closing = False
         self.began = False
         self.idle = asyncio.Event()
+        self._waiting = False
         self._in_flight: set[Exchange] = set()
 
     @property
@@ -34,11 +39,27 @@ class Drain:
 
     def leave(self, exchange: Exchange) -> None:
         self._in_flight.discard(exchange)
-        if self.began and not self._in_flight:
+        if self._waiting and not self._in_flight:
             self.idle.set()
 
+    def give_notice(self) -> None:
+        """No more callers are wanted here; those who have a connection get an answer on it, their last one."""
+        self.ready = False
+        self.closing = True
+
+    def retire(self) -> None:
+        """Others go on here with the same callers: who has a connection gets its last answer, nobody is told to go."""
+        self.closing = True
+
     def begin(self) -> None:
+        """New requests are refused from now on."""
+        self.give_notice()
         self.began = True
+        self.await_end()
+
+    def await_end(self) -> None:
+        """Nothing new comes any more: be `idle` when the last exchange has left."""
+        self._waiting = True
         if not self._in_flight:
             self.idle.set()
 

@@ -49,7 +49,7 @@ def reply(exchange: Exchange, document: object, status: int = 200) -> web.Respon
 
 async def health(request: web.Request) -> web.Response:
     """Whether this process serves; 503 while it drains, so that a load balancer looks elsewhere."""
-    if not request.app[DRAIN].began:
+    if request.app[DRAIN].ready:
         return reply(request[EXCHANGE], {"status": "ok"})
     return _last(reply(request[EXCHANGE], {"status": "draining"}, 503))
 
@@ -66,7 +66,7 @@ async def ready(request: web.Request) -> web.Response:
     exchange = request[EXCHANGE]
     stores = exchange.generation.stores
     checks = {
-        "serving": not request.app[DRAIN].began,
+        "serving": request.app[DRAIN].ready,
         "ledger": await _answers(stores.ledger, BillingPeriod.at(exchange.started_at)),
         "accounts": stores.accounts.loaded,
     }

@@ -24,9 +24,9 @@ class Decisions(Protocol):
         """Whether the token behind this identity was revoked."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Stores:
-    """What outlives a generation whose store settings did not change."""
+    """What outlives a generation whose store settings did not change. Gone with the last generation that has it."""
 
     counters: Counters
     ledger: Ledger

@@ -4,18 +4,19 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from weakref import WeakValueDictionary, finalize
 
 from aiohttp import ClientSession, DummyCookieJar, web
 
 from gatewayd.books.ledger import LeasedLedger
 from gatewayd.books.vault import JOURNALS, node_of
 from gatewayd.clock import Clock
-from gatewayd.config.settings import AgentTls, RouteSettings, Settings
+from gatewayd.config.settings import AgentTls, CountersSettings, RouteSettings, Settings
 from gatewayd.drain import Drain
 from gatewayd.endpoints import OWN
+from gatewayd.errors import StartError
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.generation import Generation, Stores
 from gatewayd.identity.accounts import DirectorySnapshot
@@ -23,11 +24,13 @@ from gatewayd.identity.providers import Providers
 from gatewayd.identity.tokens import TokenVerifier
 from gatewayd.policies import POLICIES
 from gatewayd.policies.base import Handler, Middleware
+from gatewayd.proxy.balance import Balance
 from gatewayd.proxy.connector import AgentConnector
 from gatewayd.proxy.rule import forwarding
 from gatewayd.proxy.tls import Peer, Peers
 from gatewayd.proxy.upstream import Upstream
 from gatewayd.routing import Route, RouteTable
+from gatewayd.stores.base import Counters
 from gatewayd.stores.documents import open_documents
 from gatewayd.stores.journal.writer import open_journal
 from gatewayd.stores.open import Counting, open_counters
@@ -38,17 +41,33 @@ _POOL_KEEPALIVE: Final = 4.0
 _DNS_TTL: Final = 10
 
 
-@dataclass(slots=True)
 class Pool:
-    """What outlives a generation: the session with its connections, and the stores. Mutable: addresses are added."""
+    """What outlives a generation: the session with its connections, and the stores.
 
-    session: ClientSession
-    stores: Stores
-    accounts: DirectorySnapshot
-    providers: Providers
-    ledger_pending: Callable[[], int]
-    upstreams: dict[tuple[str, Peer | None], Upstream] = field(default_factory=dict)
-    peers: Peers = field(default_factory=Peers)
+    Mutable: what a generation needs that was never needed before is added; what no generation needs any more, since
+    the last request on it has ended, is closed.
+    """
+
+    def __init__(
+        self,
+        session: ClientSession,
+        ledger: LeasedLedger,
+        accounts: DirectorySnapshot,
+        providers: Providers,
+        sharing: Callable[[Settings], Counting],
+    ) -> None:
+        self.session = session
+        self.ledger = ledger
+        self.accounts = accounts
+        self.providers = providers
+        self._sharing = sharing
+        self._stores: WeakValueDictionary[tuple[CountersSettings, int], Stores] = WeakValueDictionary()
+        self._open: set[Counters] = set()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self.peers = Peers()
+        self.upstreams: WeakValueDictionary[tuple[str, Peer | None], Upstream] = WeakValueDictionary()
+        self._balances: WeakValueDictionary[tuple[str, tuple[Upstream, ...]], Balance] = WeakValueDictionary()
 
     def upstream_at(self, url: str, tls: AgentTls | None) -> Upstream:
         """The one Upstream of this address. Raises StartError for files that cannot be used."""
@@ -56,8 +75,47 @@ class Pool:
         if (known := self.upstreams.get((url, peer))) is None:
             connector = self.session.connector
             assert isinstance(connector, AgentConnector)
-            known = self.upstreams[url, peer] = Upstream(url, connector, asyncio.get_running_loop(), peer)
+            known = self.upstreams[url, peer] = Upstream(url, connector, self._loop, peer)
         return known
+
+    def balance_of(self, route: RouteSettings) -> Balance:
+        """The one Balance of this route while its addresses stay the same. Raises StartError."""
+        try:
+            upstreams = tuple(self.upstream_at(url, route.tls) for url in route.upstream)
+        except StartError as error:
+            raise StartError(f"routes.{route.name}.{error}") from None
+        key = route.name, upstreams
+        if (known := self._balances.get(key)) is None:
+            known = self._balances[key] = Balance(upstreams)
+        return known
+
+    def stores_for(self, settings: Settings) -> Stores:
+        """Those that settings of this kind have already, or new ones, which are closed when nobody has them any more.
+
+        Raises StoreError.
+        """
+        key = settings.counters, settings.server.workers
+        if (stores := self._stores.get(key)) is None:
+            counters = open_counters(settings.counters.url.reveal(), self._sharing(settings))
+            stores = self._stores[key] = Stores(counters, self.ledger, self.accounts)
+            self._open.add(counters)
+            finalize(stores, self._loop.call_soon, self._close, counters).atexit = False
+        return stores
+
+    def _close(self, counters: Counters) -> None:
+        if counters in self._open:
+            self._open.remove(counters)
+            task = self._loop.create_task(counters.close(), name="closing counters")
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Counters that are still in use, at the end; the rest is closed by who opened it."""
+        for counters in self._open:
+            await counters.close()
+        self._open.clear()
+        if self._closing:
+            await asyncio.wait(self._closing)
 
 
 async def open_pool(
@@ -68,9 +126,11 @@ async def open_pool(
     `books` is where the daemon's bookkeeper listens, `counters` the memory in which its workers count together.
     """
     state = settings.server.state_dir
-    sharing = Counting(counters, clock, node_of(state), max(1, settings.server.workers), settings.counters.on_outage)
-    counting = open_counters(settings.counters.url.reveal(), sharing)
-    stack.push_async_callback(counting.close)
+    node = node_of(state)
+
+    def sharing(newer: Settings) -> Counting:
+        return Counting(counters, clock, node, max(1, newer.server.workers), newer.counters.on_outage)
+
     ledger = LeasedLedger(
         open_journal(state / JOURNALS),
         books,
@@ -93,17 +153,27 @@ async def open_pool(
     stack.push_async_callback(documents.close)
     providers = Providers(session, state, documents, clock)
     stack.push_async_callback(providers.close)
-    return Pool(session, Stores(counting, ledger, accounts), accounts, providers, lambda: ledger.pending)
+    pool = Pool(session, ledger, accounts, providers, sharing)
+    stack.push_async_callback(pool.close)
+    return pool
 
 
-def build(number: int, settings: Settings, pool: Pool, clock: Clock) -> Generation:
-    """Everything that a request is judged by, made from the settings. Raises StartError for keys that cannot serve."""
+def build(number: int, settings: Settings, pool: Pool, clock: Clock, before: Generation | None = None) -> Generation:
+    """Everything that a request is judged by, made from the settings; what is the same is taken over from `before`.
+
+    Raises StartError for keys that cannot serve, StoreError for counters that cannot be.
+    """
+    same_keys = before is not None and before.settings.auth == settings.auth
     return Generation(
         number=number,
         settings=settings,
         routes=route_table(settings, pool),
-        verifier=TokenVerifier(settings.auth, clock, published=pool.providers.keys_of),
-        stores=pool.stores,
+        verifier=(
+            before.verifier
+            if before is not None and same_keys
+            else TokenVerifier(settings.auth, clock, published=pool.providers.keys_of)
+        ),
+        stores=pool.stores_for(settings),
     )
 
 
@@ -114,7 +184,7 @@ def route_table(settings: Settings, pool: Pool, own: Mapping[str, Route] = OWN) 
         return [policy.rule(settings, route) for policy in POLICIES]
 
     routes = [
-        Route.with_rules(route.name, route.prefix, [*rules(route), forwarding(settings, route, pool.upstream_at)])
+        Route.with_rules(route.name, route.prefix, [*rules(route), forwarding(settings, route, pool.balance_of(route))])
         for route in settings.routes.values()
     ]
     return RouteTable(routes, own, unknown=Route.with_rules("", "", rules(None)))
@@ -127,6 +197,10 @@ class Generations:
         self.current = first
         self._clock = clock
         self._drain = drain
+
+    def adopt(self, generation: Generation) -> None:
+        """Requests begin on this one from now on."""
+        self.current = generation
 
     @property
     def running(self) -> Counter[int]:
@@ -141,7 +215,10 @@ class Generations:
             exchange = request[EXCHANGE] = self.begin(request)
             self._drain.enter(exchange)
             try:
-                return await handler(request)
+                response = await handler(request)
+                if self._drain.closing and isinstance(response, web.Response):  # a head that was sent has its word
+                    response.force_close()
+                return response
             finally:
                 self._drain.leave(exchange)
                 del request[EXCHANGE]  # each holds the other; apart, both are freed now and not by the collector

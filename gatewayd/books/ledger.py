@@ -56,6 +56,10 @@ class LeasedLedger:
         self._wishes = count(1)
         self._telling: set[asyncio.Task[None]] = set()
 
+    def on_outage(self, word: Literal["journal", "deny"]) -> None:
+        """What an outage means from now on."""
+        self._denies = word == "deny"
+
     async def start(self) -> None:
         """Meet the bookkeeper; a worker serves without it too, from what it does not need leases for."""
         self._sweeper = asyncio.create_task(self._sweep(), name="idle leases")

@@ -9,7 +9,17 @@ import click
 import orjson
 
 from gatewayd.clock import SystemClock
-from gatewayd.commands.common import abandon_stdout, audited, config_option, fail, load_for, load_settings, run
+from gatewayd.commands.common import (
+    abandon_stdout,
+    audited,
+    config_option,
+    fail,
+    judged,
+    load_for,
+    load_settings,
+    run,
+)
+from gatewayd.config.loading import Loaded
 from gatewayd.config.settings import Settings
 from gatewayd.errors import StartError, StoreError
 from gatewayd.process.control import NotRunning, ask
@@ -23,11 +33,15 @@ _ASKING = ("server.state_dir", "server.drain_timeout")  # all that it takes to a
 @click.command(epilog="Example: gatewayd start -c conf/gatewayd.toml")
 @config_option
 def start(config: Path) -> None:
-    """Serve in the foreground until SIGTERM (drains) or a second SIGTERM (ends at once)."""
+    """Serve in the foreground until SIGTERM (drains) or a second SIGTERM (ends at once). SIGHUP reloads."""
     settings = load_settings(config)
     log_to_stderr()
+
+    def reread(file: str) -> Loaded:
+        return judged(Path(file) if file else config)
+
     try:
-        Supervisor(settings, SystemClock(), os.environ, run).run(_announce)
+        Supervisor(settings, SystemClock(), os.environ, run, reread).run(_announce)
     except (StartError, StoreError) as error:
         fail(error)
 
@@ -50,7 +64,7 @@ def log_to_stderr() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the daemon's whole answer.")
 def status(config: Path, as_json: bool) -> None:
     """Ask the running daemon how it is."""
-    answer = _ask(load_for(_ASKING, config), "status")
+    answer = ask_daemon(load_for(_ASKING, config), "status")
     if as_json:
         click.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2))
         return
@@ -59,6 +73,9 @@ def status(config: Path, as_json: bool) -> None:
     )
     click.echo(f"listening on {', '.join(answer['listening'])}")
     click.echo(f"{answer['in_flight']} in flight, generation {answer['generation']}, {len(answer['routes'])} routes")
+    for number, count in answer["running_by_generation"].items():
+        if int(number) < answer["generation"]:
+            click.echo(f"{count} still running on generation {number}")
 
 
 @click.command(epilog="Example: gatewayd stop -c conf/gatewayd.toml")
@@ -67,12 +84,13 @@ def stop(config: Path) -> None:
     """Ask the running daemon to drain, and wait until it is gone."""
     settings = load_for((*_ASKING, "audit_log"), config)
     patience = settings.server.drain_timeout + _STOP_MARGIN
-    answer = _ask(settings, "stop", until_gone=True, patience=patience)
+    answer = ask_daemon(settings, "stop", until_gone=True, patience=patience)
     audited(settings, "stop", pid=answer["pid"])
     click.echo(f"stopped pid {answer['pid']}, which had {answer['in_flight']} requests in flight")
 
 
-def _ask(settings: Settings, command: str, **options: Any) -> dict[str, Any]:
+def ask_daemon(settings: Settings, command: str, **options: Any) -> dict[str, Any]:
+    """The running daemon's answer; ends the command if there is none."""
     try:
         return ask(settings.server.state_dir, command, **options)
     except (NotRunning, StartError) as error:

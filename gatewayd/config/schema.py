@@ -97,6 +97,7 @@ SERVER: Final = Table(ServerSettings, (
     Key("workers", 1, WORKERS, 'Worker processes; "auto" is one for each CPU.'),
     Key("state_dir", "var", FILE, "Directory of the journal, the SQLite file and the control socket."),
     Key("drain_timeout", "30s", DURATION, "How long requests in flight may take to end after SIGTERM."),
+    Key("drain_delay", "0s", DURATION, "How long after SIGTERM requests are still taken; /ready is 503 already."),
     Key("trusted_proxies", [], ListOf(NETWORK), "Networks whose X-Forwarded-* and Forwarded are believed."),
     Key("max_header_bytes", "32KiB", HEADER_SIZE, "Largest head of a request; above it, 431."),
     Key("max_body", "1GiB", SIZE, "Largest body of a request, where its route names none; above it, 413."),

@@ -66,6 +66,7 @@ class ServerSettings:
     workers: int
     state_dir: Path
     drain_timeout: float
+    drain_delay: float
     trusted_proxies: tuple[Network, ...]
     max_header_bytes: int
     max_body: int

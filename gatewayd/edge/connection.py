@@ -140,6 +140,13 @@ class EdgeConnection(Turns):
         if self._line is not None:
             hang_up(self._line)
 
+    def end(self) -> None:
+        """After the present answer if there is one to come, else now."""
+        if self._waiter is not None and not self._begun:
+            self.force_close()
+        else:
+            self.close()
+
     def abort(self) -> None:
         """End the connection now, whatever was not taken yet."""
         if self._line is not None:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final, cast
 
 from aiohttp import web
@@ -32,6 +33,10 @@ class EdgeServer(Server):
         self._malformed = malformed
         self._options = options
 
+    def adopt(self, limits: EdgeLimits) -> None:
+        """Connections keep the limits that they began with; those that come get these."""
+        self._limits = limits
+
     def __call__(self) -> EdgeConnection:
         return EdgeConnection(
             self,
@@ -59,12 +64,18 @@ class EdgeRunner(web.AppRunner):
         super().__init__(app, shutdown_timeout=_HANG_UP)
         self._malformed = malformed
         self._handler = handler
-        self._limits = EdgeLimits(
-            header_timeout=settings.header_timeout,
-            keepalive_timeout=max(_KEEPALIVE, settings.header_timeout),
-            max_header_bytes=settings.max_header_bytes,
-            max_connections=settings.max_connections,
-        )
+        self._limits = _limits(settings)
+
+    def adopt(self, settings: ServerSettings) -> None:
+        """Go by these settings with every connection that comes."""
+        self._limits = _limits(settings)
+        if isinstance(self.server, EdgeServer):
+            self.server.adopt(self._limits)
+
+    def end_connections(self) -> None:
+        """Idle ones end now, those with a request after their answer."""
+        for connection in self.server.connections if self.server is not None else ():
+            cast("EdgeConnection", connection).end()
 
     async def _make_server(self) -> Server:
         plain = await super()._make_server()
@@ -74,8 +85,20 @@ class EdgeRunner(web.AppRunner):
         return EdgeServer(plain, self._limits, self._malformed)
 
 
+def _limits(settings: ServerSettings) -> EdgeLimits:
+    return EdgeLimits(
+        header_timeout=settings.header_timeout,
+        keepalive_timeout=max(_KEEPALIVE, settings.header_timeout),
+        max_header_bytes=settings.max_header_bytes,
+        max_connections=settings.max_connections,
+    )
+
+
 class EdgeSite(web.SockSite):
-    """A listening socket; a TLS handshake must be over in the time that a request head gets."""
+    """Takes callers from a listening socket, which is not closed with it: another may go on where this one stops.
+
+    A TLS handshake must be over in the time that a request head gets.
+    """
 
     def __init__(
         self, runner: EdgeRunner, sock: socket.socket, tls: ssl.SSLContext | None, *, backlog: int, patience: float
@@ -89,8 +112,21 @@ class EdgeSite(web.SockSite):
         assert server is not None
         self._server = await asyncio.get_running_loop().create_server(
             server,
-            sock=self._sock,
+            sock=self._sock.dup(),
             ssl=self._ssl_context,
             backlog=self._backlog,
             ssl_handshake_timeout=self._patience,
         )
+
+    async def stop_for_good(self) -> None:
+        """Stop, and take those who wait in the socket's queue: with it closed they would be reset."""
+        await self.stop()
+        loop, server = asyncio.get_running_loop(), self._runner.server
+        assert server is not None
+        with suppress(OSError):  # BlockingIOError: nobody waits any more
+            while True:
+                caller, _ = self._sock.accept()
+                caller.setblocking(False)
+                await loop.connect_accepted_socket(
+                    server, caller, ssl=self._ssl_context, ssl_handshake_timeout=self._patience
+                )

@@ -7,7 +7,7 @@ from pathlib import Path
 from aiohttp import ClientSession
 
 from gatewayd.clock import Clock
-from gatewayd.config.settings import Provider
+from gatewayd.config.settings import AuthSettings, Provider
 from gatewayd.errors import IssuerUnavailable
 from gatewayd.identity.fetching import fetch, trust
 from gatewayd.identity.jwk import Unusable, read_keys
@@ -66,3 +66,9 @@ class KeptKeys:
         except (OSError, Unusable):
             pass
         raise IssuerUnavailable("The daemon has not fetched the identity provider's keys yet.")
+
+
+def providers_of(settings: AuthSettings) -> set[Provider]:
+    """All whose keys these settings need."""
+    every = (settings, *settings.issuers.values())
+    return {each.provider for each in every if each.provider is not None}

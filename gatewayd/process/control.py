@@ -85,8 +85,10 @@ class ControlServer:
         return await answer()
 
 
-def ask(state_dir: Path, command: str, *, until_gone: bool = False, patience: float = _PATIENCE) -> dict[str, Any]:
-    """The daemon's answer to a command; with `until_gone`, after its process has ended.
+def ask(
+    state_dir: Path, command: str, *, until_gone: bool = False, patience: float = _PATIENCE, **words: str
+) -> dict[str, Any]:
+    """The daemon's answer to a command with its `words`; with `until_gone`, after its process has ended.
 
     `patience` is for each of the two, in seconds. Raises NotRunning, TimeoutError, and StartError for the path.
     """
@@ -94,7 +96,7 @@ def ask(state_dir: Path, command: str, *, until_gone: bool = False, patience: fl
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(patience)
         _connect(sock, path)
-        answer = _question(sock, path, command)
+        answer = _question(sock, path, {"command": command, **words})
         if until_gone:
             _outlast(sock, patience)
     return answer
@@ -121,9 +123,9 @@ def _connect(sock: socket.socket, path: Path) -> None:
         raise NotRunning(f"no gatewayd answers on {path}; is it running with this configuration?") from None
 
 
-def _question(sock: socket.socket, path: Path, command: str) -> dict[str, Any]:
+def _question(sock: socket.socket, path: Path, question: Mapping[str, str]) -> dict[str, Any]:
     try:
-        sock.sendall(orjson.dumps({"command": command}) + b"\n")
+        sock.sendall(orjson.dumps(question) + b"\n")
         with sock.makefile("rb") as lines:
             line = lines.readline(MAX_ANSWER)
     except ConnectionError:

@@ -4,8 +4,10 @@ import itertools
 import logging
 import os
 import signal
-from collections.abc import Callable, Collection, Mapping
+import socket
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 from gatewayd.clock import Clock
@@ -25,18 +27,27 @@ _MAX_LINE: Final = 32 * 1024 * 1024
 Answers = Mapping["Child", Mapping[str, Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a child does from its birth on, and the supervisor's sockets that it needs for that."""
+
+    work: Work
+    sockets: Sequence[socket.socket] = ()
+
+
 class Child:
     """What the supervisor knows of one. Mutable: it may live several times."""
 
-    def __init__(self, name: str, work: Work, *, awaited: bool) -> None:
+    def __init__(self, name: str, job: Job, *, awaited: bool) -> None:
         self.name = name
-        self.work = work
+        self.job = job
         self.awaited = awaited  # somebody waits for its first life to be ready, and decides if that fails
         self.pid = 0
         self.ready = False
         self.idle = False
         self.failure = ""
         self.wanted = True  # when it dies, it is made again
+        self.retired = False  # it ends by itself when nothing of it is needed any more
         self.restarts = 0
         self.born = 0.0
         self.pause: float | None = None  # before it was made the last time
@@ -50,6 +61,7 @@ class Child:
     def describe(self) -> dict[str, Any]:
         """For operators."""
         state = ("serving" if self.ready else "starting") if self.alive else "dead"
+        state = "retired" if self.retired and self.alive else state
         return {"name": self.name, "pid": self.pid, "state": state, "restarts": self.restarts}
 
 
@@ -62,32 +74,55 @@ class _Inquiry:
         self.found: dict[Child, Mapping[str, Any]] = {}
         self.then = then
         self.deadline: Timer | None = None
+        self.lasting = True  # who is late stands with its last answer
 
 
 class Crew:
     """All of them. Mutable by nature."""
 
-    def __init__(self, reactor: Reactor, clock: Clock, run: Run, buried: Callable[[Child], None]) -> None:
-        """`run` gives a child its event loop; `buried` is called with each that died, its last answers still there."""
+    def __init__(
+        self,
+        reactor: Reactor,
+        clock: Clock,
+        run: Run,
+        buried: Callable[[Child], None],
+        forget: Callable[[Collection[socket.socket]], None] = lambda _kept: None,
+    ) -> None:
+        """`run` gives a child its event loop; `buried` is called with each that died, its last answers still there.
+
+        `forget` closes, in a child, what is the supervisor's and not among the sockets of its job.
+        """
         self._reactor = reactor
         self._clock = clock
         self._run = run
         self._buried = buried
+        self._forget = forget
         self._inquiries: dict[int, _Inquiry] = {}
         self._numbers = itertools.count(1)
+        self._unborn: list[Callable[[], None]] | None = None  # who waits for the end of a `paused`
         self.children: list[Child] = []
 
-    def hire(self, name: str, work: Work, *, awaited: bool = True) -> Child:
-        """Make a child that does this work, and make it again whenever it dies while it is wanted.
+    def hire(self, name: str, job: Job, *, awaited: bool = True) -> Child:
+        """Make a child that does this job, and make it again whenever it dies while it is wanted.
 
         One that is `awaited` is not, until it was ready once. Raises StartError if the system has no room for it.
         """
-        child = Child(name, work, awaited=awaited)
+        child = Child(name, job, awaited=awaited)
         self.children.append(child)
         try:
             self._bear(child)
         except OSError as error:
+            self.children.remove(child)
             raise StartError(f"cannot make a process for {name}: {error.strerror}") from None
+        return child
+
+    def adopt(self, name: str, pid: int, sock: socket.socket) -> Child:
+        """A child of this process that another program made here before it became this one: it is retired."""
+        child = Child(name, Job(_nothing), awaited=False)
+        child.pid, child.ready, child.wanted, child.retired = pid, True, False, True
+        child.born = self._clock.monotonic()
+        self.children.append(child)
+        self._listen(child, sock)
         return child
 
     def tell(self, children: Collection[Child], word: str) -> None:
@@ -103,6 +138,14 @@ class Crew:
             if child.lines is not None:
                 child.lines.say({"call": word})
 
+    def retire(self, children: Collection[Child]) -> None:
+        """Let them finish what they have, however long it takes, and end."""
+        for child in children:
+            child.retired = True
+            self.tell([child], "retire")
+            if not child.alive:
+                self.children.remove(child)
+
     def kill(self, children: Collection[Child]) -> None:
         """End what did not end when it was told to."""
         for child in children:
@@ -111,16 +154,65 @@ class Crew:
                 logger.error("%s (pid %d) does not end and is killed", child.name, child.pid)
                 os.kill(child.pid, signal.SIGKILL)
 
+    def replace(self, children: Collection[Child]) -> None:
+        """Have others take their places, with the jobs that they have now."""
+        for child in children:
+            logger.error("%s (pid %d) does not do as it is told and is replaced", child.name, child.pid)
+            os.kill(child.pid, signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Let nobody be made again until `go_on`."""
+        self._unborn = []
+
+    def go_on(self) -> None:
+        """Make those again who died since `pause`."""
+        unborn, self._unborn = self._unborn or (), None
+        for bear in unborn:
+            bear()
+
     def ask(self, children: Collection[Child], name: str, then: Callable[[Answers], None]) -> None:
         """Call `then` with the answers of all who are alive; one who does not answer in time stands with its last."""
-        asked = [child for child in children if child.lines is not None]
+        self._inquire(name, {child: ({"ask": name}, ()) for child in children}, then, _PATIENCE)
+
+    def hear(self, children: Collection[Child], name: str) -> Answers:
+        """The answers, as `ask` gives them. Serves everything else meanwhile."""
+        found: list[Answers] = []
+        self.ask(children, name, found.append)
+        self._reactor.until(lambda: bool(found))
+        return found[0]
+
+    def order(self, name: str, words: Mapping[Child, tuple[Any, Sequence[int]]], patience: float) -> Answers:
+        """Have children do something, each with words and files of its own; what they answered in time.
+
+        Returns with less when the children die. Serves everything else meanwhile.
+        """
+        found: list[Answers] = []
+        messages = {
+            child: ({"order": name, "with": said, "files": len(files)}, files) for child, (said, files) in words.items()
+        }
+        self._inquire(name, messages, found.append, patience, lasting=False)
+        self._reactor.until(lambda: bool(found))
+        return found[0]
+
+    def _inquire(
+        self,
+        name: str,
+        messages: Mapping[Child, tuple[dict[str, Any], Sequence[int]]],
+        then: Callable[[Answers], None],
+        patience: float,
+        *,
+        lasting: bool = True,
+    ) -> None:
+        asked = [child for child in messages if child.lines is not None]
         inquiry = _Inquiry(name, asked, then)
+        inquiry.lasting = lasting
         number = next(self._numbers)
         self._inquiries[number] = inquiry
-        inquiry.deadline = self._reactor.later(_PATIENCE, lambda: self._conclude(number))
+        inquiry.deadline = self._reactor.later(patience, lambda: self._conclude(number))
         for child in asked:
+            message, files = messages[child]
             if child.lines is not None:
-                child.lines.say({"ask": name, "id": number})
+                child.lines.say({**message, "id": number}, files)
         self._conclude_if_complete(number)
 
     def _bear(self, child: Child) -> None:
@@ -128,7 +220,14 @@ class Crew:
         child.ready = child.idle = False
         child.failure = ""
         child.last = {}
-        child.pid, sock = fork(child.work, self._run, self._reactor.abandon)
+        child.pid, sock = fork(child.job.work, self._run, lambda: self._abandon(child.job.sockets))
+        self._listen(child, sock)
+
+    def _abandon(self, kept: Collection[socket.socket]) -> None:
+        self._reactor.abandon()
+        self._forget(kept)
+
+    def _listen(self, child: Child, sock: socket.socket) -> None:
         child.lines = Lines(
             self._reactor, sock, lambda message: self._heard(child, message), lambda: self._died(child), most=_MAX_LINE
         )
@@ -152,8 +251,9 @@ class Crew:
         inquiry = self._inquiries.pop(number)
         if inquiry.deadline is not None:
             inquiry.deadline.cancel()
-        late = {child: child.last[inquiry.name] for child in inquiry.missing if inquiry.name in child.last}
-        inquiry.then(late | inquiry.found)
+        late = inquiry.missing if inquiry.lasting else ()
+        stale = {child: child.last[inquiry.name] for child in late if inquiry.name in child.last}
+        inquiry.then(stale | inquiry.found)
 
     def _died(self, child: Child) -> None:
         """Its end of the line is closed, so it is dead or as good as dead."""
@@ -164,6 +264,8 @@ class Crew:
         reason = child.failure or _words(os.waitstatus_to_exitcode(status))
         child.failure = child.failure or f"{child.name} {reason}"
         self._buried(child)
+        if child.retired:
+            self.children.remove(child)
         for number in [number for number, each in self._inquiries.items() if child in each.missing]:
             self._inquiries[number].missing.discard(child)
             self._conclude_if_complete(number)
@@ -177,6 +279,9 @@ class Crew:
         child.restarts += 1
 
         def bear() -> None:
+            if self._unborn is not None:
+                self._unborn.append(bear)
+                return
             try:
                 if child.wanted:
                     self._bear(child)
@@ -184,6 +289,10 @@ class Crew:
                 self._bear_again(child, f"was not made: {error.strerror}")
 
         self._reactor.later(pause, bear)
+
+
+async def _nothing(_link: object) -> None:
+    """The work of one that is never made again."""
 
 
 def _pause(last: float | None, lived: float) -> float:

@@ -20,6 +20,7 @@ from gatewayd.metrics import Sheet, Tally
 from gatewayd.metrics.families import RELOADED, level
 from gatewayd.process.bookkeeping import counted, listen_for_books
 from gatewayd.process.control import ControlServer, socket_path
+from gatewayd.process.entrance import Door
 from gatewayd.process.listen import listen_all, names_of
 from gatewayd.process.notify import notify
 from gatewayd.process.operators import listen_for_operators, serve_operators
@@ -99,7 +100,8 @@ class Daemon:
         sockets = listen_all(server.listen, self._environ, stack.enter_context(ExitStack()))
         await self._books.start(listen_for_books(server.state_dir, stack.enter_context(ExitStack())))
         stack.push_async_callback(self._books.close)
-        await self._worker.serve(sockets, stack)
+        doors = [Door(number, sock) for number, sock in enumerate(sockets)]
+        await self._worker.serve(doors, stack)
         self._listening = names_of(sockets, server.tls)
         admin, self._admin = listen_for_operators(settings, self._environ, stack.enter_context(ExitStack()))
         await serve_operators(settings, admin, self._status, self._counted, stack)
@@ -110,7 +112,7 @@ class Daemon:
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGUSR1, self._worker.reopen_logs)
         loop.add_signal_handler(
-            signal.SIGHUP, logger.warning, "SIGHUP was ignored: a configuration takes effect at a restart, not before"
+            signal.SIGHUP, logger.warning, "SIGHUP was ignored: this is a daemon that does not reload"
         )
 
     async def _counted(self) -> Tally:

@@ -14,7 +14,8 @@ from gatewayd.process.listen import clear_stale_socket
 from gatewayd.process.reactor import Reactor
 
 Reply = Callable[[Mapping[str, Any]], None]
-Command = Callable[[Reply], None]
+Command = Callable[[Mapping[str, Any], Reply], None]
+"""Gets all that the caller said."""
 
 _MOST_CALLERS: Final = 64
 _PATIENCE: Final = 10.0  # seconds in which a caller must have said what it wants
@@ -77,7 +78,7 @@ class _Caller:
         except (KeyError, TypeError):
             self._lines.say({"error": f"commands are {', '.join(sorted(self._commands))}"})
         else:
-            command(self._lines.say)
+            command(message, self._lines.say)
 
     def _too_late(self) -> None:
         self._lines.close()

@@ -4,7 +4,7 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -23,29 +23,23 @@ def listen_all(
     return [sock for address in dict.fromkeys(addresses) for sock in _listen(address, environ, stack, key)]
 
 
-def listen_for_workers(
-    workers: int, addresses: Iterable[Address], environ: Mapping[str, str], stack: ExitStack
-) -> list[list[socket.socket]]:
-    """For each of so many workers the sockets that it accepts from, in the order of the addresses.
+def spread(
+    address: Address, count: int, environ: Mapping[str, str], stack: ExitStack, *, ours: Collection[int] = ()
+) -> list[socket.socket]:
+    """The sockets of an address for so many workers: on a TCP port one for each of them, else what all share.
 
-    A TCP port has a socket for each worker, among which the kernel shares out callers (socket(7), SO_REUSEPORT);
-    every other socket is all workers'. Raises StartError as `listen_all` does.
+    Among the sockets of a port the kernel shares out callers (socket(7), SO_REUSEPORT). Raises StartError if anybody
+    else listens there, even if they would share it; `ours` are ports on which this daemon itself listens already.
     """
-    shares: list[list[socket.socket]] = [[] for _ in range(workers)]
-    for address in dict.fromkeys(addresses):
-        several = workers > 1 and address.kind == "tcp"
-        sockets = _spread(address, workers, stack) if several else _listen(address, environ, stack, "server.listen")
-        for index, share in enumerate(shares):
-            share.extend(sockets[index : index + 1] if several else sockets)
-    return shares
-
-
-def _spread(address: Address, count: int, stack: ExitStack) -> list[socket.socket]:
-    """So many sockets on one port. Raises StartError if anybody else listens there, even if they would share it."""
-    with ExitStack() as probe:
-        (alone,) = _listen(address, {}, probe, "server.listen")
-        host, port = alone.getsockname()[:2]
-    there = Address("tcp", host, port)
+    if address.kind != "tcp":
+        return _listen(address, environ, stack, "server.listen")
+    if not count:
+        return []
+    there = address
+    if address.port not in ours:
+        with ExitStack() as probe:
+            (alone,) = _listen(address, {}, probe, "server.listen")
+            there = Address("tcp", *alone.getsockname()[:2])
     try:
         return [_tcp(there, stack, shared=True) for _ in range(count)]
     except OSError as error:

@@ -1,6 +1,7 @@
 """A worker's logs: which line of which request goes where, and how many could not be written."""
 
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any, Final
 
 from gatewayd.audit import is_refusal, missing_line, refusal_line
@@ -13,6 +14,14 @@ from gatewayd.sink import LineSink
 
 ACCESS: Final = "access"
 AUDIT: Final = "audit"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a reload will write to: all places by the log's name, and the sinks that are new."""
+
+    targets: dict[str, str]
+    fresh: dict[str, LineSink]
 
 
 class Logs:
@@ -34,22 +43,34 @@ class Logs:
 
         Raises StartError for a place that cannot be opened, and leaves everything as it was.
         """
+        await self.commit(await self.prepare(settings))
+
+    async def prepare(self, settings: Settings) -> Opened:
+        """Open what the settings name and is not open yet. Raises StartError, and has opened nothing then."""
         targets = {ACCESS: settings.access_log.file, AUDIT: settings.audit_log.file}
-        fresh: dict[str, LineSink] = {}
+        opened = Opened(targets, {})
         try:
             for name, target in targets.items():
                 if target and target != self._targets.get(name):
-                    fresh[name] = self._open(name, target)
+                    opened.fresh[name] = self._open(name, target)
         except StartError:
-            for sink in fresh.values():
-                await sink.close()
+            await self.discard(opened)
             raise
+        return opened
+
+    async def commit(self, opened: Opened) -> None:
+        """Write there from now on; files that stay are looked for by their names again."""
         self.reopen()
-        gone = [self._sinks.pop(name) for name in list(self._sinks) if self._targets[name] != targets[name]]
-        self._sinks.update(fresh)
-        self._targets = targets
+        gone = [self._sinks.pop(name) for name in list(self._sinks) if self._targets[name] != opened.targets[name]]
+        self._sinks.update(opened.fresh)
+        self._targets = opened.targets
         for sink in gone:
             await self._end(sink)
+
+    async def discard(self, opened: Opened) -> None:
+        """Close what was opened."""
+        for sink in opened.fresh.values():
+            await sink.close()
 
     def _open(self, name: str, target: str) -> LineSink:
         try:

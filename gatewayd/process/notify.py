@@ -17,3 +17,8 @@ def notify(environ: Mapping[str, str], *states: str) -> None:
             sock.sendto("\n".join(states).encode(), address)
         except OSError:
             return
+
+
+def reloading(monotonic: float) -> tuple[str, str]:
+    """What Type=notify-reload waits for: that it began, and when by CLOCK_MONOTONIC; READY=1 says that it is over."""
+    return "RELOADING=1", f"MONOTONIC_USEC={int(monotonic * 1_000_000)}"

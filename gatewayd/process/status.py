@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,9 +28,6 @@ def describe(
     children: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The daemon's status; `workers` are their own parts (Worker.status), {} for one that says nothing."""
-    running: Counter[str] = Counter()
-    for each in workers:
-        running.update(each.get("running_by_generation", {}))
     return {
         "pid": os.getpid(),
         "version": __version__,
@@ -41,13 +38,21 @@ def describe(
         "connections": _sum(workers, "connections"),
         "in_flight": _sum(workers, "in_flight"),
         "generation": _highest(workers, "generation"),
-        "running_by_generation": dict(running),
+        "running_by_generation": running_by_generation(workers),
         "routes": sorted(settings.routes),
         "ledger": daemon.ledger,
         "accounts": _highest(workers, "accounts"),
         "workers": workers,
         "children": children,
     }
+
+
+def running_by_generation(workers: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """How many requests run on each generation."""
+    running: Counter[str] = Counter()
+    for each in workers:
+        running.update(each.get("running_by_generation", {}))
+    return dict(sorted(running.items(), key=lambda item: int(item[0])))
 
 
 def _sum(workers: Sequence[Mapping[str, Any]], key: str) -> int:

@@ -4,61 +4,72 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 from gatewayd import __version__
 from gatewayd.clock import Clock
+from gatewayd.config.difference import difference
+from gatewayd.config.loading import Loaded
+from gatewayd.config.report import problems_as_json
 from gatewayd.config.settings import Settings
-from gatewayd.errors import StartError
-from gatewayd.metrics import Sheet, Tally
+from gatewayd.errors import ConfigError, StartError
+from gatewayd.metrics import Tally
 from gatewayd.metrics.families import RELOADED, level
 from gatewayd.process.bookkeeping import keep_books, listen_for_books
 from gatewayd.process.child import Run
 from gatewayd.process.control import socket_path
-from gatewayd.process.crew import Answers, Child, Crew
+from gatewayd.process.crew import Answers, Child, Crew, Job
 from gatewayd.process.desk import Desk, Reply
-from gatewayd.process.listen import listen_for_workers, names_of
-from gatewayd.process.notify import notify
-from gatewayd.process.operators import listen_for_operators, show_operators
+from gatewayd.process.listen import names_of
+from gatewayd.process.listeners import Listeners
+from gatewayd.process.notify import notify, reloading
 from gatewayd.process.reactor import Reactor, hearing
+from gatewayd.process.reception import Reception
 from gatewayd.process.statedir import occupied
-from gatewayd.process.status import Circumstances, describe
-from gatewayd.process.worker import serve_callers, share_of
+from gatewayd.process.status import Circumstances, describe, running_by_generation
+from gatewayd.process.workers import Workers
 from gatewayd.stores.shared.memory import SharedMemory
 
 logger = logging.getLogger(__name__)
 
 _MARGIN: Final = 5.0  # seconds beyond the drain's deadline after which a worker that is not idle is given up
 _END_PATIENCE: Final = 6.0  # seconds that a child gets to end when it has nothing to do any more
+_MOST_ORDERS: Final = 64
+_DRAINING: Final = "the daemon is stopping"
 
 Announce = Callable[[str], None]
+Reread = Callable[[str], Loaded]
+"""The configuration as the files say it now; of the daemon's own file if none is named. Raises ConfigError."""
 
 
 class Supervisor:
     """A daemon of several processes, until it is told to stop. Mutable: it goes through its life once."""
 
-    def __init__(self, settings: Settings, clock: Clock, environ: Mapping[str, str], run: Run) -> None:
+    def __init__(self, settings: Settings, clock: Clock, environ: Mapping[str, str], run: Run, reread: Reread) -> None:
         """`run` runs a child's coroutine in an event loop."""
         self._settings = settings
         self._clock = clock
         self._environ = environ
+        self._reread = reread
         self._started = clock.monotonic()
         self._reactor = Reactor(clock)
-        self._crew = Crew(self._reactor, clock, run, self._buried)
-        self._workers: list[Child] = []
+        self._crew = Crew(self._reactor, clock, run, self._buried, self._forget)
+        self._listeners = Listeners(environ)
+        self._workers = Workers(self._crew, clock, self._listeners, self._await_ready)
+        self._reception = Reception(self._crew, environ)
         self._bookkeeper: list[Child] = []
-        self._operators: list[Child] = []
-        self._sheets: list[Sheet] = []  # what workers count, one a worker: its successors go on on it
-        self._departed = Tally()  # what else those have counted who are gone
-        self._reload_success = True
+        self._books: socket.socket | None = None
+        self._departed = Tally()  # what those have counted who are gone
         self._state = "starting"
+        self._generation = 1
+        self._reloaded = True  # whether the last reload was adopted
+        self._orders: deque[Callable[[], None]] = deque()
         self._stops = 0
         self._listening: tuple[str, ...] = ()
-        self._admin: str | None = None
 
     def run(self, announce: Announce) -> None:
         """Serve until stopped. Raises StartError before the first connection, or not at all."""
@@ -69,52 +80,48 @@ class Supervisor:
             if not self._stops:  # a signal may have come first
                 self._state = "serving"
                 self._say_ready(announce)
-            self._reactor.until(lambda: self._stops > 0)
+            self._obey()
             self._drain()
 
     def _open(self, stack: ExitStack) -> None:
-        settings, server = self._settings, self._settings.server
-        control = socket_path(server.state_dir)
+        server = self._settings.server
         stack.enter_context(occupied(server.state_dir))
-        self._open_desk(control, stack)
-        shares = listen_for_workers(worker_count(settings), server.listen, self._environ, stack)
-        admin, self._admin = listen_for_operators(settings, self._environ, stack)
-        books = listen_for_books(server.state_dir, stack)
+        self._open_desk(stack)
+        stack.callback(self._listeners.close)
+        stack.callback(self._reception.close)
         counters = SharedMemory.create()
         stack.callback(counters.close)
+        self._reception.listen(self._settings)
+        self._books = listen_for_books(server.state_dir, stack)
         stack.callback(self._end_all)
-        self._start_bookkeeper(books)
-        self._start_workers(shares, counters)
-        self._listening = names_of(shares[0], server.tls)
-        self._start_operators(admin, control)
+        self._start_bookkeeper(self._books)
+        self._workers.start(self._settings, self._generation, counters)
+        self._note_addresses()
+        self._reception.start(socket_path(server.state_dir))
 
-    def _open_desk(self, control: Path, stack: ExitStack) -> None:
-        commands = {"status": self._tell_status, "metrics": self._tell_metrics, "stop": self._tell_stopping}
-        desk = Desk(self._reactor, control, commands)
+    def _open_desk(self, stack: ExitStack) -> None:
+        commands = {
+            "status": self._tell_status,
+            "metrics": self._tell_metrics,
+            "stop": self._tell_stopping,
+            "reload": self._told_to_reload,
+            "plan": self._tell_plan,
+        }
+        desk = Desk(self._reactor, socket_path(self._settings.server.state_dir), commands)
         desk.open()
         stack.callback(desk.close)
 
+    def _forget(self, kept: Collection[socket.socket]) -> None:
+        """In a child: what is not its job is closed, or it would stay open for as long as the child lives."""
+        self._listeners.close_but(kept)
+        self._reception.close_but(kept)
+        if self._books is not None and self._books not in kept:
+            self._books.close()
+
     def _start_bookkeeper(self, sock: socket.socket) -> None:
         work = partial(keep_books, settings=self._settings, clock=self._clock, sock=sock)
-        self._bookkeeper.append(self._crew.hire("bookkeeper", work))
+        self._bookkeeper.append(self._crew.hire("bookkeeper", Job(work, [sock])))
         self._await_ready(self._bookkeeper)
-
-    def _start_workers(self, shares: Sequence[Sequence[socket.socket]], counters: SharedMemory) -> None:
-        settings = share_of(self._settings, len(shares))
-        for number, sockets in enumerate(shares, 1):
-            name = f"worker {number}" if len(shares) > 1 else "worker"
-            self._sheets.append(sheet := Sheet())
-            work = partial(
-                serve_callers, settings=settings, clock=self._clock, counters=counters, sheet=sheet, sockets=sockets
-            )
-            self._workers.append(self._crew.hire(name, work))
-        self._await_ready(self._workers)
-
-    def _start_operators(self, sockets: Sequence[socket.socket], control: Path) -> None:
-        """The ready line does not wait for them: their sockets listen already."""
-        if sockets:
-            work = partial(show_operators, settings=self._settings, sockets=sockets, control=control)
-            self._operators.append(self._crew.hire("operators", work, awaited=False))
 
     def _await_ready(self, children: Sequence[Child]) -> None:
         """Raises StartError with the words of the first that fails."""
@@ -127,6 +134,9 @@ class Supervisor:
             if not child.alive and not self._stops:
                 raise StartError(child.failure)
 
+    def _note_addresses(self) -> None:
+        self._listening = names_of(self._listeners.places, self._settings.server.tls)
+
     def _say_ready(self, announce: Announce) -> None:
         places = ", ".join(self._listening)
         notify(self._environ, "READY=1", f"STATUS=serving on {places}")
@@ -134,29 +144,114 @@ class Supervisor:
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGHUP:
-            logger.warning("SIGHUP was ignored: a configuration takes effect at a restart, not before")
+            if self._reload_on_signal not in self._orders:  # one that has not begun will see all that was changed
+                self._orders.append(self._reload_on_signal)
             return
         if number == signal.SIGUSR1:
-            self._crew.call(self._workers, "reopen")
+            self._crew.call(self._workers.all, "reopen")
             return
         self._stops += 1
         if self._stops > 1:
-            self._crew.tell(self._workers, "cut")
+            self._crew.tell(self._workers.all, "cut")
+
+    def _obey(self) -> None:
+        """Do what is ordered, one after the other, until told to stop."""
+        while not self._stops:
+            self._reactor.until(lambda: self._stops > 0 or bool(self._orders))
+            if self._orders and not self._stops:
+                self._orders.popleft()()
+        while self._orders:
+            self._orders.popleft()()  # each is refused now
+
+    def _reload_on_signal(self) -> None:
+        self._reload("")
+
+    def _told_to_reload(self, words: Mapping[str, Any], reply: Reply) -> None:
+        if self._stops or len(self._orders) >= _MOST_ORDERS:
+            why = _DRAINING if self._stops else "too many reloads wait already"
+            reply({"refused": why, "generation": self._generation})
+            return
+        waits = bool(self._orders) or self._state == "reloading"
+        self._orders.append(lambda: reply({**self._reload(words.get("file", "")), "waited": waits}))
+
+    def _reload(self, file: str) -> dict[str, Any]:
+        """All of it or nothing: what was done, or why it was refused."""
+        if self._stops:
+            return {"refused": _DRAINING, "generation": self._generation}
+        began = self._clock.monotonic()
+        self._state = "reloading"
+        notify(self._environ, *reloading(began), "STATUS=reloading")
+        try:
+            answer = self._reload_from(file)
+        except ConfigError as error:
+            answer = {"refused": "the configuration is refused", "problems": problems_as_json(error.problems)}
+        except StartError as error:
+            answer = {"refused": str(error)}
+        self._state = "serving"
+        self._reloaded = "refused" not in answer
+        answer |= {"generation": self._generation, "seconds": round(self._clock.monotonic() - began, 4)}
+        notify(self._environ, "READY=1", f"STATUS=serving on {', '.join(self._listening)}")
+        _log_reload(answer)
+        return answer
+
+    def _reload_from(self, file: str) -> dict[str, Any]:
+        """Raises ConfigError and StartError."""
+        loaded = self._reread(file)
+        changes = difference(self._settings, loaded.settings)
+        if changes.needs_restart:
+            raise StartError(f"{', '.join(changes.needs_restart)} cannot change while the daemon runs: restart it")
+        self._change_to(loaded.settings)
+        running = running_by_generation(self._crew.hear(self._workers.all, "status").values())
+        warnings = [str(each) for each in loaded.warnings]
+        return {"changes": changes.document(), "running_by_generation": running, "warnings": warnings}
+
+    def _change_to(self, settings: Settings) -> None:
+        """Prepare everywhere, then commit everywhere. Raises StartError, and has changed nothing then."""
+        self._crew.pause()
+        try:
+            moved = self._reception.prepare(settings)
+            try:
+                prepared = self._workers.prepare(settings, self._generation + 1)
+            except StartError:
+                self._reception.discard(moved)
+                raise
+            if self._stops:
+                self._workers.discard(prepared)
+                self._reception.discard(moved)
+                raise StartError(_DRAINING)
+            self._settings = settings
+            self._generation += 1
+            self._workers.commit(prepared)
+            self._reception.commit(settings, moved)
+            self._note_addresses()
+        finally:
+            self._crew.go_on()
+
+    def _tell_plan(self, words: Mapping[str, Any], reply: Reply) -> None:
+        """What a reload would change; nothing is done."""
+        try:
+            loaded = self._reread(words.get("file", ""))
+        except ConfigError as error:
+            reply({"refused": "the configuration is refused", "problems": problems_as_json(error.problems)})
+            return
+        changes = difference(self._settings, loaded.settings).document()
+        reply({"changes": changes, "generation": self._generation, "warnings": [str(each) for each in loaded.warnings]})
 
     def _drain(self) -> None:
         """Let workers finish, all of them refusing until the last has; then end everybody in order."""
         self._state = "draining"
-        self._crew.tell(self._workers, "drain")
+        workers = self._workers.all
+        self._crew.tell(workers, "drain")
         notify(self._environ, "STOPPING=1", "STATUS=draining")
-        self._crew.ask(self._workers, "status", _log_drain)
+        self._crew.ask(workers, "status", _log_drain)
         if self._stops > 1:
-            self._crew.tell(self._workers, "cut")
+            self._crew.tell(workers, "cut")
         patience = self._settings.server.drain_timeout + _MARGIN
-        self._reactor.until(lambda: all(each.idle or not each.alive for each in self._workers), patience)
+        self._reactor.until(lambda: all(each.idle or not each.alive for each in workers), patience)
 
     def _end_all(self) -> None:
         """The bookkeeper outlives the workers, whose last records it takes; operators see it to the end."""
-        for children in (self._workers, self._bookkeeper, self._operators):
+        for children in (self._workers.all, self._bookkeeper, self._reception.children):
             self._crew.tell(children, "end")
             self._await_end(children)
 
@@ -171,9 +266,11 @@ class Supervisor:
     def _buried(self, child: Child) -> None:
         """The numbers of the dead still count."""
         self._departed.add(Tally.of([child.last.get("metrics", {})]).lasting())
+        if (sheet := self._workers.buried(child)) is not None:
+            self._departed.add(Tally.of([sheet.samples()]).lasting())
 
-    def _tell_status(self, reply: Reply) -> None:
-        asked = [*self._workers, *self._bookkeeper]
+    def _tell_status(self, _words: Mapping[str, Any], reply: Reply) -> None:
+        asked = [*self._workers.all, *self._bookkeeper]
         self._crew.ask(asked, "status", lambda answers: reply(self._status(answers)))
 
     def _status(self, answers: Answers) -> dict[str, Any]:
@@ -182,21 +279,22 @@ class Supervisor:
             state=self._state,
             uptime=self._clock.monotonic() - self._started,
             listening=self._listening,
-            admin=self._admin,
+            admin=self._reception.address,
             ledger=ledger,
         )
-        workers = [{**answers.get(each, {}), **each.describe()} for each in self._workers]
+        workers = [{**answers.get(each, {}), **each.describe()} for each in self._workers.all]
         return describe(self._settings, circumstances, workers, [each.describe() for each in self._crew.children])
 
-    def _tell_metrics(self, reply: Reply) -> None:
+    def _tell_metrics(self, _words: Mapping[str, Any], reply: Reply) -> None:
+        own = {"gauges": level(RELOADED, self._reloaded)}
+
         def answer(answers: Answers) -> None:
-            own = {"gauges": level(RELOADED, self._reload_success)}
-            counted = [sheet.samples() for sheet in self._sheets]
+            counted = [sheet.samples() for sheet in self._workers.sheets]
             reply({"samples": [*counted, *answers.values(), self._departed.lasting(), own]})
 
-        self._crew.ask([*self._workers, *self._bookkeeper], "metrics", answer)
+        self._crew.ask([*self._workers.all, *self._bookkeeper], "metrics", answer)
 
-    def _tell_stopping(self, reply: Reply) -> None:
+    def _tell_stopping(self, _words: Mapping[str, Any], reply: Reply) -> None:
         """Ask twice, and it still drains: only a signal cuts off what somebody else waits for."""
 
         def answer(answers: Answers) -> None:
@@ -204,13 +302,17 @@ class Supervisor:
             reply({"stopping": True, "in_flight": in_flight, "pid": os.getpid()})
             self._stops = max(1, self._stops)
 
-        self._crew.ask(self._workers, "status", answer)
+        self._crew.ask(self._workers.all, "status", answer)
+
+
+def _log_reload(answer: Mapping[str, Any]) -> None:
+    if (why := answer.get("refused")) is None:
+        logger.info("generation %d is in force after %.3f s", answer["generation"], answer["seconds"])
+        return
+    logger.error("reload refused, generation %d still serves: %s", answer["generation"], why)
+    for each in answer.get("problems", ()):
+        logger.error("%s:%d:%d: %s: %s", *(each[part] for part in ("file", "line", "column", "key", "message")))
 
 
 def _log_drain(answers: Answers) -> None:
     logger.info("draining: %d requests in flight", sum(each["in_flight"] for each in answers.values()))
-
-
-def worker_count(settings: Settings) -> int:
-    """How many were asked for; "auto" is one for each CPU that this process may use."""
-    return settings.server.workers or len(os.sched_getaffinity(0))

@@ -4,10 +4,9 @@ import asyncio
 import logging
 import os
 import socket
-import ssl
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from gatewayd.app import make_app, malformed, whole_ring
@@ -15,44 +14,72 @@ from gatewayd.clock import Clock
 from gatewayd.config.settings import Settings
 from gatewayd.drain import Drain
 from gatewayd.edge.connection import EdgeConnection
-from gatewayd.edge.server import EdgeRunner, EdgeSite
+from gatewayd.edge.server import EdgeRunner
+from gatewayd.generation import Generation
+from gatewayd.identity.providers import providers_of
 from gatewayd.lifecycle import Generations, Pool, build, open_pool
 from gatewayd.metrics import Metrics, Sheet
 from gatewayd.metrics.families import DROPPED, GENERATION, IN_FLIGHT
 from gatewayd.process.bookkeeping import books_path
 from gatewayd.process.child import Link
+from gatewayd.process.entrance import Door, Entrance
 from gatewayd.process.files import allow_connections
-from gatewayd.process.listen import BACKLOG
-from gatewayd.process.logs import Logs
-from gatewayd.process.tls import tls_context
+from gatewayd.process.logs import Logs, Opened
+from gatewayd.process.parcel import read_settings
+from gatewayd.process.tls import Certificate, certificate
+from gatewayd.stores.open import reach_counters
 from gatewayd.stores.shared.memory import SharedMemory
 from gatewayd.tracing import open_spans
 
 logger = logging.getLogger(__name__)
 
 _CUT_PATIENCE: Final = 2.0  # seconds that exchanges get to close their books after they were cut off
+_LAST_CALL: Final = 1.0  # seconds in which a caller may ask once more on a connection that is not needed any more
 _HANG_UP_PATIENCE: Final = 1.0  # seconds that callers get to hang up who still send what nobody reads
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a reload would put in force here. `doors` is all that callers are taken from then."""
+
+    settings: Settings
+    generation: Generation
+    doors: Mapping[int, Door]
+    tls: Certificate
+    logs: Opened
+    closed: Collection[int] = ()
+
+
 class Worker:
-    """A gateway on sockets that it is given. Mutable: it goes through its life once."""
+    """A gateway on sockets that it is given. Mutable: it goes through its life once, and a reload changes it."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, counters: SharedMemory, sheet: Sheet, at_once: asyncio.Event
+        self,
+        settings: Settings,
+        clock: Clock,
+        counters: SharedMemory,
+        sheet: Sheet,
+        at_once: asyncio.Event,
+        *,
+        number: int = 1,
     ) -> None:
         """`counters` is where all workers of the daemon count rates, `sheet` where this one counts for metrics.
 
-        When `at_once` is set, nothing is waited for.
+        When `at_once` is set, nothing is waited for. `number` is that of its first generation.
         """
         self._settings = settings
         self._clock = clock
         self._counters = counters
         self._at_once = at_once
+        self._number = number
         self._drain = Drain()
         self._generations: Generations | None = None
         self._runner: EdgeRunner | None = None
+        self._entrance: Entrance | None = None
         self._pool: Pool | None = None
         self._logs = Logs(clock)
+        self._prepared: Prepared | None = None
+        self._serving = asyncio.Event()
         self.metrics = Metrics(sheet)
 
     @property
@@ -66,10 +93,10 @@ class Worker:
         """Requests that are being served."""
         return self._drain.in_flight
 
-    async def serve(self, sockets: Sequence[socket.socket], stack: AsyncExitStack) -> None:
+    async def serve(self, doors: Iterable[Door], stack: AsyncExitStack) -> None:
         """Take callers until `stack` ends it. Raises StartError or StoreError before the first, or not at all."""
         settings, server = self._settings, self._settings.server
-        tls = tls_context(server.tls) if server.tls is not None else None
+        tls = certificate(server.tls)
         allow_connections(server.max_connections)
         pool = self._pool = await open_pool(
             settings, self._clock, stack, books=books_path(server.state_dir), counters=self._counters
@@ -77,18 +104,16 @@ class Worker:
         pool.accounts.on_change(lambda: self._drain.cut_refused(pool.accounts.refuses))
         await self._logs.open(settings, stack)
         reporters = (self._logs.report, self.metrics.report)
-        generations = self._generations = Generations(build(1, settings, pool, self._clock), self._clock, self._drain)
+        first = build(self._number, settings, pool, self._clock)
+        generations = self._generations = Generations(first, self._clock, self._drain)
         app = make_app(generations, self._drain, reporters, open_spans(settings, stack))
         runner = self._runner = EdgeRunner(app, server, malformed(generations, reporters), whole_ring(app))
         await runner.setup()
         stack.push_async_callback(self._close, runner)
         self._watch(generations)
-        await self._accept(runner, sockets, tls)
-
-    async def _accept(self, runner: EdgeRunner, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None) -> None:
-        patience = self._settings.server.header_timeout
-        for sock in sockets:
-            await EdgeSite(runner, sock, tls, backlog=BACKLOG, patience=patience).start()
+        self._entrance = Entrance(runner)
+        await self._entrance.be_at({door.number: door for door in doors}, tls, server.header_timeout)
+        self._serving.set()
 
     def _watch(self, generations: Generations) -> None:
         watch = self.metrics.watch
@@ -99,15 +124,98 @@ class Worker:
         """After a rotation: go on in the files that have the names now."""
         self._logs.reopen()
 
+    async def prepare(self, words: Mapping[str, Any], files: Sequence[int]) -> Mapping[str, Any]:
+        """Make all that the settings in the first file need, and put none of it in force.
+
+        The others are sockets, for the `fresh` among the numbers of `doors`. Raises StartError or StoreError.
+        """
+        settings_file, *sockets = files
+        try:
+            settings = read_settings(settings_file)
+        finally:
+            os.close(settings_file)
+        fresh = {
+            door["number"]: Door(door["number"], socket.socket(fileno=fd), has_heir=door["has_heir"])
+            for door, fd in zip(words["fresh"], sockets, strict=True)
+        }
+        await self._serving.wait()
+        assert self._pool is not None
+        assert self._generations is not None
+        assert self._entrance is not None
+        known = {**self._entrance.doors, **fresh}
+        if settings.counters != self._settings.counters:
+            await reach_counters(settings.counters.url.reveal())
+        tls = certificate(settings.server.tls)
+        generation = build(words["generation"], settings, self._pool, self._clock, self._generations.current)
+        doors = {number: known[number] for number in words["doors"]}
+        self._prepared = Prepared(settings, generation, doors, tls, await self._logs.prepare(settings), words["closed"])
+        return {}
+
+    async def commit(self, _words: Any = None, _files: Sequence[int] = ()) -> Mapping[str, Any]:
+        """Put in force what was prepared: requests that begin from now on are judged by it."""
+        new, self._prepared = self._prepared, None
+        assert new is not None
+        assert self._pool is not None
+        assert self._generations is not None
+        assert self._runner is not None
+        assert self._entrance is not None
+        server = new.settings.server
+        allow_connections(server.max_connections)
+        self._generations.adopt(new.generation)
+        self._pool.ledger.on_outage(new.settings.ledger.on_outage)
+        self._runner.adopt(server)
+        before = self._settings
+        self._settings = new.settings
+        await self._entrance.be_at(new.doors, new.tls, server.header_timeout, closed=new.closed)
+        await self._logs.commit(new.logs)
+        await self._pool.providers.keep_only({*providers_of(before.auth), *providers_of(new.settings.auth)})
+        return {}
+
+    async def discard(self, _words: Any = None, _files: Sequence[int] = ()) -> Mapping[str, Any]:
+        """Forget what was prepared."""
+        old, self._prepared = self._prepared, None
+        if old is not None and self._entrance is not None:
+            self._entrance.forget(old.doors)
+            await self._logs.discard(old.logs)
+        return {}
+
+    async def retire(self, draining: asyncio.Event) -> None:
+        """Take no more callers, and serve those who are here to their end, or until a drain is told."""
+        assert self._entrance is not None
+        assert self._runner is not None
+        self._drain.retire()
+        await self._entrance.leave()
+        told = asyncio.ensure_future(draining.wait())
+        await asyncio.wait({told}, timeout=_LAST_CALL)
+        self._runner.end_connections()
+        self._drain.await_end()
+        idle = asyncio.ensure_future(self._drain.idle.wait())
+        await asyncio.wait({idle, told}, return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        idle.cancel()
+
     async def drain(self) -> None:
         """Let what is in flight end by itself, up to the drain's deadline or until at once; then cut it off."""
-        self._drain.begin()
+        self._drain.give_notice()
+        deadline = self._clock.monotonic() + self._settings.server.drain_timeout
+        await self._turn_away()
         idle = asyncio.ensure_future(self._drain.idle.wait())
-        if not await self._done_in_time(idle, self._settings.server.drain_timeout):
+        if not await self._done_in_time(idle, max(0.0, deadline - self._clock.monotonic())):
             logger.warning("cutting off %d requests in flight", self._drain.in_flight)
             self._drain.cut()
             await asyncio.wait({idle}, timeout=_CUT_PATIENCE)
         idle.cancel()
+
+    async def _turn_away(self) -> None:
+        """Where somebody else goes on, callers wait for him in the socket's queue; elsewhere they are told to go."""
+        if self._entrance is not None and await self._entrance.leave_to_heirs():
+            assert self._runner is not None
+            await self._done_in_time(asyncio.Future(), _LAST_CALL)
+            self._runner.end_connections()
+            self._drain.await_end()
+        else:
+            await self._done_in_time(asyncio.Future(), self._settings.server.drain_delay)
+            self._drain.begin()
 
     async def _close(self, runner: EdgeRunner) -> None:
         """Hang up. Nobody is served any more, but some may still send the rest of a body that was refused."""
@@ -149,19 +257,39 @@ async def serve_callers(
     clock: Clock,
     counters: SharedMemory,
     sheet: Sheet,
-    sockets: Sequence[socket.socket],
+    doors: Sequence[Door],
+    number: int = 1,
 ) -> None:
-    """A worker's whole life as a child: it serves until it is told to drain, and refuses then until told to end."""
-    worker = Worker(settings, clock, counters, sheet, link.cut)
+    """A worker's whole life as a child: it serves until it is told to drain, and refuses then until told to end.
+
+    One that is told to retire ends by itself, when those whom it serves have gone.
+    """
+    worker = Worker(settings, clock, counters, sheet, link.cut, number=number)
     link.answers |= {"status": worker.status, "metrics": worker.counted}
     link.calls["reopen"] = worker.reopen_logs
+    link.orders |= {"prepare": worker.prepare, "commit": worker.commit, "discard": worker.discard}
     async with AsyncExitStack() as stack:
-        await worker.serve(sockets, stack)
+        await worker.serve(doors, stack)
         link.ready()
-        await link.draining.wait()
-        await worker.drain()
-        link.idle()
-        await link.ending.wait()
+        if not await _retires(link):
+            await worker.drain()
+            link.idle()
+            await link.ending.wait()
+            return
+        await worker.retire(link.draining)
+        if link.draining.is_set():
+            await worker.drain()
+            link.idle()
+            await link.ending.wait()
+
+
+async def _retires(link: Link) -> bool:
+    """Wait for the word to go; whether nobody waits for it to be done."""
+    words = [asyncio.ensure_future(each.wait()) for each in (link.retiring, link.draining)]
+    await asyncio.wait(words, return_when=asyncio.FIRST_COMPLETED)
+    for each in words:
+        each.cancel()
+    return not link.draining.is_set()
 
 
 def share_of(settings: Settings, workers: int) -> Settings:

@@ -10,7 +10,7 @@ from gatewayd.proxy.upstream import Upstream
 class Balance:
     """Round robin over the addresses of one route. Mutable: it remembers whose turn it is."""
 
-    __slots__ = ("_turn", "upstreams")
+    __slots__ = ("__weakref__", "_turn", "upstreams")
 
     def __init__(self, upstreams: Sequence[Upstream]) -> None:
         self.upstreams = tuple(upstreams)

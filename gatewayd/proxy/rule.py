@@ -1,14 +1,12 @@
 """A route's rule for the proxy: where to, what is allowed, how long."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from gatewayd.config.settings import AgentTls, RouteSettings, Settings, Timeouts
-from gatewayd.errors import BadRequest, BodyTooLarge, MethodNotAllowed, StartError
+from gatewayd.config.settings import RouteSettings, Settings, Timeouts
+from gatewayd.errors import BadRequest, BodyTooLarge, MethodNotAllowed
 from gatewayd.exchange import Exchange
 from gatewayd.identity.service import ServiceTokens
 from gatewayd.proxy.balance import Balance
-from gatewayd.proxy.upstream import Upstream
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,17 +34,10 @@ class Forwarding:
             raise BadRequest("This upgrade is not allowed here.")
 
 
-UpstreamAt = Callable[[str, AgentTls | None], Upstream]
-
-
-def forwarding(settings: Settings, route: RouteSettings, upstream_at: UpstreamAt) -> Forwarding:
-    """The rule of a configured route. Raises StartError for files and keys that cannot be used."""
-    try:
-        upstreams = [upstream_at(url, route.tls) for url in route.upstream]
-    except StartError as error:
-        raise StartError(f"routes.{route.name}.{error}") from None
+def forwarding(settings: Settings, route: RouteSettings, balance: Balance) -> Forwarding:
+    """The rule of a configured route. Raises StartError for service tokens that nothing can sign."""
     return Forwarding(
-        balance=Balance(upstreams),
+        balance=balance,
         prefix=route.prefix.rstrip("/"),
         methods=route.methods,
         timeouts=route.timeouts,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
+from weakref import WeakValueDictionary
 
 from gatewayd.config.settings import AgentTls
 from gatewayd.errors import StartError
@@ -12,7 +13,7 @@ from gatewayd.errors import StartError
 _SOURCES: Final = ("ca", "certificate", "key")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Peer:
     """Whom an agent must be, and what it is shown. One object for one meaning: connections are pooled by it."""
 
@@ -22,9 +23,9 @@ class Peer:
 
 @dataclass(slots=True)
 class Peers:
-    """Mutable: each is made once, and anew when its files have changed since."""
+    """Mutable: each is made once, and anew when its files have changed since; it goes with the last who has it."""
 
-    _known: dict[tuple[AgentTls, bytes], Peer] = field(default_factory=dict)
+    _known: WeakValueDictionary[tuple[AgentTls, bytes], Peer] = field(default_factory=WeakValueDictionary)
 
     def of(self, tls: AgentTls) -> Peer:
         """Raises StartError for files that cannot be used."""

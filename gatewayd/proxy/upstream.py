@@ -22,7 +22,7 @@ def target_below(base: URL, suffix: str, query: str) -> str:
 class Upstream:
     """An agent's base URL, with everything that calls to it share."""
 
-    __slots__ = ("_base", "_connector", "_dial", "_key", "authority", "url")
+    __slots__ = ("__weakref__", "_base", "_connector", "_dial", "_key", "authority", "url")
 
     def __init__(
         self, url: str, connector: AgentConnector, loop: asyncio.AbstractEventLoop, peer: Peer | None = None

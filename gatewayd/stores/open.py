@@ -74,6 +74,12 @@ CLERKS: Final[Mapping[str, Callable[[str], AbstractContextManager[Clerk]]]] = {
 }
 
 
+async def reach_counters(url: str) -> None:
+    """Ask who is behind this address whether it counts. Raises StoreError if nobody answers."""
+    if _choose("counters.url", url, COUNTERS) is _redis:
+        await redis_counters.reach(url)
+
+
 def open_counters(url: str, counting: Counting) -> Counters:
     """The counters at this address. Raises StoreError."""
     return _choose("counters.url", url, COUNTERS)(url, counting)

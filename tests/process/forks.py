@@ -14,7 +14,7 @@ from typing import Any
 from gatewayd.clock import SystemClock
 from gatewayd.errors import StartError
 from gatewayd.process.child import Link, Work, fork
-from gatewayd.process.crew import Child, Crew
+from gatewayd.process.crew import Child, Crew, Job
 from gatewayd.process.reactor import Reactor
 from tests.clocks import ManualClock
 
@@ -155,7 +155,7 @@ class Bridge:
 
 def dying_again_and_again() -> object:
     bridge = Bridge()
-    child = bridge.crew.hire("worker", ready_and_dead)
+    child = bridge.crew.hire("worker", Job(ready_and_dead))
     pauses = []
     for count in range(1, 6):
         bridge.deaths(child, count)
@@ -165,7 +165,7 @@ def dying_again_and_again() -> object:
 
 def dying_after_a_steady_life() -> object:
     bridge = Bridge()
-    child = bridge.crew.hire("worker", obedient)
+    child = bridge.crew.hire("worker", Job(obedient))
     pids, pauses = [], []
     for count in range(1, 4):
         bridge.reactor.until(lambda: child.ready)
@@ -183,14 +183,14 @@ def dying_after_a_steady_life() -> object:
 
 def failing_at_the_start() -> object:
     bridge = Bridge()
-    child = bridge.crew.hire("worker", failing)
+    child = bridge.crew.hire("worker", Job(failing))
     bridge.deaths(child, 1)
     return child.failure, child.restarts
 
 
 def told_to_end_by_the_crew() -> object:
     bridge = Bridge()
-    child = bridge.crew.hire("worker", obedient)
+    child = bridge.crew.hire("worker", Job(obedient))
     bridge.reactor.until(lambda: child.ready)
     bridge.end(child)
     return child.failure, child.restarts, child.idle
@@ -198,7 +198,7 @@ def told_to_end_by_the_crew() -> object:
 
 def killed_by_the_crew() -> object:
     bridge = Bridge()
-    child = bridge.crew.hire("worker", obedient)
+    child = bridge.crew.hire("worker", Job(obedient))
     bridge.reactor.until(lambda: child.ready)
     bridge.crew.kill([child])
     bridge.deaths(child, 1)
@@ -207,7 +207,7 @@ def killed_by_the_crew() -> object:
 
 def one_answers_late() -> object:
     bridge = Bridge()
-    quick, slow = bridge.crew.hire("quick", obedient), bridge.crew.hire("slow", answering_once)
+    quick, slow = bridge.crew.hire("quick", Job(obedient)), bridge.crew.hire("slow", Job(answering_once))
     found: list[dict[str, Any]] = []
 
     def ask() -> None:
@@ -230,7 +230,7 @@ def one_dies_while_asked() -> object:
     clock = SystemClock()
     reactor = Reactor(clock)
     crew = Crew(reactor, clock, asyncio.run, lambda child: None)
-    child = crew.hire("slow", answering_once)
+    child = crew.hire("slow", Job(answering_once))
     found: list[int] = []
     reactor.until(lambda: child.ready)
     os.kill(child.pid, signal.SIGSTOP)

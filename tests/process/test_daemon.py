@@ -128,14 +128,6 @@ async def test_a_second_signal_hangs_up_on_those_too(tmp_path: Path) -> None:
     writer.close()
 
 
-async def test_sighup_does_not_end_it_and_is_answered_in_the_log(tmp_path: Path) -> None:
-    async with running_daemon(write_config(tmp_path)) as daemon:
-        daemon.signal(signal.SIGHUP)
-        await daemon.said("SIGHUP was ignored: a configuration takes effect at a restart")
-        async with daemon.session() as session, session.get("/health") as response:
-            assert response.status == 200
-
-
 async def test_told_to_stop_before_it_serves_it_never_says_ready(tmp_path: Path) -> None:
     settings = load(write_config(tmp_path), {"SECRET": SECRET}).settings
     daemon = Daemon(settings, SystemClock(), {})

@@ -3,7 +3,7 @@
 import json
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,17 @@ class Office:
         self.path = path
         self.reactor = Reactor(clock)
         self.waiting: list[Reply] = []
-        commands = {"status": lambda reply: reply({"state": "serving"}), "wait": self.waiting.append}
-        self.desk = Desk(self.reactor, path, commands)
+        self.said: list[Mapping[str, Any]] = []
+        self.desk = Desk(self.reactor, path, {"status": self._status, "wait": self._wait})
         self.desk.open()
+
+    @staticmethod
+    def _status(_words: Mapping[str, Any], reply: Reply) -> None:
+        reply({"state": "serving"})
+
+    def _wait(self, words: Mapping[str, Any], reply: Reply) -> None:
+        self.said.append(words)
+        self.waiting.append(reply)
 
     def caller(self, words: bytes = b"") -> socket.socket:
         sock = socket.socket(socket.AF_UNIX)

@@ -12,13 +12,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from gatewayd.config.loading import parse
 from gatewayd.metrics import Tally
 from gatewayd.process.control import ask
-from gatewayd.process.supervisor import worker_count
 from tests.agents import answering, raw_agent
 from tests.daemons import PATIENCE, RunningDaemon, Stream, gatewayd, running_daemon, write_config
-from tests.gateways import CONFIG, SECRET
 from tests.process.crews import admin_of, is_running, pids, status
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -236,13 +233,6 @@ async def test_a_unix_socket_is_served_by_all(tmp_path: Path) -> None:
         daemon.signal(signal.SIGTERM)
         assert await daemon.ended() == 0
     assert not (tmp_path / "public.sock").exists()
-
-
-@pytest.mark.parametrize(("asked", "count"), [("3", 3), ('"auto"', len(os.sched_getaffinity(0)))])
-def test_as_many_workers_as_asked_for(tmp_path: Path, asked: str, count: int) -> None:
-    text = CONFIG.format(state=tmp_path, server=f"workers = {asked}", general="")
-    text += '[routes.a]\nprefix = "/a"\nupstream = "http://127.0.0.1:9"\n'
-    assert worker_count(parse(text, "test.toml", {"SECRET": SECRET}).settings) == count
 
 
 async def test_sigusr1_has_the_logs_opened_again_and_ends_nothing(tmp_path: Path) -> None:

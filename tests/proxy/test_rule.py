@@ -1,14 +1,13 @@
 """A route's settings as the proxy needs them; what it refuses is tried end to end beside what it lets through."""
 
 from pathlib import Path
-from typing import cast
 
 import pytest
 
 from gatewayd.config.loading import parse
-from gatewayd.config.settings import AgentTls, Timeouts
+from gatewayd.config.settings import Timeouts
+from gatewayd.proxy.balance import Balance
 from gatewayd.proxy.rule import Forwarding, forwarding
-from gatewayd.proxy.upstream import Upstream
 from tests.agents import answering, raw_agent
 from tests.gateways import running_gateway
 from tests.proxy.wire import OK, call
@@ -28,30 +27,22 @@ upstream = ["http://127.0.0.1:1/a", "http://127.0.0.1:2/b"]
 """
 
 
-def settled(prefix: str = "/api/one", more: str = "") -> tuple[Forwarding, list[str]]:
+def settled(prefix: str = "/api/one", more: str = "") -> Forwarding:
     settings = parse(CONFIG.format(prefix=prefix, more=more), "test.toml", {"SECRET": "x" * 32}).settings
-    asked: list[str] = []
-
-    def upstream_at(url: str, _tls: AgentTls | None) -> Upstream:
-        asked.append(url)
-        return cast("Upstream", url)  # it is looked up, and not yet called
-
-    return forwarding(settings, settings.routes["one"], upstream_at), asked
+    return forwarding(settings, settings.routes["one"], Balance([]))
 
 
 def test_a_rule_takes_what_the_route_says_and_else_what_the_server_says() -> None:
-    rule, asked = settled()
-    assert asked == ["http://127.0.0.1:1/a", "http://127.0.0.1:2/b"]
-    assert len(rule.balance.upstreams) == 2
+    rule = settled()
     assert (rule.prefix, rule.max_body, rule.silence) == ("/api/one", 5 << 20, 7.0)
     assert rule.timeouts == Timeouts(connect=2, first_byte=30, idle=60, total=0)
     assert rule.upgrades == ("websocket",)
-    rule, _ = settled(more='max_body = "1KiB"\nforward_authorization = true')
+    rule = settled(more='max_body = "1KiB"\nforward_authorization = true')
     assert (rule.max_body, rule.authorization) == (1024, True)
 
 
 def test_a_route_for_everything_has_an_empty_prefix() -> None:
-    rule, _ = settled(prefix="/")
+    rule = settled(prefix="/")
     assert rule.prefix == ""
 
 

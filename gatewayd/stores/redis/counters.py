@@ -8,7 +8,7 @@ from secrets import token_hex
 from typing import Any, Final, NamedTuple
 
 from gatewayd.clock import Clock
-from gatewayd.errors import StoreUnavailable
+from gatewayd.errors import StoreError, StoreUnavailable
 from gatewayd.model import Tally, Window
 from gatewayd.stores.redis import script
 from gatewayd.stores.redis.census import GREET, Census, Notes
@@ -19,6 +19,7 @@ PROBE: Final = 0.15
 HEARTBEAT: Final = 1.0
 TOGETHER: Final = 128
 WAITING: Final = 4_096
+_REACH: Final = 1.0  # seconds that a server gets which nobody waits for yet
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,18 @@ def open_counters(
     census = Census(daemon or token_hex(8), clock, notes)
     standin = Standin(on_outage, local, census, clock, workers)
     return RedisCounters(dial(url), census, standin, patience=patience, now=now)
+
+
+async def reach(url: str) -> None:
+    """Whether a server answers at this address now. Raises StoreError if it does not."""
+    line = Line(dial(url)(), (), patience=_REACH)
+    try:
+        await line.open()
+        await line.ask([("TIME",)])
+    except Away as error:
+        raise StoreError(f"counters.url: Redis does not answer: {error}") from None
+    finally:
+        await line.close()
 
 
 class RedisCounters:
