@@ -9,9 +9,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.agents import answering, raw_agent
+from tests.agents import answering, raw_agent, talk
 from tests.daemons import gatewayd, running_daemon, write_config
 from tests.gateways import PLANS, running_gateway
+from tests.identity.forging import make_key
 from tests.identity.provider import IdentityProvider, identity_provider
 from tests.problems import ask
 
@@ -118,3 +119,66 @@ async def test_no_word_of_a_token_or_a_key_is_logged(tmp_path: Path, caplog: pyt
     assert "telling" not in words
     for part in headers["Authorization"].split()[1].split("."):
         assert part not in words
+
+
+async def test_nothing_that_a_token_offers_is_ever_fetched(tmp_path: Path) -> None:
+    async with identity_provider() as provider, identity_provider() as evil, raw_agent(answering(OK)) as agent:
+        evil.rotate("key-1", make_key("P-256"))
+        async with (
+            running_gateway(tmp_path, agent.url, general=PLANS + issuer(provider)) as gateway,
+            aiohttp.ClientSession(gateway.url) as session,
+        ):
+            claims = {"iss": provider.url, "sub": "ann", "exp": time.time() + 300}
+            for name in ("jku", "x5u", "iss", "kid", "url"):
+                offered = {"Authorization": f"Bearer {evil.token(claims, **{name: evil.jwks_url})}"}
+                (await ask(session, "/api/email/x", offered)).problem(401, "token_invalid", unsaid=evil.url)
+            another = {"Authorization": f"Bearer {evil.token({**claims, 'iss': evil.url})}"}
+            (await ask(session, "/api/email/x", another)).problem(401, "token_invalid", unsaid=evil.url)
+            assert evil.asked == []
+
+
+SENT = {
+    "one": (["Authorization: Bearer {token}"], 200),
+    "lower case": (["authorization: bearer {token}"], 200),
+    "capitals": (["AUTHORIZATION: BEARER {token}"], 200),
+    "several spaces": (["Authorization:   Bearer   {token}  "], 200),
+    "a tab around": (["Authorization:\tBearer {token}\t"], 200),
+    "a tab between": (["Authorization: Bearer\t{token}"], 401),
+    "no space": (["Authorization: Bearer{token}"], 401),
+    "no scheme": (["Authorization: {token}"], 401),
+    "the scheme only": (["Authorization: Bearer"], 401),
+    "the scheme twice": (["Authorization: Bearer Bearer {token}"], 401),
+    "another scheme": (["Authorization: Token {token}"], 401),
+    "Basic with it": (["Authorization: Basic {token}"], 401),
+    "in quotes": (['Authorization: Bearer "{token}"'], 401),
+    "as a parameter": (["Authorization: Bearer token={token}"], 401),
+    "a comma behind": (["Authorization: Bearer {token},"], 401),
+    "two in one field": (["Authorization: Bearer {token}, Bearer {token}"], 401),
+    "twice the same": (["Authorization: Bearer {token}"] * 2, 401),
+    "a bad one first": (["Authorization: Bearer x.y.z", "Authorization: Bearer {token}"], 401),
+    "a bad one behind": (["Authorization: Bearer {token}", "Authorization: Bearer x.y.z"], 401),
+    "an empty one behind": (["Authorization: Bearer {token}", "Authorization:"], 401),
+    "Basic beside it": (["Authorization: Basic YTpi", "Authorization: Bearer {token}"], 401),
+    "in a cookie": (["Cookie: access_token={token}; Authorization=Bearer {token}"], 401),
+    "in X-Auth-Token": (["X-Auth-Token: {token}"], 401),
+    "in Proxy-Authorization": (["Proxy-Authorization: Bearer {token}"], 401),
+    "in another spelling": (["X-Authorization: Bearer {token}"], 401),
+    "as a subprotocol": (["Sec-WebSocket-Protocol: bearer, {token}"], 401),
+}
+
+
+async def test_a_token_is_taken_from_one_authorization_field_and_nowhere_else(tmp_path: Path) -> None:
+    async with raw_agent(answering(OK)) as agent, running_gateway(tmp_path, agent.url) as gateway:
+        token = gateway.token()
+
+        async def status(target: str, lines: list[str]) -> int:
+            head = f"GET {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
+            head += "".join(f"{line.format(token=token)}\r\n" for line in lines)
+            answer = await talk(gateway.port, f"{head}\r\n".encode())
+            assert token.encode() not in answer
+            return int(answer.split(b" ")[1])
+
+        found = {name: await status("/api/email/x", lines) for name, (lines, _) in SENT.items()}
+        assert found == {name: expected for name, (_, expected) in SENT.items()}
+        for query in (f"access_token={token}", f"token={token}", f"Authorization=Bearer+{token}", f"jwt={token}"):
+            assert await status(f"/api/email/x?{query}", []) == 401

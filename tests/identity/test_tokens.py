@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gatewayd.config.settings import Secret
 from gatewayd.errors import StartError, TokenExpired, TokenInvalid, Unauthenticated
 from gatewayd.identity.base import MAX_TOKEN
+from gatewayd.identity.jwk import read_keys
 from gatewayd.identity.signatures import VerificationKey
 from gatewayd.identity.tokens import TokenVerifier
 from gatewayd.model import Identity
@@ -29,6 +30,7 @@ from tests.identity.forging import (
     words_of,
 )
 from tests.identity.hostile import HOSTILE
+from tests.identity.hostile_keys import ALGORITHMS, HOSTILE_KEYS, good, published
 
 Forge = Callable[[], str]
 
@@ -56,9 +58,38 @@ async def test_a_hostile_token_is_refused_in_silence(verifier: TokenVerifier, ma
     assert len(verifier._verified) == 0
 
 
+class Published:
+    """What a provider publishes, without the provider."""
+
+    def __init__(self) -> None:
+        self.keys = read_keys(published(), lambda _: None)
+
+    async def find(self, algorithm: str, key_id: str | None) -> Sequence[VerificationKey]:
+        return self.keys.find(algorithm, key_id)
+
+
+@pytest.mark.parametrize("make", HOSTILE_KEYS)
+async def test_a_hostile_token_finds_no_published_key(clock: ManualClock, make: Forge) -> None:
+    settings = auth_settings(algorithms=ALGORITHMS, secret=None)
+    verifier = TokenVerifier(settings, clock, keys=Published())
+    token = make()
+    with pytest.raises(TokenInvalid) as caught:
+        await verifier.verify(token)
+    assert_silent(caught.value, token)
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+async def test_what_the_issuer_signs_is_taken_with_its_published_key(clock: ManualClock, algorithm: str) -> None:
+    verifier = TokenVerifier(auth_settings(algorithms=ALGORITHMS, secret=None), clock, keys=Published())
+    assert (await verifier.verify(good(algorithm))).user == "alice"
+    assert (await verifier.verify(good(algorithm, kid=None))).user == "alice"
+
+
 def test_the_table_of_hostile_tokens_stays_long_and_its_names_unique() -> None:
-    names = [case.id for case in HOSTILE]
-    assert len(names) == len(set(names)) > 150
+    for table, least in ((HOSTILE, 150), (HOSTILE_KEYS, 80)):
+        names = [case.id for case in table]
+        assert len(names) == len(set(names)) > least
 
 
 def test_only_one_hostile_token_is_refused_for_its_length() -> None:
