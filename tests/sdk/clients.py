@@ -98,8 +98,28 @@ def saying(*answers: bytes) -> Script:
 
 
 @asynccontextmanager
+async def listening(script: Script) -> AsyncIterator[RawAgent]:
+    """A server that is not gone before it noticed that its clients are."""
+    serving: set[asyncio.Task[Any]] = set()
+
+    async def noted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
+        await script(reader, writer)
+
+    async with raw_agent(noted) as agent:
+        yield agent
+        for _ in range(10):  # a connection that was made is one that the loop has yet to hear of
+            await asyncio.sleep(0)
+        if serving:
+            _, late = await asyncio.wait(serving, timeout=10)
+            assert not late, "a client left a connection behind"
+
+
+@asynccontextmanager
 async def server(*answers: bytes) -> AsyncIterator[RawAgent]:
-    async with raw_agent(saying(*answers)) as agent:
+    async with listening(saying(*answers)) as agent:
         yield agent
 
 

@@ -1,13 +1,16 @@
 """One suite for both clients, against servers that say exactly what they are told."""
 
+import asyncio
+import gzip
 import json
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import gatewayd_sdk as sdk
 import pytest
 from gatewayd_sdk._blocking import caller as blocking
 
-from tests.sdk.clients import CUT, KINDS, field, http, sent, server, using
+from tests.sdk.clients import CUT, KINDS, each, field, http, items, listed, listening, sent, server, using
 
 pytestmark = pytest.mark.parametrize("kind", KINDS)
 USAGE = json.dumps({"user": "ann", "plan": "free", "units": []})
@@ -144,6 +147,214 @@ async def test_an_expired_token_is_refreshed_once(kind: str) -> None:
     assert [field(head, "Authorization") for head in sent(agent)] == ["Bearer old", "Bearer new"]
 
 
+async def test_one_refresh_is_enough_for_all_that_wait_for_it(kind: str) -> None:
+    made: list[str] = []
+    holders: list[bytes] = []
+    all_have_it = asyncio.Event()
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Refuses the first token, and only once five calls have it."""
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            if b"Bearer token-1" not in head:
+                writer.write(http(200, USAGE))
+                continue
+            holders.append(head)
+            if len(holders) == 5:
+                all_have_it.set()
+            await all_have_it.wait()
+            writer.write(http(401, json.dumps({"code": "token_expired"})))
+
+    def token() -> str:
+        made.append(f"token-{len(made) + 1}")
+        return made[-1]
+
+    async def scenario(client: Any) -> Any:
+        if kind == "asyncio":
+            return await asyncio.gather(*(client.usage.current() for _ in range(5)))
+        return await asyncio.gather(*(asyncio.to_thread(client.usage.current) for _ in range(5)))
+
+    async with listening(script) as agent:
+        results = await using(kind, f"http://127.0.0.1:{agent.port}", scenario, token=token)
+    assert [result.user for result in results] == ["ann"] * 5
+    assert made == ["token-1", "token-2"]
+
+
+def failing() -> str:
+    raise OSError("the vault is closed: s3cret")
+
+
+@pytest.mark.parametrize(
+    ("token", "told"), [(failing, "raised OSError"), (lambda: 7, "not int")], ids=["raises", "int"]
+)
+async def test_a_token_that_cannot_be_made_is_told(kind: str, token: Any, told: str) -> None:
+    with pytest.raises(sdk.ConfigurationError, match=told) as caught:
+        await using(kind, "http://127.0.0.1:9", current, token=token)
+    assert "s3cret" not in str(caught.value)
+
+
+async def test_a_web_worker_calls_with_each_users_own_token(kind: str) -> None:
+    async def scenario(client: Any) -> Any:
+        await each(client.with_options(token="anns").usage.current())
+        await each(client.with_options(token=lambda: "bobs").usage.current())
+        await each(client.usage.current())
+        await each(client.with_options(headers={"Authorization": "Basic x"}).usage.current())
+        await each(client.request("GET", "/gateway/v1/usage", headers={"Authorization": "Basic y"}))
+
+    async with server(http(200, USAGE)) as agent:
+        await using(kind, f"http://127.0.0.1:{agent.port}", scenario, token="own")
+    told = [field(head, "Authorization") for head in sent(agent)]
+    assert told == ["Bearer anns", "Bearer bobs", "Bearer own", "Bearer own", "Basic y"]
+    assert len(agent.received) == 1
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["bytes", "pieces"])
+async def test_a_body_is_sent_again_only_if_it_can_be(kind: str, again: bool, waits: list[float]) -> None:
+    uploaded = {"id": "d", "title": "t", "kind": "text", "characters": 1, "passages": 1}
+    answer = http(201, json.dumps({**uploaded, "uploaded_at": "2026-12-01T00:00:00Z"}))
+
+    def do(client: Any) -> Any:
+        return client.rag.upload_document(b"text" if again else iter([b"te", b"xt"]), filename="a.txt")
+
+    async with server(http(503, '{"code": "draining"}'), answer) as agent:
+        work = using(kind, f"http://127.0.0.1:{agent.port}", do)
+        if again:
+            assert (await work).id == "d"
+        else:
+            with pytest.raises(sdk.UnavailableError):
+                await work
+    bodies = [bytes(each_one).partition(b"\r\n\r\n")[2] for each_one in agent.received]
+    keys = {field(head, "Idempotency-Key") for head in sent(agent)}
+    assert (len(waits), len(keys)) == (1 if again else 0, 1)
+    assert bodies[0].count(b'name="file"; filename="a.txt"') == (2 if again else 1)
+    assert (b"Transfer-Encoding" in bytes(agent.received[0])) is not again
+
+
+async def test_a_stream_that_was_not_begun_is_tried_again(kind: str, waits: list[float]) -> None:
+    pieces = iter([b"text"])
+    with pytest.raises(sdk.APIConnectionError):
+        await using(kind, "http://127.0.0.1:9", lambda client: client.rag.upload_document(pieces))
+    assert len(waits) == 2
+    assert next(pieces) == b"text"
+
+
+@pytest.mark.parametrize("where", ["stream", "progress"])
+async def test_what_the_callers_own_code_raises_comes_back_as_it_is(kind: str, where: str, waits: list[float]) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"a" * 100_000
+        if where == "stream":
+            raise KeyError("the caller's own")
+
+    def progress(*_: object) -> None:
+        if where == "progress":
+            raise KeyError("the caller's own")
+
+    async with server(http(200)) as agent:
+        with pytest.raises(KeyError, match="own"):
+            await using(
+                kind,
+                f"http://127.0.0.1:{agent.port}",
+                lambda client: client.rag.upload_document(pieces(), progress=progress),
+            )
+    assert not waits
+
+
+async def test_asynchronous_pieces_are_for_the_asynchronous_client(kind: str) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"te"
+        yield b"xt"
+
+    async with server(http(200, "{}")) as agent:
+        work = using(kind, f"http://127.0.0.1:{agent.port}", lambda client: client.rag.upload_document(pieces()))
+        if kind == "asyncio":
+            with pytest.raises(sdk.APIResponseError, match="id is missing"):
+                await work
+            assert b"\r\n2\r\nte\r\n2\r\nxt\r\n" in bytes(agent.received[0])
+        else:
+            with pytest.raises(sdk.ConfigurationError, match="AsyncGateway"):
+                await work
+
+
+async def test_an_answer_is_given_raw_and_read_when_asked(kind: str) -> None:
+    async def scenario(client: Any) -> Any:
+        return await each(client.with_raw_response.usage.current()), await each(client.with_raw_response.rag.chat("?"))
+
+    async with server(http(200, USAGE, "X-More: 1"), http(200, "<html>")) as agent:
+        good, bad = await using(kind, f"http://127.0.0.1:{agent.port}", scenario)
+    assert (good.status, good.headers["x-more"], good.content.decode(), good.request_id) == (200, "1", USAGE, "req-1")
+    assert good.parse().user == "ann"
+    assert good.text == USAGE
+    assert good.json() == json.loads(USAGE)
+    with pytest.raises(sdk.APIResponseError, match="not JSON"):
+        bad.parse()
+
+
+async def test_the_log_tells_attempts_and_repeats_and_no_secret(
+    kind: str, caplog: pytest.LogCaptureFixture, waits: list[float]
+) -> None:
+    caplog.set_level("DEBUG", "gatewayd_sdk")
+
+    def do(client: Any) -> Any:
+        return client.request("POST", "/api/x/y", json={"body": "s3cret"}, query={"q": "s3cret"})
+
+    answers = (http(503, '{"code": "draining", "detail": "s3cret"}', "Retry-After: 3"), b"", http(200, "s3cret"))
+    async with server(*answers) as agent:
+        await using(kind, f"http://127.0.0.1:{agent.port}", do, token="s3cret")
+    told = [record.getMessage() for record in caplog.records if record.name == "gatewayd_sdk"]
+    assert "503, request req-1" in told[0]
+    assert told[0].startswith("POST /api/x/y: ")
+    assert told[1] == "503 draining; tried again in 3.0 s"
+    assert "no answer" in told[2]
+    assert "s3cret" not in "".join(told)
+
+
+async def test_a_paced_client_waits_instead_of_being_refused(kind: str, waits: list[float]) -> None:
+    limits = ('RateLimit-Policy: "user-minute";q=60;w=60', 'RateLimit: "user-minute";r=0;t=60')
+
+    async def scenario(client: Any) -> Any:
+        await each(client.scraper.scrape("http://a/"))
+        await each(client.scraper.scrape("http://a/"))
+        with pytest.raises(sdk.APITimeoutError, match="nothing was sent"):
+            await each(client.with_options(timeout=sdk.Timeout(total=0.5)).scraper.scrape("http://a/"))
+
+    async with server(http(200, PAGE, *limits)) as agent:
+        await using(kind, f"http://127.0.0.1:{agent.port}", scenario, pacer=sdk.Pacer())
+    assert len(sent(agent)) == 2
+    assert waits == [pytest.approx(1.0, abs=0.5)]
+
+
+async def test_a_history_that_was_not_begun_knows_of_no_call(kind: str) -> None:
+    def page(number: int, cursor: str | None) -> bytes:
+        letter = {"id": str(number), "from": "", "subject": "", "category": "", "urgency": "", "preview": ""}
+        items = [{**letter, "received_at": "2026-12-01T00:00:00Z"}]
+        return http(200, json.dumps({"items": items, "next_cursor": cursor}), "X-Usage-Quantity: 1")
+
+    async def scenario(client: Any) -> Any:
+        history = client.email.history(category="sales", page_size=1)
+        before = history.request_id, history.usage, history.rate_limit
+        return before, [letter.id async for letter in items(history)], history, await listed(history.pages())
+
+    async with server(page(1, "c 1"), page(2, None), page(3, None)) as agent:
+        before, letters, history, pages = await using(kind, f"http://127.0.0.1:{agent.port}", scenario)
+    assert before == (None, None, None)
+    assert letters == ["1", "2"]
+    assert [page.items[0].id for page in pages] == ["3"]
+    assert (history.request_id, history.usage.quantity, history.rate_limit) == ("req-1", 1, None)
+    targets = [head.split(b" ")[1].partition(b"?")[2] for head in sent(agent)]
+    assert targets == [b"category=sales&limit=1", b"category=sales&limit=1&cursor=c+1", b"category=sales&limit=1"]
+
+
+async def test_compressed_answers_are_read(kind: str) -> None:
+    async with server(http(200, gzip.compress(USAGE.encode()), "Content-Encoding: gzip")) as agent:
+        assert (await using(kind, f"http://127.0.0.1:{agent.port}", current)).user == "ann"
+
+
+@pytest.mark.parametrize("status", [200, 404])
+async def test_a_page_of_somebody_else_asks_for_the_base_url(kind: str, status: int) -> None:
+    error = await refused(kind, http(status, "<html>", "Content-Type: text/html"), max_retries=0)
+    assert "is the base URL that of a gatewayd" in str(error)
+
+
 async def test_a_token_that_stays_refused_is_an_error(kind: str) -> None:
     error = await refused(kind, http(401, json.dumps({"code": "token_expired"})), token=lambda: "always")
     assert isinstance(error, sdk.AuthenticationError)
@@ -245,9 +456,18 @@ async def test_any_route_can_be_asked(kind: str) -> None:
         lambda client: client.request("G T", "/"),
         lambda client: client.request("GET", "/", headers={"X-A": "b\r\nX-C: d"}),
         lambda client: client.request("GET", "/", headers={"X A": "b"}),
+        lambda client: client.request("GET", "/", headers={"Content-Length": "7"}),
+        lambda client: client.request("POST", "/", json={}, content=b""),
+        lambda client: client.request("POST", "/", json={1, 2}),
+        lambda client: client.request("POST", "/", json=float("nan")),
+        lambda client: client.support.get_ticket(".."),
+        lambda client: client.scraper.scrape("http://a", selectors="h1"),
+        lambda client: client.rag.upload_document("/no/such/file"),
     ],
-    ids=["path", "method", "value", "name"],
-)
+    ids=[
+        "path", "method", "value", "name", "framing", "two bodies", "no JSON", "no number", "dots", "a word", "no file",
+    ],
+)  # fmt: skip
 async def test_what_cannot_be_sent_is_refused_here(kind: str, ask: Any) -> None:
     with pytest.raises(sdk.ConfigurationError):
         await using(kind, "http://127.0.0.1:9", ask)

@@ -69,6 +69,7 @@ class Urllib3Transport:
             response = self._send(fetch)
             headers = Headers(response.headers)
             if fetch.mode == "stream" and 200 <= response.status < 300:
+                _allow(response, fetch.timeout.idle)
                 return Opened(Answer(response.status, headers), Body(self._address, response))
             most = MOST_OF_AN_ERROR if fetch.mode == "stream" else None
             return Answer(response.status, headers, _whole(response, fetch.timeout.idle, ends, most))
@@ -154,9 +155,14 @@ def _shorten(response: urllib3.BaseHTTPResponse, idle: float, left: float) -> No
     """Lets the next read wait no longer than the call may still take."""
     if left <= 0:
         raise TimeoutError
+    if left < idle:
+        _allow(response, left)
+
+
+def _allow(response: urllib3.BaseHTTPResponse, silence: float) -> None:
     socket = getattr(response.connection, "sock", None)
-    if left < idle and socket is not None:
-        socket.settimeout(left)
+    if socket is not None:
+        socket.settimeout(silence)
 
 
 def failure(address: Address, error: Exception) -> APIConnectionError:

@@ -17,7 +17,7 @@ from gatewayd_sdk._core.support import ended
 from gatewayd_sdk._core.websocket import Closed, Session
 
 _PIECE: Final = 64 * 1024
-_GOODBYE: Final = 2.0
+GOODBYE: Final = 2.0
 """Seconds that the other side has to answer a Close frame."""
 
 
@@ -109,7 +109,7 @@ class WebSocket:
             if self._over is None:
                 with self._sending:
                     self._write(self._session.close())
-                ends = time.monotonic() + _GOODBYE
+                ends = time.monotonic() + GOODBYE
                 while wait and self._over is None:
                     self.receive(max(0.0, ends - time.monotonic()))
         self._end(Closed(1000, "closed here"))

@@ -17,8 +17,8 @@ class _Bucket:
 
     def __init__(self, window: RateLimitWindow, rate: float, now: float) -> None:
         self.rate = rate
-        self.most = float(window.remaining)
-        self.level = self.most
+        self.most = max(1.0, window.remaining)
+        self.level = float(window.remaining)
         self.at = now
         self.under_way = 0
 
