@@ -18,18 +18,20 @@ CALM: Final = -8
 class Waiter:
     """A request that waits for units; the future's result is the used-up figure if refused, None if granted.
 
+    `limit` is its own plan's: one user's tokens may claim different plans, and an account's plan may just have changed.
     Mutable: `asked` is the number of the wish that was made in its name.
     """
 
     units: int
+    limit: int
     future: "asyncio.Future[int | None]"
     asked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What was asked of the bookkeeper: at least what the first who waits needs, all of it; at best what all need
-    (`needed`) and some ahead.
+    """What was asked of the bookkeeper under the limit of the first who waits: at least what that one needs, all of it;
+    at best what all need who may have as much (`needed`), and some ahead.
 
     Nothing idle is kept back for it: two workers with a part each would recall it from each other for ever.
     """
@@ -45,8 +47,9 @@ class Lease:
     """What this worker has of one account. Mutable: counting is what it does.
 
     `idle` can be held at once, `in_use` is held by requests in flight. `sound`: as far as is known, all that was
-    leased of the account is within its limit, and nobody else is in need of what is idle here. `spent` is what the
-    ledger had charged when it last refused; that only grows, so what does not fit beside it never will.
+    leased of the account is within `limit`, and nobody else is in need of what is idle here; so a request of a plan
+    that has less must ask. `spent` is what the ledger had charged when it last refused; that only grows, so what does
+    not fit beside it never will.
     """
 
     __slots__ = ("account", "ahead", "idle", "in_use", "limit", "sound", "spent", "used_at", "waiting", "wish")
@@ -68,13 +71,13 @@ class Lease:
         """Whether something is here that is sound to spend; where nothing is, even a call that costs none must ask."""
         return self.sound and self.idle > 0
 
-    def hopeless(self, units: int) -> bool:
+    def hopeless(self, units: int, limit: int) -> bool:
         """Whether so many will not fit any more in this period, whatever others give back."""
-        return self.spent + units > self.limit
+        return self.spent + units > limit
 
-    def take(self, units: int) -> bool:
-        """Hold the units if they are here to be spent."""
-        if units > self.idle or not self.spendable:
+    def take(self, units: int, limit: int) -> bool:
+        """Hold the units if they are here to be spent, and nobody waits who came before."""
+        if units > self.idle or limit < self.limit or self.waiting or not self.spendable:
             return False
         self.idle -= units
         self.in_use += units
@@ -115,40 +118,40 @@ class Lease:
 
     def demand(self, number: int) -> Wish:
         """Units to ask for: at least for the first who waits, at best for all who do, and some ahead."""
-        first = self.waiting[0].units
+        first = self.waiting[0]
         for waiter in self.waiting:
             waiter.asked = number
-        needed = sum(waiter.units for waiter in self.waiting)
-        most = needed + max(self.ahead, 0) * max(first, 1)
+        needed = sum(waiter.units for waiter in self.waiting if waiter.limit >= first.limit)
+        most = needed + max(self.ahead, 0) * max(first.units, 1)
         self.ahead = min(max(AHEAD, 2 * self.ahead), MOST_AHEAD) if self.ahead >= 0 else self.ahead + 1
-        self.wish = Wish(number, self.limit, first, needed, most)
+        self.wish = Wish(number, first.limit, first.units, needed, most)
         return self.wish
 
     def granted(self, number: int, units: int, *, sound: bool) -> None:
-        """More came: serve who waits, in order, unless another limit is in force by now."""
+        """More came: serve who waits, in order."""
         self.idle += units
         if (wish := self.wish) is None or wish.number != number:
             return
         self.wish = None
-        self.sound = sound and wish.limit == self.limit
-        if wish.limit == self.limit:
-            self.serve()
+        self.sound = sound
+        self.limit = wish.limit
+        self.serve()
 
     def refused(self, number: int, used: int, spent: int) -> None:
-        """There is no more: who waited when it was asked for, and needs as much, is refused.
+        """There is no more: who waited when it was asked for, needs as much and may not have more, is refused.
 
-        Nobody is if something got idle since, or another limit is in force: that is to be asked for again.
+        Nobody is if something got idle since: that is to be asked for again.
         """
         self.spent = max(self.spent, spent)
         if (wish := self.wish) is None or wish.number != number:
             return
         self.wish = None
-        if self.idle or self.limit != wish.limit:
+        if self.idle:
             return
         self.ahead = 0
         waiting, self.waiting = self.waiting, deque()
         for waiter in waiting:
-            if waiter.asked != number or waiter.units < wish.least:
+            if waiter.asked != number or waiter.units < wish.least or waiter.limit > wish.limit:
                 self.waiting.append(waiter)
             elif not waiter.future.done():
                 waiter.future.set_result(used)
@@ -166,7 +169,7 @@ class Lease:
         while self.waiting:
             waiter = self.waiting[0]
             if not waiter.future.done():
-                if waiter.units > self.idle:
+                if waiter.units > self.idle or waiter.limit < self.limit:
                     return
                 self.put_back(-waiter.units)
                 waiter.future.set_result(None)

@@ -77,11 +77,9 @@ class LeasedLedger:
         lease = None
         if hold.limit:
             lease = self._leases.use(hold.account, hold.limit, self._clock.monotonic())
-            if lease.limit != hold.limit:
-                self._change_limit(lease, hold.limit)
             used = None
-            if lease.waiting or not lease.take(hold.units):
-                used = lease.spent if lease.hopeless(hold.units) else await self._wait(lease, hold.units)
+            if not lease.take(hold.units, hold.limit):
+                used = lease.spent if lease.hopeless(hold.units, hold.limit) else await self._wait(lease, hold)
             if used is not None:
                 return Holding(False, Balance(*hold.account, hold.limit, 0, used))
         try:
@@ -115,7 +113,7 @@ class LeasedLedger:
         self._grown()
         if lease is not None:
             if drawn < record.quantity:
-                return self._tell_overdrawn(lease)
+                return self._tell_overdrawn(lease, hold.limit)
             if lease.waiting or not lease.sound:
                 self._freed(lease)
         return self._flusher.flushed() if self._flusher is not None else None
@@ -157,10 +155,10 @@ class LeasedLedger:
         await self._link.close()
         self._journal.close()
 
-    async def _wait(self, lease: Lease, units: int) -> int | None:
+    async def _wait(self, lease: Lease, hold: Hold) -> int | None:
         """None once the units are held; what is used of the limit if they do not fit."""
         "".join(lease.account).encode()  # half a surrogate pair could not be asked for, nor written down
-        waiter = Waiter(units, self._loop.create_future())
+        waiter = Waiter(hold.units, hold.limit, self._loop.create_future())
         lease.waiting.append(waiter)
         patience = self._loop.call_later(LEASE_PATIENCE, _lose_patience, waiter)
         if lease.wish is None:
@@ -170,7 +168,7 @@ class LeasedLedger:
         except asyncio.CancelledError:
             future = waiter.future
             if future.done() and not future.cancelled() and not future.exception() and future.result() is None:
-                self._put_back(lease, units)
+                self._put_back(lease, hold.units)
             raise
         finally:
             patience.cancel()
@@ -198,11 +196,6 @@ class LeasedLedger:
         elif lease.spendable:
             lease.serve()
 
-    def _change_limit(self, lease: Lease, limit: int) -> None:
-        """Another plan is in force: what was leased under the old one is asked for again."""
-        self._give_back(lease)
-        lease.limit = limit
-
     def _give_back(self, lease: Lease) -> None:
         self._say_back(lease, lease.empty())
 
@@ -210,17 +203,17 @@ class LeasedLedger:
         if units:
             self._link.say("back", *lease.account, units)
 
-    def _tell_overdrawn(self, lease: Lease) -> Awaitable[None]:
+    def _tell_overdrawn(self, lease: Lease, limit: int) -> Awaitable[None]:
         """More was spent than was held: nobody else may go on spending what is not there any more."""
-        telling = self._loop.create_task(self._overdrawn(lease), name="overdrawn")
+        telling = self._loop.create_task(self._overdrawn(lease, limit), name="overdrawn")
         self._telling.add(telling)
         telling.add_done_callback(self._telling.discard)
         return asyncio.shield(telling)  # who leaves ends nothing of it
 
-    async def _overdrawn(self, lease: Lease) -> None:
+    async def _overdrawn(self, lease: Lease, limit: int) -> None:
         safe = self._flusher.flushed() if self._flusher is not None else None
         with suppress(StoreUnavailable):  # a bookkeeper who is away reads it in the journal
-            await self._link.ask("overdrawn", *lease.account, lease.limit)
+            await self._link.ask("overdrawn", *lease.account, limit)
         if safe is not None:
             await safe
 

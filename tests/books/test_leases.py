@@ -8,32 +8,34 @@ from gatewayd.books.leases import MOST_AHEAD, Lease, Leases, Waiter
 from gatewayd.errors import StoreUnavailable
 from tests.stores.ledgers import ALICE
 
+LIMIT = 100
 
-def lease(idle: int = 0, *, limit: int = 100) -> Lease:
+
+def lease(idle: int = 0, *, limit: int = LIMIT) -> Lease:
     made = Lease(ALICE, limit)
     made.idle, made.sound = idle, True
     return made
 
 
-def waiters(of: Lease, *units: int) -> list[Waiter]:
-    made = [Waiter(each, asyncio.get_running_loop().create_future()) for each in units]
+def waiters(of: Lease, *units: int, limit: int = LIMIT) -> list[Waiter]:
+    made = [Waiter(each, limit, asyncio.get_running_loop().create_future()) for each in units]
     of.waiting.extend(made)
     return made
 
 
 def test_units_that_are_idle_can_be_taken_once() -> None:
     one = lease(3)
-    assert one.take(2)
-    assert not one.take(2)
+    assert one.take(2, LIMIT)
+    assert not one.take(2, LIMIT)
     assert (one.idle, one.in_use, one.outstanding) == (1, 2, 3)
 
 
 def test_what_was_given_up_may_not_be_taken_again_though_more_comes_free() -> None:
     one = lease(3)
-    assert one.take(1)
+    assert one.take(1, LIMIT)
     assert one.empty() == 2
     one.put_back(1)
-    assert not one.take(1)
+    assert not one.take(1, LIMIT)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,7 @@ def test_what_was_given_up_may_not_be_taken_again_though_more_comes_free() -> No
 )
 def test_a_charge_is_drawn_as_far_as_there_are_units(quantity: int, drawn: int, idle: int, sound: bool) -> None:
     one = lease(5)
-    one.take(2)
+    one.take(2, LIMIT)
     assert one.draw(2, quantity) == drawn
     assert (one.idle, one.in_use, one.sound) == (idle, 0, sound)
 
@@ -78,7 +80,7 @@ async def test_a_refusal_is_for_those_who_need_as_much_and_waited_then() -> None
 
 async def test_nobody_is_refused_when_units_came_free_meanwhile() -> None:
     one = lease(4)
-    one.take(3)
+    one.take(3, LIMIT)
     (waiter,) = waiters(one, 5)
     one.demand(1)
     one.put_back(3)
@@ -95,14 +97,40 @@ async def test_an_answer_to_another_question_refuses_nobody() -> None:
     assert not waiter.future.done()
 
 
-async def test_units_granted_under_another_limit_serve_nobody() -> None:
+async def test_units_granted_under_a_larger_limit_serve_nobody_who_may_have_less() -> None:
     one = lease()
-    (waiter,) = waiters(one, 1)
-    one.demand(1)
-    one.limit = 5
+    (large,) = waiters(one, 1, limit=100)
+    (small,) = waiters(one, 1, limit=5)
+    wish = one.demand(1)
+    assert (wish.limit, wish.needed) == (100, 1)
     one.granted(1, 10, sound=True)
-    assert not waiter.future.done()
-    assert not one.sound
+    assert large.future.done()
+    assert not small.future.done()
+    assert not one.take(1, 5)
+
+
+async def test_units_granted_under_a_smaller_limit_serve_everybody() -> None:
+    one = lease()
+    (small,) = waiters(one, 1, limit=5)
+    (large,) = waiters(one, 1, limit=100)
+    wish = one.demand(1)
+    assert (wish.limit, wish.needed) == (5, 2)
+    one.granted(1, 4, sound=True)
+    assert small.future.done()
+    assert large.future.done()
+    assert one.take(1, 100)
+    assert one.take(1, 5)
+
+
+async def test_a_refusal_under_one_limit_is_none_for_those_who_may_have_more() -> None:
+    one = lease()
+    (small,) = waiters(one, 1, limit=5)
+    (large,) = waiters(one, 1, limit=100)
+    (smaller,) = waiters(one, 1, limit=3)
+    one.demand(1)
+    one.refused(1, 6, 6)
+    assert (small.future.result(), smaller.future.result()) == (6, 6)
+    assert list(one.waiting) == [large]
 
 
 async def test_when_nobody_can_say_all_who_wait_are_told() -> None:
@@ -137,6 +165,5 @@ async def test_what_does_not_fit_beside_what_was_charged_needs_no_more_asking() 
     waiters(one, 20)
     wish = one.demand(1)
     one.refused(wish.number, 99, 90)
-    assert [one.hopeless(units) for units in (10, 11)] == [False, True]
-    one.limit = 200
-    assert not one.hopeless(11)
+    assert [one.hopeless(units, 100) for units in (10, 11)] == [False, True]
+    assert not one.hopeless(11, 200)

@@ -63,6 +63,22 @@ async def test_a_smaller_plan_takes_hold_at_once(tmp_path: Path) -> None:
     assert sum(books.audit().values()) == 22
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_two_plans_of_one_user_at_once_refuse_each_by_its_own_limit(tmp_path: Path, workers: int) -> None:
+    """An older token claims another plan, or the account's plan has just changed."""
+    async with office(tmp_path) as books:
+        staff = await hired(books, workers)
+        assert await spend(staff[0], "before", 15) == 15
+        spenders = [
+            spend(worker, f"{number} {limit}-", 25, limit=limit)
+            for number, worker in enumerate(staff * 4)
+            for limit in (10, 500)
+        ]
+        assert await asyncio.gather(*spenders) == [0, 25] * 4 * workers
+        await dismiss(*staff)
+    assert sum(books.audit().values()) == 15 + 100 * workers
+
+
 async def test_a_request_that_costs_nothing_is_refused_only_when_more_was_spent_than_there_is(tmp_path: Path) -> None:
     async with office(tmp_path) as books:
         (worker,) = await hired(books, 1)

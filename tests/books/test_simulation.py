@@ -15,7 +15,7 @@ from gatewayd.books import vault
 from gatewayd.books.ledger import LeasedLedger
 from gatewayd.clock import Clock
 from gatewayd.errors import StoreUnavailable
-from gatewayd.model import Durability
+from gatewayd.model import Durability, Hold
 from gatewayd.stores.base import LedgerStore
 from gatewayd.stores.open import open_reader, open_store
 from tests.books.faulty import FaultyStore, Weather
@@ -25,6 +25,8 @@ from tests.stores.ledgers import hold, record
 
 USERS = ("ann", "bob")
 LIMIT = 15
+SMALLER = 9
+"""What some calls' plan has: one user's tokens may claim different ones."""
 
 
 @dataclass(slots=True, eq=False)
@@ -68,7 +70,8 @@ class Day:
     async def caller(self, calls: int) -> None:
         for _ in range(calls):
             user, worker = self.chance.choice(USERS), self.chance.choice(self.workers)
-            call = asyncio.create_task(self.call(worker, user, self.chance.choice((0, 1, 1, 1, 2, 5))))
+            units, limit = self.chance.choice((0, 1, 1, 1, 2, 5)), self.chance.choice((LIMIT, LIMIT, LIMIT, SMALLER))
+            call = asyncio.create_task(self.call(worker, user, units, limit))
             if self.chance.random() < 0.2:
                 for _ in range(self.chance.randrange(8)):
                     await asyncio.sleep(0)
@@ -76,9 +79,9 @@ class Day:
             with suppress(asyncio.CancelledError):
                 await call
 
-    async def call(self, worker: LeasedLedger, user: str, units: int) -> None:
-        wanted = hold(next(self._names), user=user, units=units, limit=LIMIT)
-        hopeless = self.calm and self.closed[user] + units > LIMIT
+    async def call(self, worker: LeasedLedger, user: str, units: int, limit: int) -> None:
+        wanted = hold(next(self._names), user=user, units=units, limit=limit)
+        hopeless = self.calm and self.closed[user] + units > limit
         call = Call(user, units)
         self.waiting.append(call)
         self.look(user)
@@ -93,7 +96,7 @@ class Day:
         used = self.used(user)
         if not holding.granted:
             self.refused += 1
-            assert (call.others if units else self.spent[user]) + units > LIMIT, "refused in error"
+            assert (call.others if units else self.spent[user]) + units > limit, "refused in error"
             return
         assert not hopeless, "overspent, and it was known to be"
         if not self.overstatements[user]:
@@ -102,13 +105,14 @@ class Day:
             for _ in range(self.chance.randrange(4)):
                 await asyncio.sleep(0)
         finally:
-            settling = self.end(worker, user, wanted.id, units)
+            settling = self.end(worker, wanted)
         if settling is not None:
             await asyncio.shield(settling)  # who leaves ends nothing of it
 
-    def end(self, worker: LeasedLedger, user: str, name: str, units: int) -> "asyncio.Future[None] | None":
+    def end(self, worker: LeasedLedger, held: Hold) -> "asyncio.Future[None] | None":
+        user, units = held.user_id, held.units
         if self.chance.random() < 0.3:
-            worker.release(name)
+            worker.release(held.id)
             return None
         quantity = self.chance.randrange(units + 1)
         if self.chance.random() < self.overstating:
@@ -116,7 +120,7 @@ class Day:
             self.overstatements[user] += 1
         self.spent[user] += quantity
         self.look(user)
-        settling = worker.settle(record(hold(name, user=user, units=units, limit=LIMIT), quantity))
+        settling = worker.settle(record(held, quantity))
         if settling is None:
             self.closed[user] += quantity
             return None

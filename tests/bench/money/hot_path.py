@@ -98,9 +98,9 @@ def _lease(holds: Sequence[Hold]) -> None:
     leases = Leases()
     for hold in holds:
         lease = leases.use(hold.account, LIMIT, 0.0)
-        if not lease.take(hold.units):
+        if not lease.take(hold.units, LIMIT):
             lease.idle, lease.sound = LIMIT, True
-            lease.take(hold.units)
+            lease.take(hold.units, LIMIT)
         lease.draw(hold.units, 1)
 
 
