@@ -33,6 +33,8 @@ TICK_SECONDS: Final = 0.5
 RETRY_SECONDS: Final = 0.2
 POLL_SECONDS: Final = 0.02
 """How often other daemons' answers are looked for, while somebody waits for them."""
+LAST_ROUNDS: Final = 2
+"""So often it is tried to leave nothing behind: a connection may have died unseen."""
 SHARED_TICK_SECONDS: Final = 0.1
 """How often other daemons' requests are looked for."""
 
@@ -54,6 +56,7 @@ class Bookkeeper:
         self._worker: asyncio.Task[None] | None = None
         self._awake = asyncio.Event()
         self._up: bool | None = None
+        self._new = True
         self._closing = False
 
     async def start(self, sock: socket.socket) -> None:
@@ -150,7 +153,9 @@ class Bookkeeper:
         while not self._closing:
             await self._wait()
             await self._survive(self._round)
-        await self._survive(self._last_round)
+        for _ in range(LAST_ROUNDS):
+            if await self._survive(self._last_round):
+                break
 
     async def _wait(self) -> None:
         timeout = SHARED_TICK_SECONDS if self._vault.shared else TICK_SECONDS
@@ -163,10 +168,11 @@ class Bookkeeper:
                 await self._awake.wait()
         self._awake.clear()
 
-    async def _survive(self, work: Callable[[], Awaitable[None]]) -> None:
-        """A ledger that is away is waited for; whatever else goes wrong must not end the books."""
+    async def _survive(self, work: Callable[[], Awaitable[None]]) -> bool:
+        """Whether it went well. A ledger that is away is waited for; what else goes wrong must not end the books."""
         try:
             await work()
+            return True
         except StoreUnavailable:
             self._went_down()
         except StoreError as error:
@@ -177,6 +183,7 @@ class Bookkeeper:
             if self._up is not False:
                 logger.exception("a round of the books failed by a fault of gatewayd's own")
             self._went_down()
+        return False
 
     async def _round(self) -> None:
         await self._vault.open()
@@ -225,9 +232,16 @@ class Bookkeeper:
         self._staff.forget_posted()
 
     async def _reconcile(self) -> bool:
-        """What the ledger says that this daemon has, less what its workers have, is free; whether all have said."""
+        """What the ledger says that this daemon has, less what its workers have, is free; whether all have said.
+
+        A new bookkeeper reads journals from their beginning. What its predecessor posted of that is off the leases
+        already, and only the ledger can tell which that was: all of it is posted first.
+        """
         await self._posting.post_first()
-        await self._posting.read_everything()
+        if self._new:
+            await self._posting.post_everything()
+        else:
+            await self._posting.read_everything()
         await self._posting.learn()
         leased = await self._vault.leases()
         if not self._staff.all_sure:
@@ -236,7 +250,7 @@ class Bookkeeper:
             for account, units in taken.items():
                 leased[account] = leased.get(account, 0) - units
         self._reserve.replace(leased, self._clock.monotonic())
-        self._vault.certain = True
+        self._vault.certain, self._new = True, False
         return True
 
     def _went_down(self) -> None:

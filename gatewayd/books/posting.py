@@ -66,11 +66,14 @@ class Posting:
         return not behind
 
     async def post_everything(self) -> None:
-        """All that journals say at this moment."""
-        for teller in self._staff:
-            teller.grown = True
-        while self._staff.behindhand:
-            self._staff.read_all(MOST_RECORDS)
+        """All that journals say at this moment; what is written meanwhile may wait."""
+        while not await self.read_everything():
+            await self._post_what_waits()
+        await self._post_what_waits()
+
+    async def _post_what_waits(self) -> None:
+        until = self._staff.backlog.added
+        while self._staff.backlog.posted < until:
             await self._post({}, {})
 
     async def read_rest_of(self, teller: Teller) -> None:

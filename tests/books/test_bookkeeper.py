@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gatewayd.books.ledger import LeasedLedger
 from gatewayd.model import Hold
 from gatewayd.stores.base import Grant, Want
 from gatewayd.stores.open import open_reader
@@ -207,3 +208,37 @@ async def test_what_was_in_flight_in_a_worker_and_a_bookkeeper_who_both_died_is_
         assert (balance.held, balance.spent) == (0, 3)
         await heir.close()
     assert held_in(books) == [0]
+
+
+async def test_a_successor_finds_every_unit_that_no_worker_has_however_much_its_predecessor_had_posted(
+    tmp_path: Path,
+) -> None:
+    """It reads journals from their beginning: what is in the ledger already takes nothing more off the leases."""
+    names = (f"r{number}" for number in itertools.count())
+
+    async def spend(worker: LeasedLedger, most: int) -> int:
+        for admitted in range(most):
+            each = hold(next(names), limit=4_000)
+            if not (await worker.hold(each)).granted:
+                return admitted
+            worker.settle(record(each))
+        return most
+
+    async with office(tmp_path) as books:
+        first, second = await books.worker(), await books.worker()
+        assert await spend(first, 2_500) == 2_500
+        (lease,) = first._leases.all()
+        assert lease.idle, "or there is nothing to be lost"
+        first._give_back(lease)
+        (balance,) = await first.balances("alice", "2025-11")
+        assert (balance.held, balance.spent) == (0, 2_500)
+        await books.kill()
+        await books.open()
+        while not second._link.up:
+            await asyncio.sleep(0.01)
+        assert await spend(second, 4_000) == 1_500
+        await first.close()
+        await second.close()
+    assert books.audit() == {ACCOUNT: 4_000}
+    with open_reader(books.settings.ledger.url.reveal()) as reader:
+        assert not any(held or leased for held, leased in reader.leased().values())

@@ -81,7 +81,8 @@ class Day:
 
     async def call(self, worker: LeasedLedger, user: str, units: int, limit: int) -> None:
         wanted = hold(next(self._names), user=user, units=units, limit=limit)
-        hopeless = self.calm and self.closed[user] + units > limit
+        # What was leased under the smaller limit is good for it, whatever calls of the larger plan do meanwhile.
+        hopeless = self.calm and self.closed[user] + units > limit == LIMIT
         call = Call(user, units)
         self.waiting.append(call)
         self.look(user)
