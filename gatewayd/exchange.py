@@ -7,7 +7,7 @@ loose keys on the request.
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeVar
 
 from aiohttp import web
@@ -27,6 +27,7 @@ SETTLE_WAIT: Final = 2.0
 R = TypeVar("R")
 Conclusion = Callable[["Exchange"], Awaitable[None] | None]
 
+_BEARER: Final = b"Bearer "
 _NO_HEAD: Final = Head([], {})
 _NO_TARGET: Final = Target("", "", "")
 
@@ -34,22 +35,17 @@ _NO_TARGET: Final = Target("", "", "")
 _CHANCE: Final = 18  # bytes of chance for each request: 10 in its id, 8 in its span's
 
 
-def _chances() -> Iterator[str]:
-    """Hex digits from the kernel, for some hundred requests at a time."""
-    while True:
-        digits = os.urandom(256 * _CHANCE).hex()
-        yield from (digits[at : at + 2 * _CHANCE] for at in range(0, len(digits), 2 * _CHANCE))
-
-
 class _Chance:
     """What is drawn nobody else gets, in this process or in one that came of it by fork. Mutable: it is used up."""
 
     def __init__(self) -> None:
-        self.renew()
-        os.register_at_fork(after_in_child=self.renew)
+        self.digits: list[str] = []
+        os.register_at_fork(after_in_child=self.digits.clear)
 
-    def renew(self) -> None:
-        self.draw = _chances().__next__
+    def fetch(self) -> None:
+        """From the kernel, for some hundred requests at a time."""
+        digits = os.urandom(256 * _CHANCE).hex()
+        self.digits += [digits[at : at + 2 * _CHANCE] for at in range(0, len(digits), 2 * _CHANCE)]
 
 
 _chance: Final = _Chance()
@@ -60,7 +56,9 @@ def new_request_id(utc: float) -> tuple[str, str]:
 
     With them 16 of chance alone, for the request's span (https://www.w3.org/TR/trace-context/#parent-id).
     """
-    digits = _chance.draw()
+    if not _chance.digits:
+        _chance.fetch()
+    digits = _chance.digits.pop()
     return f"{int(utc * 1000):012x}{digits[:20]}", digits[20:]
 
 
@@ -197,6 +195,22 @@ class Exchange:
             self._identity = identity
         except (Unauthenticated, IssuerUnavailable) as refusal:
             self._refused = refusal
+
+    def known(self) -> Identity | None:
+        """Who is calling, if that can be said without waiting: it was asked before, or the token is known."""
+        if self._identity is None and self._refused is None:
+            self._recall()
+        return self._identity
+
+    def _recall(self) -> None:
+        """By the token's bytes, which were judged when it was verified. Whatever is not plain, `_verify` looks at."""
+        sent = self.head.named.get(b"authorization")
+        if sent is None or len(sent) != 1 or not sent[0].startswith(_BEARER):
+            return
+        generation = self.generation
+        identity = generation.verifier.known(sent[0][len(_BEARER) :])
+        if identity is not None and not generation.stores.accounts.refuses(identity):
+            self._identity = identity
 
     async def caller(self) -> Identity | None:
         """Who is calling if that was proved, else None."""

@@ -7,13 +7,15 @@ Pure. The HTTP parser refuses broken framing; here stands what a parser lets thr
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
 from typing import Final
 from urllib.parse import unquote
 
 from gatewayd.errors import BadRequest, HeadersTooLarge, VersionUnsupported
 
 Version = tuple[int, int]
-RawHeaders = Iterable[tuple[bytes, bytes]]
+RawHeaders = Sequence[tuple[bytes, bytes]]
 
 # RFC 9110 section 7.6.1, and the names that older software treats so.
 HOP_BY_HOP: Final = frozenset(
@@ -59,6 +61,9 @@ NOT_COPIED: Final = HOP_BY_HOP | OWNED | _REPLACED | _DANGEROUS
 """Names (folded) of what may not be copied: it is written anew, or not at all."""
 # X_User_ID, or X.User.ID, is X-User-ID to CGI-like agents: whatever is no letter and no digit counts as a hyphen.
 _FOLD: Final = bytes(ord(chr(code).lower()) if code < 128 and chr(code).isalnum() else 0x2D for code in range(256))
+_value_of: Final = itemgetter(1)
+_KEPT: Final = 4096
+_LONGEST_KEPT: Final = 64  # bytes of a name or a host that is remembered: callers choose them, and their number
 _UPGRADE: Final = b"websocket"  # the only protocol that a route can allow
 _LINE_OVERHEAD: Final = len("  HTTP/1.1\r\n\r\n")  # what a head has beside its method, its target and its fields
 
@@ -114,6 +119,20 @@ class Head:
         return values[0] if values is not None and len(values) == 1 else None
 
 
+def _known_as(name: bytes) -> bytes | None:
+    """The name of a field that is judged here, in lower case; empty for one that is copied, None for one that is not.
+
+    What may not be copied and is not written as usual is neither: it is left out.
+    """
+    known_as = name.translate(_FOLD)
+    if known_as not in NOT_COPIED:
+        return b""
+    return known_as if known_as == name.lower() else None
+
+
+_usually_known_as: Final = lru_cache(_KEPT)(_known_as)
+
+
 def folded(name: bytes) -> bytes:
     """A field's name as the most lenient of agents would know it."""
     return name.translate(_FOLD)
@@ -142,19 +161,22 @@ def read_head(raw_headers: RawHeaders, version: Version, limit: int) -> Head:
     """
     fields: list[tuple[bytes, bytes]] = []
     named: dict[bytes, list[bytes]] = {}
-    values: list[bytes] = []
-    size = 0
-    for name, value in raw_headers:
-        size += len(name) + len(value) + 4
-        values.append(value)
-        known_as = name.translate(_FOLD)
-        if known_as not in NOT_COPIED:
-            fields.append((name, value))
-        elif known_as == name.lower():
-            named.setdefault(known_as, []).append(value)
-    if size > limit:
+    size = 4 * len(raw_headers)
+    for field in raw_headers:
+        name, value = field
+        size += (length := len(name))
+        known_as = _usually_known_as(name) if length <= _LONGEST_KEPT else _known_as(name)
+        if known_as:
+            if known_as in named:
+                named[known_as].append(value)
+            else:
+                named[known_as] = [value]
+        elif known_as is not None:
+            fields.append(field)
+    values = b"".join(map(_value_of, raw_headers))
+    if size + len(values) > limit:
         raise HeadersTooLarge
-    if CONTROL.search(b"".join(values)):
+    if CONTROL.search(values):
         raise BadRequest("A header field's value has a control character.")
     head = Head(fields, named)
     _judge_host(named.get(b"host"), version)
@@ -168,8 +190,17 @@ def _judge_host(hosts: list[bytes] | None, version: Version) -> None:
         if version == (1, 0):
             return
         raise BadRequest("The Host header is missing.")
-    if len(hosts) != 1 or not HOST.fullmatch(hosts[0]):
+    if len(hosts) != 1 or not _is_host(hosts[0]):
         raise BadRequest("The Host header must be one valid host.")
+
+
+def _is_host(host: bytes) -> bool:
+    return _is_usual_host(host) if len(host) <= _LONGEST_KEPT else HOST.fullmatch(host) is not None
+
+
+@lru_cache(_KEPT)
+def _is_usual_host(host: bytes) -> bool:
+    return HOST.fullmatch(host) is not None
 
 
 def _judge_framing(head: Head, version: Version) -> None:
@@ -196,7 +227,9 @@ def is_one_number(lengths: Sequence[bytes]) -> bool:
 
 
 def _judge_connection(head: Head, version: Version) -> None:
-    tokens = _tokens(head.named.get(b"connection", ()))
+    if (values := head.named.get(b"connection")) is None:
+        return
+    tokens = _tokens(values)
     if b"upgrade" in tokens and (protocols := head.named.get(b"upgrade")) is not None:
         # The parser drops what follows an upgrade that it does not know: ignoring one would lose the framing.
         if [protocol.lower() for protocol in protocols] != [_UPGRADE]:

@@ -1,6 +1,6 @@
 """One frozen configuration in force, with what was built from it. A reload makes a new one and swaps it in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gatewayd.config.settings import Settings
@@ -42,7 +42,13 @@ class Generation:
     routes: RouteTable
     verifier: Verifier
     stores: Stores
+    default_plan: Plan | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "default_plan", self.settings.default_plan)
 
     def plan_for(self, user: str, claimed: str | None) -> Plan | None:
         """The account's plan, else the claimed one, else the default; None if there is none by that name."""
-        return self.settings.plan_for(self.stores.accounts.plan_of(user) or claimed)
+        if name := self.stores.accounts.plan_of(user) or claimed:
+            return self.settings.plan_for(name)
+        return self.default_plan

@@ -27,7 +27,13 @@ def light_dataclass(kind: type[T]) -> type[T]:
 
 def rfc3339(utc: float) -> str:
     """Milliseconds, cut and not rounded, so that no moment slips into the next billing period."""
-    return datetime.fromtimestamp(utc, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, micros = divmod(round(utc * 1e6), 1_000_000)
+    return f"{_second(seconds)}.{micros // 1000:03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(utc: int) -> str:
+    return datetime.fromtimestamp(utc, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 @dataclass(frozen=True, slots=True)

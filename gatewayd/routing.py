@@ -2,13 +2,18 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from gatewayd.errors import BadRequest
-from gatewayd.framing import Target
+from gatewayd.framing import Target, read_target
 
 R = TypeVar("R")
+
+TARGETS_KEPT: Final = 4096
+LONGEST_KEPT: Final = 256
+"""Characters of a target that is remembered: callers choose them, and their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +43,14 @@ class Route:
 class RouteTable:
     """Routes by prefix, and exact paths of the gateway's own. `unknown` is what every other path gets."""
 
-    __slots__ = ("_by_prefix", "_depth", "_exact", "routes", "unknown")
+    __slots__ = ("_by_prefix", "_depth", "_exact", "_usually", "routes", "unknown")
 
     def __init__(self, routes: Iterable[Route], exact: Mapping[str, Route], unknown: Route) -> None:
         self.routes = tuple(routes)
         self.unknown = unknown
         self._exact = dict(exact)
         self._by_prefix = {route.prefix.rstrip("/"): route for route in self.routes}
+        self._usually = lru_cache(TARGETS_KEPT)(self._located)
         self._depth = max((prefix.count("/") for prefix in self._by_prefix), default=0)
 
     def match(self, path: str) -> Route:
@@ -56,6 +62,18 @@ class RouteTable:
             if (route := self._by_prefix.get("/".join(parts[: depth + 1]))) is not None:
                 return route
         return self.unknown
+
+    def locate(self, raw: str, host: bytes | None) -> tuple[Target, Route]:
+        """What a request target says, and its route. Raises BadRequest as `read_target` and `resolve` do."""
+        if len(raw) <= LONGEST_KEPT and raw.startswith("/"):
+            return self._usually(raw)
+        target = read_target(raw, host)
+        return target, self.resolve(target)
+
+    def _located(self, raw: str) -> tuple[Target, Route]:
+        """Of an origin-form target, which is read alike whoever is addressed."""
+        target = read_target(raw, None)
+        return target, self.resolve(target)
 
     def resolve(self, target: Target) -> Route:
         """The route of a request target. Raises BadRequest if a lenient server would read another route in it."""

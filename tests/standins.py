@@ -101,6 +101,9 @@ class AskedVerifier:
         self._verifier = verifier
         self.asked = 0
 
+    def known(self, token: bytes) -> Identity | None:
+        return None  # so that each question is counted
+
     async def verify(self, token: str) -> Identity:
         self.asked += 1
         return await self._verifier.verify(token)

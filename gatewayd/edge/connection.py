@@ -57,6 +57,8 @@ _LINGERING: Final = 2.0  # seconds that a refused caller is still read, so that 
 _LONGEST_STALL: Final = 300.0  # seconds without any room to write; routes are stricter by their idle timeout
 _BLANK: Final = b"\r\n\r\n"
 _HTTP: Final = b" HTTP/"
+_ORDINARY: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"})
+_VERSIONS: Final = ((1, 1), (1, 0))
 # What chunks may take beside the data in them: for each byte so many, and so many more for all of a body.
 _FRAMING_PER_BYTE: Final = 16
 _FRAMING_FREE: Final = 64 * 1024
@@ -157,6 +159,8 @@ class EdgeConnection(Turns):
             return
         parsed, in_body = self._request_count, not self._body.is_eof()
         super().data_received(data)
+        if self._request_count == parsed + 1 and not in_body and not self._begun and self._is_ordinary(data):
+            return
         if self._request_count != parsed:
             said, count = self._begun + data, self._request_count - parsed
             self._stop_waiting()
@@ -168,6 +172,31 @@ class EdgeConnection(Turns):
             self._count_framing(len(data))
         if self._chunked and not self._deaf:
             self._end_chunks(data)
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Aiohttp asks for it at the end of every body."""
+        if resume_parser or self._reading_paused:
+            super().resume_reading(resume_parser)
+
+    def _is_ordinary(self, data: bytes) -> bool:
+        """Whether that was one request and no more, whole or with a sized body to come: then it is noted, and fine."""
+        message, body = self._messages[-1]
+        if (
+            isinstance(message, _ErrInfo)
+            or message.chunked
+            or message.method not in _ORDINARY
+            or message.version not in _VERSIONS
+            or self._upgraded
+            or self._deaf
+            or (body is EMPTY_PAYLOAD and not data.endswith(_BLANK))
+            or not data.startswith(_HTTP, len(message.method) + 1 + len(message.path))
+        ):
+            return False
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        self._body, self._framed = body, 0
+        return True
 
     def _judge(self, count: int, said: bytes, *, alone: bool = False) -> None:
         """Look at the newest `count` requests before anybody handles them.

@@ -10,11 +10,11 @@ from typing import Final
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage, StreamWriter
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.streams import StreamReader
 from aiohttp.web_exceptions import HTTPException
 from aiohttp.web_protocol import ERROR, PayloadAccessError, _ErrInfo
 
-from gatewayd.sent import Sent
+from gatewayd.sent import was_sent
 
 logger = logging.getLogger(__name__)
 
@@ -53,16 +53,24 @@ class Turns(web.RequestHandler):
 
     __slots__ = ()
 
-    async def start(self) -> None:
+    async def start(self) -> None:  # noqa: C901  # every request would pay for each step that is a call
         """The connection's one task, from its first byte to its last answer."""
         # Only aiohttp's own way to cancel it; an eager task runs before it has a name here.
         task = self._task_handler or asyncio.current_task()
         assert task is not None
+        loop, messages = self._loop, self._messages
         while not self._force_close:
-            if not self._messages:
-                await self._next()
-            message, payload = self._messages.popleft()
-            self._make_room()
+            if not messages:
+                self._waiter = loop.create_future()
+                try:
+                    await self._waiter
+                finally:
+                    self._waiter = None
+            message, payload = messages.popleft()
+            if self._parser is not None:
+                self._parser.message_consumed()
+            if self._buffer_paused and len(messages) <= self._msg_queue_resume_size:
+                self._resume_reading_if_drained()
             try:
                 if not await self._turn(message, payload, task):
                     break
@@ -74,25 +82,14 @@ class Turns(web.RequestHandler):
                 raise
             if not self._keepalive or self._close or self._force_close:
                 break
-            self._wait_for_another()
+            # One timer serves all requests of a connection.
+            self._next_keepalive_close_time = closes = loop.time() + self._keepalive_timeout
+            if self._keepalive_handle is None:
+                self._keepalive_handle = loop.call_at(closes, self._process_keepalive)
         if not self._force_close:
             self._task_handler = None
             if self.transport is not None:
                 self.transport.close()
-
-    async def _next(self) -> None:
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    def _make_room(self) -> None:
-        """A request was taken off the queue, which may have been full."""
-        if self._parser is not None:
-            self._parser.message_consumed()
-        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
-            self._resume_reading_if_drained()
 
     async def _turn(
         self, message: RawRequestMessage | _ErrInfo, payload: StreamReader, task: "asyncio.Task[None]"
@@ -118,7 +115,11 @@ class Turns(web.RequestHandler):
                 response = self.handle_error(request, 500, error)
             finally:
                 self._current_request = None
-            response, gone = await self.finish_response(request, response, None)
+            if (keeps := response.keep_alive) and was_sent(response) and not (self._upgraded or self._paused):
+                gone = False  # it is on its way, and nothing is left to do
+            else:
+                response, gone = await self.finish_response(request, response, None)
+                keeps = response.keep_alive
         finally:
             self._request_in_progress = False
             request._task = None  # type: ignore[assignment]  # noqa: SLF001  # each would keep the other
@@ -126,20 +127,10 @@ class Turns(web.RequestHandler):
                 self._handler_waiter.set_result(None)
         if gone:
             return False
-        self._keepalive = bool(response.keep_alive)
-        if payload is not EMPTY_PAYLOAD:
+        self._keepalive = bool(keeps)
+        if message.chunked or not payload.is_eof():
             await self._end_body(message, payload)
         return True
-
-    async def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
-        """What was `Sent` is on its way, so that nothing is left but to wait for a caller who is behind."""
-        if self._upgraded or not isinstance(resp, Sent):
-            return await super().finish_response(request, resp, start_time)
-        if self._paused:
-            await resp.write_eof()
-        return resp, False
 
     async def _end_body(self, message: RawRequestMessage, payload: StreamReader) -> None:
         """Read what nobody wanted of it, for a while; a connection with a rest of a body on it cannot go on."""
@@ -158,9 +149,3 @@ class Turns(web.RequestHandler):
                     await payload.readany()
         except TimeoutError:
             return
-
-    def _wait_for_another(self) -> None:
-        """For so long and no longer; one timer serves all requests of a connection."""
-        self._next_keepalive_close_time = closes = self._loop.time() + self._keepalive_timeout
-        if self._keepalive_handle is None:
-            self._keepalive_handle = self._loop.call_at(closes, self._process_keepalive)

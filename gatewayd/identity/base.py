@@ -17,6 +17,9 @@ _BEARER: Final = re.compile(r"(?ai:bearer) +([A-Za-z0-9\-._~+/]+=*)")
 class Verifier(Protocol):
     """Tells whose token this is."""
 
+    def known(self, token: bytes) -> Identity | None:
+        """What a token proves that was verified before and has not expired; nothing is waited for."""
+
     async def verify(self, token: str) -> Identity:
         """The identity that the token proves. Raises TokenInvalid or TokenExpired, which never quote it."""
 

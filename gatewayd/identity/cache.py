@@ -27,7 +27,7 @@ class VerifiedTokens:
     def __len__(self) -> int:
         return len(self._identities)
 
-    def find(self, token: str, now: float) -> Identity | None:
+    def find(self, token: str | bytes, now: float) -> Identity | None:
         """What the token proved before, while `now` (seconds since the epoch) is before its end here."""
         key = self._digest(token)
         entry = self._identities.get(key)
@@ -48,7 +48,7 @@ class VerifiedTokens:
         if len(self._identities) > self._capacity:
             self._identities.popitem(last=False)
 
-    def _digest(self, token: str) -> bytes:
+    def _digest(self, token: str | bytes) -> bytes:
         keyed = self._hash.copy()
-        keyed.update(token.encode("utf-8", "surrogatepass"))
+        keyed.update(token if isinstance(token, bytes) else token.encode("utf-8", "surrogatepass"))
         return keyed.digest()

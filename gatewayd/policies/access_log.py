@@ -62,7 +62,8 @@ def _is_noteworthy(exchange: Exchange) -> bool:
 
 def line(exchange: Exchange) -> bytes:
     """One JSON object and a newline (contract, section 7). No token, no query, no body is in it."""
-    identity, route = exchange.proved, exchange.route
+    identity, route = exchange.proved, exchange.route.name or None
+    started, ended, reached = exchange.started, exchange.ended, exchange.reached
     plan = exchange.plan(identity) if identity is not None else None
     return orjson.dumps(
         {
@@ -75,16 +76,16 @@ def line(exchange: Exchange) -> bytes:
             "plan": plan.name if plan is not None else None,
             "method": exchange.request.method,
             "path": exchange.target.path or None,
-            "route": route.name or None,
-            "agent": route.name or None,
+            "route": route,
+            "agent": route,
             "status": exchange.status,
             "code": exchange.code or None,
             "outcome": exchange.outcome,
             "bytes_in": exchange.bytes_in,
             "bytes_out": exchange.bytes_out,
-            "duration_ms": _milliseconds(exchange.started, exchange.ended),
-            "upstream_ms": _milliseconds(exchange.reached, exchange.ended),
-            "first_byte_ms": _milliseconds(exchange.reached, exchange.first_byte),
+            "duration_ms": round((ended - started) * 1000, 3),
+            "upstream_ms": round((ended - reached) * 1000, 3) if reached else None,
+            "first_byte_ms": round((exchange.first_byte - reached) * 1000, 3) if exchange.first_byte else None,
             "unit": exchange.unit or None,
             "quantity": exchange.quantity,
             "quantity_ignored": exchange.misstated,
@@ -92,10 +93,6 @@ def line(exchange: Exchange) -> bytes:
         },
         option=orjson.OPT_APPEND_NEWLINE,
     )
-
-
-def _milliseconds(start: float, end: float) -> float | None:
-    return round((end - start) * 1000, 3) if start and end else None
 
 
 POLICY: Final = Policy("access_log", access_log)

@@ -9,7 +9,7 @@ from gatewayd.drain import DRAIN
 from gatewayd.errors import Draining
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.forwarded import client_of, is_trusted
-from gatewayd.framing import Head, line_size, read_head, read_target
+from gatewayd.framing import Head, line_size, read_head
 from gatewayd.policies.base import Handler, Policy
 
 # https://www.w3.org/TR/trace-context/#traceparent-header: version 00, and the fields that later versions must keep
@@ -35,12 +35,12 @@ def _admit(exchange: Exchange, request: web.Request) -> None:
     server = exchange.generation.settings.server
     limit = server.max_header_bytes - line_size(request.method, request.raw_path)
     head = exchange.head = read_head(request.raw_headers, request.version, limit)
-    exchange.target = read_target(request.raw_path, head.only(b"host"))
-    exchange.route = exchange.generation.routes.resolve(exchange.target)
+    exchange.target, exchange.route = exchange.generation.routes.locate(request.raw_path, head.only(b"host"))
     if server.trusted_proxies and is_trusted(exchange.client, server.trusted_proxies):
         exchange.client = client_of(exchange.client, head, server.trusted_proxies)
         exchange.correlation_id = _opaque(head.only(b"x-request-id"))
-    _continue_trace(exchange, head)
+    if b"traceparent" in head.named or b"x-trace-id" in head.named:
+        _continue_trace(exchange, head)
 
 
 def _continue_trace(exchange: Exchange, head: Head) -> None:

@@ -35,7 +35,7 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
     exchange = request[EXCHANGE]
     rule = exchange.rule(AuthRule) or _STRICT
     if not rule.public:
-        identity = await exchange.identity()
+        identity = exchange.known() or await exchange.identity()
         if (rule.roles or rule.scopes) and (denial := rule.denial(identity)) is not None:
             raise denial
     return await handler(request)

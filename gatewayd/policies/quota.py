@@ -52,7 +52,7 @@ async def quota(request: web.Request, handler: Handler) -> web.StreamResponse:
     rule = exchange.rule(UsageRule)
     if rule is None:
         return await handler(request)
-    identity = await exchange.caller()
+    identity = exchange.known() or await exchange.caller()
     if identity is None and not rule.public:
         return await handler(request)  # authentication refuses; nothing is held for a name that was not proved
     await _hold(exchange, rule, identity)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 from typing import Final
 
@@ -11,11 +12,13 @@ from gatewayd.config.settings import RouteSettings, Settings
 from gatewayd.errors import RateLimited
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.forwarded import address_group
-from gatewayd.model import Identity, Rate, Tally, Window
+from gatewayd.model import Rate, Window
 from gatewayd.policies.base import Case, Finding, Handler, Policy
 
+_CALLERS_KEPT: Final = 8_192
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class RateLimitRule:
     """Rates of users in general, of users on a plan, of unproved callers, and of anyone on one route."""
 
@@ -44,32 +47,36 @@ class RateLimitRule:
 async def rate_limit(request: web.Request, handler: Handler) -> web.StreamResponse:
     exchange = request[EXCHANGE]
     if (rule := exchange.rule(RateLimitRule)) is not None:
-        await _take(exchange, _windows(rule, exchange, await exchange.caller()))
+        identity = exchange.known() or await exchange.caller()
+        if identity is None:
+            windows, policy = _usual_windows(rule, None, None, exchange.client)
+        else:
+            plan = exchange.plan(identity)
+            windows, policy = _usual_windows(rule, identity.user, plan.name if plan is not None else None, "")
+        if windows:
+            await _take(exchange, windows, policy)
     return await handler(request)
 
 
-async def _take(exchange: Exchange, windows: Sequence[Window]) -> None:
-    """Raises RateLimited; what the windows say goes out with whatever answer there will be."""
-    if not windows:
-        return
+@lru_cache(_CALLERS_KEPT)
+def _usual_windows(
+    rule: RateLimitRule, user: str | None, plan: str | None, address: str
+) -> tuple[Sequence[Window], str]:
+    """The windows, and what is said of them in every answer: who calls now calls again soon."""
+    windows = rule.windows(user, plan, address)
+    return windows, ", ".join([f'"{w.name}";q={w.rate.limit};w={w.rate.seconds}' for w in windows])
+
+
+async def _take(exchange: Exchange, windows: Sequence[Window], policy: str) -> None:
+    """Raises RateLimited; what the windows say goes out with whatever answer there will be.
+
+    In the fields of draft-ietf-httpapi-ratelimit-headers; `t` is rounded up to seconds.
+    """
     tallies = await exchange.generation.stores.counters.take(windows)
-    exchange.fields += fields(windows, tallies)
-    if not all(tally.admitted for tally in tallies):
-        raise RateLimited(retry_after=max(1, ceil(max(tally.retry_in for tally in tallies))))
-
-
-def _windows(rule: RateLimitRule, exchange: Exchange, identity: Identity | None) -> list[Window]:
-    if identity is None:
-        return rule.windows(None, None, exchange.client)
-    plan = exchange.plan(identity)
-    return rule.windows(identity.user, plan.name if plan is not None else None, exchange.client)
-
-
-def fields(windows: Sequence[Window], tallies: Sequence[Tally]) -> list[tuple[str, str]]:
-    """RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers); `t` is rounded up to seconds."""
-    policies = [f'"{w.name}";q={w.rate.limit};w={w.rate.seconds}' for w in windows]
     states = [f'"{w.name}";r={t.remaining};t={ceil(t.resets_in)}' for w, t in zip(windows, tallies, strict=True)]
-    return [("RateLimit-Policy", ", ".join(policies)), ("RateLimit", ", ".join(states))]
+    exchange.fields += (("RateLimit-Policy", policy), ("RateLimit", ", ".join(states)))
+    if [tally for tally in tallies if not tally.admitted]:
+        raise RateLimited(retry_after=max(1, ceil(max(tally.retry_in for tally in tallies))))
 
 
 def rule(settings: Settings, route: RouteSettings | None) -> RateLimitRule:

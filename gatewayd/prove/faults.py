@@ -109,9 +109,9 @@ def _refuse_when_away() -> None:
 def _count_two_of_three() -> None:
     take, turns = rate_limit._take, itertools.count()
 
-    async def forgetful(exchange: Exchange, windows: Sequence[Window]) -> None:
+    async def forgetful(exchange: Exchange, windows: Sequence[Window], policy: str) -> None:
         if next(turns) % 3:
-            await take(exchange, windows)
+            await take(exchange, windows, policy)
 
     rate_limit._take = forgetful
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final
 
 from aiohttp.http import HttpVersion10, HttpVersion11, RawResponseMessage
@@ -13,6 +14,7 @@ from gatewayd.model import light_dataclass
 _BODILESS: Final = frozenset({204, 304})
 _MAX_VALUES: Final = 64 * 1024  # bytes of all field values together
 _NAMES_KEPT: Final = 1024
+_value_of: Final = itemgetter(1)
 _DIGITS: Final = frozenset(b"0123456789")
 
 Field = tuple[bytes, bytes]
@@ -117,10 +119,10 @@ def judge(message: RawResponseMessage, *, bodiless: bool) -> AnswerHead:
     reason = message.reason.encode("utf-8", "surrogateescape")
     if status < 100 or version not in (HttpVersion11, HttpVersion10):
         raise UpstreamProtocol("The agent's status line is not valid HTTP/1.1.")
-    values = b"".join([reason, *[value for _, value in raw_headers]])
-    if len(values) > _MAX_VALUES + len(reason):
+    values = b"".join(map(_value_of, raw_headers))
+    if len(values) > _MAX_VALUES:
         raise UpstreamProtocol("The agent's header section is too large.")
-    if CONTROL.search(values):  # the parser is lenient with agents
+    if CONTROL.search(values) or CONTROL.search(reason):  # the parser is lenient with agents
         raise UpstreamProtocol("The agent's header section has a control character.")
     section = Section(raw_headers)
     length = _length_of(section, is_old=version == HttpVersion10)

@@ -9,7 +9,7 @@ import asyncio
 from typing import Final
 
 from aiohttp import ClientConnectionError, ServerDisconnectedError
-from aiohttp.connector import Connection
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.http import RawResponseMessage, StreamWriter
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EofStream
@@ -17,7 +17,7 @@ from aiohttp.streams import EofStream
 from gatewayd.errors import Refusal, UpstreamProtocol, UpstreamReset, UpstreamTimeout
 from gatewayd.proxy.answer import AnswerHead, judge
 from gatewayd.proxy.body import Body, Whole, body_of
-from gatewayd.proxy.connector import AgentProtocol
+from gatewayd.proxy.connector import AgentConnector, AgentProtocol
 from gatewayd.sent import hang_up
 
 _MAX_INTERIM: Final = 16
@@ -30,13 +30,12 @@ class StaleConnectionError(Exception):
 class Call:
     """One request on one connection. End it with `release` when both sides are done, else with `abort`."""
 
-    __slots__ = ("_bodiless", "_clock", "_connection", "_interim", "_patience", "_protocol", "_reused", "body")
+    __slots__ = ("_bodiless", "_clock", "_interim", "_key", "_patience", "_pool", "_reused", "body", "protocol")
 
-    def __init__(self, connection: Connection) -> None:
-        protocol = connection.protocol
-        assert isinstance(protocol, AgentProtocol)
-        self._connection = connection
-        self._protocol = protocol
+    def __init__(self, pool: AgentConnector, key: ConnectionKey, protocol: AgentProtocol) -> None:
+        self._pool = pool
+        self._key = key
+        self.protocol = protocol
         # Unset until a first call has set the parameters of its answer, so it tells a fresh connection.
         self._reused = protocol.read_timeout is not None
         self._bodiless = False
@@ -46,13 +45,9 @@ class Call:
         self.body: Body | Whole | None = None
 
     @property
-    def protocol(self) -> AgentProtocol:
-        return self._protocol
-
-    @property
     def is_spoiled(self) -> bool:
         """Whether an agent spoke on a pooled connection before it was asked: that is no answer to the next caller."""
-        return self._reused and self._protocol.should_close
+        return self._reused and self.protocol.should_close
 
     @property
     def is_complete(self) -> bool:
@@ -62,28 +57,29 @@ class Call:
     def expect(self, *, bodiless: bool) -> None:
         """Prepare for the answer; `bodiless` for HEAD, whose answer has none whatever its fields say."""
         self._bodiless = bodiless
-        self._protocol.expect(bodiless=bodiless)
+        self.protocol.expect(bodiless=bodiless)
 
     def send(self, data: bytes) -> None:
         """Write without waiting. Raises StaleConnectionError on a pooled connection, UpstreamReset on a fresh one."""
-        transport = self._protocol.transport
+        transport = self.protocol.transport
         if transport is None or transport.is_closing():
             raise self._broken()
         transport.write(data)
 
     async def drain(self) -> None:
         """Wait until the agent takes more (back-pressure). Raises UpstreamReset if it never will."""
-        if not self._protocol.writing_paused:
+        if not self.protocol.writing_paused:
             return
         try:
-            await StreamWriter(self._protocol, asyncio.get_running_loop()).drain()
+            await StreamWriter(self.protocol, asyncio.get_running_loop()).drain()
         except ConnectionError:
             raise UpstreamReset from None
 
     def start_clock(self, patience: float) -> None:
         """From now on the answer must come within `patience` seconds (0: ever); an interim one starts it anew."""
         if patience and self.body is None:
-            self._stop_clock()
+            if self._clock is not None:
+                self._stop_clock()
             self._patience = patience
             self._clock = asyncio.get_running_loop().call_later(patience, self._run_out)
 
@@ -101,7 +97,7 @@ class Call:
         Raises UpstreamProtocol, UpstreamReset, UpstreamTimeout, StaleConnectionError, or what the call was failed with.
         """
         try:
-            message, reader = await self._protocol.read()
+            message, reader = await self.protocol.read()
         except HttpProcessingError:
             raise UpstreamProtocol from None
         except ServerDisconnectedError as error:
@@ -112,8 +108,9 @@ class Call:
         if head.is_interim:
             self._count_interim()
         else:
-            self._stop_clock()
-            self.body = body_of(reader, self._protocol, head)
+            if self._clock is not None:
+                self._stop_clock()
+            self.body = body_of(reader, self.protocol, head)
         return head
 
     def _count_interim(self) -> None:
@@ -128,28 +125,29 @@ class Call:
 
     def fail(self, refusal: Refusal) -> None:
         """Whoever waits for the answer, or for more of its body, is told this instead. What has come stays there."""
-        self._protocol.set_exception(refusal)
+        self.protocol.set_exception(refusal)
         if self.body is not None:
             self.body.fail(refusal)
 
     def serve_nobody_else(self) -> None:
         """Let the connection end with this call."""
-        self._protocol.force_close()
+        self.protocol.force_close()
 
     def release(self) -> None:
         """Give the connection back to the pool, which closes it unless it is clean; what was written still goes out."""
-        self._stop_clock()
+        if self._clock is not None:
+            self._stop_clock()
         if self.body is not None:
             self.body.detach()
-        transport = self._protocol.transport
-        self._connection.release()
+        transport = self.protocol.transport
+        self._pool.give_back(self._key, self.protocol)
         if transport is not None and transport.is_closing():
             hang_up(transport)
 
     def abort(self) -> None:
         """Close the connection now: the agent sees at once that nobody listens."""
         self._stop_clock()
-        transport = self._protocol.transport
-        self._connection.close()
+        transport = self.protocol.transport
+        self._pool.give_back(self._key, self.protocol, closes=True)
         if transport is not None:
             transport.abort()

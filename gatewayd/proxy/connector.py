@@ -3,18 +3,18 @@
 import os
 from functools import partial
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from aiohttp import TCPConnector
+from aiohttp import ClientRequest, ClientTimeout, TCPConnector
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
-from aiohttp.connector import Connection
 
-from gatewayd.trailers import Fields, heard, section
+from gatewayd.trailers import LONGEST, Fields, heard, section
 
 _READ: Final = 64 * 1024
 _MAX_FIELD: Final = 32 * 1024
 _MAX_FIELDS: Final = 256
+_NO_TIMEOUT: Final = ClientTimeout()
 _LAST_READS: Final = 4
 
 
@@ -62,9 +62,14 @@ class AgentProtocol(ResponseHandler):
         """The trailer fields of the chunked answer that has just ended. Raises what `section` raises."""
         return section(self._last)
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Aiohttp asks for it at the end of every body."""
+        if resume_parser or self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def data_received(self, data: bytes) -> None:
         if self._listening:
-            self._last = heard(self._last, data)
+            self._last = data if not self._last and len(data) <= LONGEST else heard(self._last, data)
         super().data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -97,15 +102,37 @@ class AgentConnector(TCPConnector):
         self.keeps = keepalive_timeout
         self._factory = partial(AgentProtocol, loop=self._loop)  # type: ignore[assignment]  # its kind
 
-    def idle(self, key: ConnectionKey) -> Connection | None:
-        """The pooled connection that was used last, if it can be used at once: what `connect` gives, not awaited."""
+    def idle(self, key: ConnectionKey) -> AgentProtocol | None:
+        """The pooled connection that was used last, if it can be used at once: what `connect` gives, not awaited.
+
+        `give_back` is to be called with it, as `release` or `close` are with a connection from `connect`.
+        """
         if (pooled := self._conns.get(key)) is None:
             return None
         protocol, since = pooled[-1]
-        if not protocol.is_connected() or monotonic() - since > self.keeps:
+        transport = protocol.transport
+        if transport is None or transport.is_closing() or monotonic() - since > self.keeps:
             return None
         pooled.pop()
         if not pooled:
             del self._conns[key]
         self._acquired.add(protocol)
-        return Connection(self, key, protocol, self._loop)
+        return cast("AgentProtocol", protocol)
+
+    async def dial(self, request: ClientRequest) -> AgentProtocol:
+        """What `connect` gives, to be given back in the same way."""
+        connection = await self.connect(request, [], _NO_TIMEOUT)
+        protocol, connection._protocol = connection.protocol, None  # noqa: SLF001  # or it would close it, being dropped
+        return cast("AgentProtocol", protocol)
+
+    def give_back(self, key: ConnectionKey, protocol: AgentProtocol, *, closes: bool = False) -> None:
+        """Keep the connection for whoever comes next, or close it if it is not clean or is to be closed.
+
+        aiohttp does the latter. It has nothing to do for the former but to look for somebody who waits for a
+        connection, and there is nobody, since the pool has no limit.
+        """
+        if closes or self._closed or self._cleanup_handle is None or protocol.should_close:
+            self._release(key, protocol, should_close=closes)
+            return
+        self._acquired.discard(protocol)
+        self._conns[key].append((protocol, monotonic()))

@@ -1,6 +1,6 @@
 """Header sections from one side to the other (contract, section 5). Pure: bytes in, bytes out."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -16,6 +16,8 @@ _VIA: Final = b"1.1 gatewayd"
 _SCHEMES: Final = frozenset({b"http", b"https"})
 _LIMIT_FIELDS: Final = frozenset({"ratelimit", "ratelimit-policy"})
 _ORIGINS_KEPT: Final = 4_096
+_as_line: Final = b": ".join
+_as_text: Final = ": ".join
 
 
 def request_head(
@@ -31,7 +33,8 @@ def request_head(
     """The whole head of the request to an agent: the caller's end-to-end fields first, ours after them."""
     head = exchange.head
     lines = [b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (exchange.request.method.encode(), target, authority)]
-    lines += [b"%b: %b\r\n" % field for field in head.fields]
+    if head.fields:
+        lines.append(b"\r\n".join(map(_as_line, head.fields)) + b"\r\n")
     if head.content_length is not None:
         lines.append(b"Content-Length: %d\r\n" % head.content_length)
     elif head.chunked:
@@ -129,12 +132,14 @@ def _direct(peer: str, scheme: bytes, host: bytes, prefix: bytes) -> bytes:
     return _lines(peer, scheme, host, prefix)
 
 
-def answer_head(head: AnswerHead, framing: bytes, added: Iterable[tuple[str, str]]) -> bytes:
+def answer_head(head: AnswerHead, framing: bytes, added: Sequence[tuple[str, str]]) -> bytes:
     """The head of an answer: the agent's end-to-end fields as they came, the framing of our side, our fields."""
-    fields = head.section.fields
+    fields: Sequence[tuple[bytes, bytes]] = head.section.fields
     if LIMITS in head.section.named and any(name.lower() in _LIMIT_FIELDS for name, _ in added):
         # Two gateways' limits in one field would be read as one.
         fields = [field for field in fields if kind_of(field[0]) != LIMITS]
-    ours = "".join([f"{name}: {value}\r\n" for name, value in added]).encode()
-    lines = [b"%b: %b\r\n" % field for field in fields]
-    return b"HTTP/1.1 %d %b\r\n%b%b%b\r\n" % (head.status, head.reason, b"".join(lines), framing, ours)
+    lines = [b"HTTP/1.1 %d %b" % (head.status, head.reason), *map(_as_line, fields)]
+    if added:
+        lines.append("\r\n".join(map(_as_text, added)).encode())
+    lines.append(framing)
+    return b"\r\n".join(lines) + b"\r\n"

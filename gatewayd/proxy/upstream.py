@@ -1,17 +1,14 @@
 """One agent's address: aiohttp's connection pool, without its client on top."""
 
 import asyncio
-from typing import Final
 
-from aiohttp import ClientConnectionError, ClientRequest, ClientTimeout
+from aiohttp import ClientConnectionError, ClientRequest
 from yarl import URL
 
 from gatewayd.errors import UpstreamConnect, UpstreamTimeout
 from gatewayd.proxy.call import Call
 from gatewayd.proxy.connector import AgentConnector
 from gatewayd.proxy.tls import Peer
-
-_NO_TIMEOUT: Final = ClientTimeout()
 
 
 def target_below(base: URL, suffix: str, query: str) -> str:
@@ -48,8 +45,8 @@ class Upstream:
 
     def idle(self) -> Call | None:
         """A call on a connection from the pool, if there is one."""
-        while (connection := self._connector.idle(self._key)) is not None:
-            call = Call(connection)
+        while (protocol := self._connector.idle(self._key)) is not None:
+            call = Call(self._connector, self._key, protocol)
             if not call.is_spoiled:
                 return call
             call.abort()
@@ -62,10 +59,12 @@ class Upstream:
         """
         try:
             async with asyncio.timeout(timeout or None):
-                while (call := Call(await self._connector.connect(self._dial, [], _NO_TIMEOUT))).is_spoiled:
+                while True:
+                    call = Call(self._connector, self._key, await self._connector.dial(self._dial))
+                    if not call.is_spoiled:
+                        return call
                     call.abort()
         except TimeoutError:
             raise UpstreamTimeout("The agent did not accept the connection in time.") from None
         except (ClientConnectionError, OSError):
             raise UpstreamConnect from None
-        return call

@@ -136,7 +136,7 @@ async def test_a_connection_on_which_the_agent_spoke_unasked_is_not_used_again()
         call, _ = await ask(upstream)
         assert call.body is not None
         call.body.take()
-        call._connection.release()  # as if the second answer had come after the release
+        call._pool.give_back(call._key, call.protocol)  # as if the second answer had come after the release
         call.protocol._should_close = False
         again, head = await ask(upstream)
         assert (head.status, again.protocol is call.protocol) == (200, False)
