@@ -15,7 +15,7 @@ class Decisions(Protocol):
 
     @property
     def loaded(self) -> bool:
-        """Whether it is known at all; until then nobody seems to have an account or to be revoked."""
+        """Whether the ledger has said it; until then what the daemon knew before holds, if it kept that."""
 
     def plan_of(self, user: str) -> str | None:
         """The plan of this user's account; None if there is no account."""

@@ -21,6 +21,7 @@ from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.generation import Generation, Stores
 from gatewayd.identity.accounts import DirectorySnapshot
 from gatewayd.identity.providers import Providers
+from gatewayd.identity.remembered import DirectoryFile
 from gatewayd.identity.tokens import TokenVerifier
 from gatewayd.policies import POLICIES
 from gatewayd.policies.base import Handler, Middleware
@@ -140,7 +141,7 @@ async def open_pool(
     )
     stack.push_async_callback(ledger.close)
     await ledger.start()
-    accounts = DirectorySnapshot(ledger)
+    accounts = DirectorySnapshot(ledger, file=DirectoryFile(state))
     await accounts.start()
     stack.push_async_callback(accounts.close)
     session = ClientSession(

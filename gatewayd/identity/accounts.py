@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from aiocache import SimpleMemoryCache
 
+from gatewayd.identity.remembered import DirectoryFile
 from gatewayd.identity.revocations import NONE, Revocations
 from gatewayd.model import Directory, Identity
 
@@ -38,8 +39,10 @@ class DirectorySnapshot:
     Mutable: it holds the last good directory. The source is closed by its owner, after this.
     """
 
-    def __init__(self, source: Source, *, interval: float = REFRESH_SECONDS) -> None:
+    def __init__(self, source: Source, *, interval: float = REFRESH_SECONDS, file: DirectoryFile | None = None) -> None:
+        """`file` is where the last known decisions are kept, for a start while the source is away."""
         self._source = source
+        self._file = file
         self._interval = interval
         # Without a timeout of its own, which would cost every call a task to guard a look into a dict.
         self._cache = SimpleMemoryCache(ttl=interval, timeout=0)
@@ -54,7 +57,7 @@ class DirectorySnapshot:
 
     @property
     def loaded(self) -> bool:
-        """Whether the source has answered at all; until then nobody seems to have an account or to be revoked."""
+        """Whether the source has answered at all; until then what a daemon knew before holds, if it kept that."""
         return self._loaded
 
     def plan_of(self, user: str) -> str | None:
@@ -85,6 +88,8 @@ class DirectorySnapshot:
 
     async def start(self) -> None:
         """Read once, then every `interval` seconds until closed. A source that is away stops nothing."""
+        if self._file is not None and (kept := await asyncio.to_thread(self._file.read)) is not None:
+            self._adopt(kept)
         await self.refresh()
         self._refresher = asyncio.create_task(self._keep_fresh(), name="directory")
 
@@ -109,6 +114,7 @@ class DirectorySnapshot:
             changed = await self._source.directory(self._directory.version if self._loaded else None)
             if changed is not None:
                 self._adopt(changed)
+                await self._keep(changed)
         except Exception as error:  # any at all: a dead refresher would freeze every decision unseen
             self._failed(error)
         else:
@@ -122,6 +128,14 @@ class DirectorySnapshot:
             self._revocations = Revocations(directory.revocations)
             for listener in self._listeners:
                 listener()
+
+    async def _keep(self, directory: Directory) -> None:
+        if self._file is None:
+            return
+        try:
+            await asyncio.to_thread(self._file.write, directory)
+        except OSError as error:
+            log.warning("accounts and revocations cannot be kept on disk: %s", error.strerror)
 
     def _failed(self, error: Exception) -> None:
         """Once an outage, not once a read."""

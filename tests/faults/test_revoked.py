@@ -14,6 +14,7 @@ from gatewayd.identity.signing import sign_token
 from tests.agents import RawAgent, raw_agent, talk
 from tests.daemons import RunningDaemon, gatewayd, running_daemon, write_config
 from tests.gateways import SECRET
+from tests.postgres import Server
 
 SECOND = 5.0  # what is promised within one second, on a machine that has other things to do
 EACH = 12  # connections, so that the kernel gives every worker some
@@ -152,3 +153,18 @@ async def test_daemons_that_share_a_ledger_share_revocations(tmp_path: Path, res
         await refused(daemons, eve)
         for daemon in daemons:
             assert await statuses(daemon, ann, 3) == {b"200"}
+
+
+async def test_who_was_revoked_stays_out_although_the_daemon_starts_without_its_ledger(
+    tmp_path: Path, postgres: Server
+) -> None:
+    database = postgres.database()
+    async with raw_agent(streaming) as agent:
+        config = configured(tmp_path, agent, f"postgresql:{postgres.rest(database)}")
+        eve = token_of(config, "eve")
+        async with running_daemon(config) as daemon:
+            assert gatewayd("revoke", "-c", config, "--user", "eve").returncode == 0
+            await refused([daemon], eve)
+        postgres.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")
+        async with running_daemon(config) as daemon:
+            assert await statuses(daemon, eve) == {b"401"}

@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from pathlib import Path
 
 import pytest
 
 from gatewayd.errors import StoreError
 from gatewayd.identity.accounts import DirectorySnapshot
+from gatewayd.identity.remembered import DirectoryFile
 from gatewayd.model import Directory, Identity, Revocation
 
 SOON = 0.001
@@ -238,3 +240,31 @@ async def test_closing_waits_for_a_read_under_way() -> None:
 
 async def test_plans_that_never_started_can_be_closed() -> None:
     await DirectorySnapshot(Book()).close()
+
+
+async def test_what_was_decided_is_known_although_the_source_is_away_at_the_start(tmp_path: Path) -> None:
+    book = Book(alice="gold")
+    book.revoke(Revocation("token", "stolen", 0.0))
+    before = DirectorySnapshot(book, interval=LATER, file=DirectoryFile(tmp_path))
+    await before.start()
+    await before.close()
+    book.failure = StoreError("away")
+    plans = DirectorySnapshot(book, interval=SOON, file=DirectoryFile(tmp_path))
+    await plans.start()
+    assert not plans.loaded
+    assert plans.plan_of("alice") == "gold"
+    assert plans.refuses(identity("bob", "stolen"))
+    book.failure = None
+    book.assign("alice", "free")
+    await book.read(book.reads + 2)
+    assert (plans.loaded, plans.plan_of("alice")) == (True, "free")
+    await plans.close()
+
+
+async def test_a_disk_that_takes_nothing_costs_no_decision(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    book = Book(alice="gold")
+    plans = DirectorySnapshot(book, interval=LATER, file=DirectoryFile(tmp_path / "missing"))
+    await plans.start()
+    assert plans.plan_of("alice") == "gold"
+    assert "cannot be kept on disk" in caplog.text
+    await plans.close()
