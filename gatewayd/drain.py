@@ -66,7 +66,8 @@ class Drain:
     def cut(self) -> None:
         """The deadline has passed: what is still in flight ends now, by our doing and not by the caller's."""
         for exchange in tuple(self._in_flight):
-            _cut(exchange, Draining())
+            if exchange.farewell is None or not exchange.farewell():
+                _cut(exchange, Draining())
 
     def cut_refused(self, refuses: Callable[[Identity], bool]) -> int:
         """End the exchanges of callers who were let in and now are refused; how many that were."""

@@ -230,6 +230,12 @@ class Overloaded(Unavailable):
     code, title, closes = "overloaded", "The gateway is at its limit", True
 
 
+class Crowded(Unavailable):
+    """As Overloaded, for a caller whose connection may stay."""
+
+    code, title = Overloaded.code, Overloaded.title
+
+
 class StoreUnavailable(Unavailable):
     code, title = "store_unavailable", "A store is not available"
 

@@ -81,6 +81,7 @@ class Exchange:
         "correlation_id",  # admission: a trusted proxy's request id
         "cut",  # drain: why the gateway itself ends this exchange
         "ended",  # access_log
+        "farewell",  # forward, on routes that say goodbye: ends a stream by its own protocol; False if it cannot now
         "fields",  # any policy: header fields to add to whatever answer goes out
         "first_byte",  # forward: when the agent's head came
         "generation",
@@ -139,6 +140,7 @@ class Exchange:
         self.sent = False
         self.cut: Refusal | None = None
         self.void = False
+        self.farewell: Callable[[], bool] | None = None
         self._identity: Identity | None = None
         self._plan: Plan | None = None
         self._planned = False

@@ -25,6 +25,7 @@ from gatewayd.identity.remembered import DirectoryFile
 from gatewayd.identity.tokens import TokenVerifier
 from gatewayd.policies import POLICIES
 from gatewayd.policies.base import Handler, Middleware
+from gatewayd.policies.crowding import Crowd, CrowdRule
 from gatewayd.proxy.balance import Balance
 from gatewayd.proxy.connector import AgentConnector
 from gatewayd.proxy.rule import forwarding
@@ -67,6 +68,7 @@ class Pool:
         self._closing: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self.peers = Peers()
+        self._crowds: WeakValueDictionary[str, Crowd] = WeakValueDictionary()
         self.upstreams: WeakValueDictionary[tuple[str, Peer | None], Upstream] = WeakValueDictionary()
         self._balances: WeakValueDictionary[tuple[str, tuple[Upstream, ...]], Balance] = WeakValueDictionary()
 
@@ -88,6 +90,12 @@ class Pool:
         key = route.name, upstreams
         if (known := self._balances.get(key)) is None:
             known = self._balances[key] = Balance(upstreams)
+        return known
+
+    def crowd_of(self, route: str) -> Crowd:
+        """Who is on this route, on whatever generation."""
+        if (known := self._crowds.get(route)) is None:
+            known = self._crowds[route] = Crowd()
         return known
 
     def stores_for(self, settings: Settings) -> Stores:
@@ -184,10 +192,11 @@ def route_table(settings: Settings, pool: Pool, own: Mapping[str, Route] = OWN) 
     def rules(route: RouteSettings | None) -> list[object]:
         return [policy.rule(settings, route) for policy in POLICIES]
 
-    routes = [
-        Route.with_rules(route.name, route.prefix, [*rules(route), forwarding(settings, route, pool.balance_of(route))])
-        for route in settings.routes.values()
-    ]
+    def here(route: RouteSettings) -> list[object | None]:
+        crowding = CrowdRule(route.max_in_flight, pool.crowd_of(route.name)) if route.max_in_flight else None
+        return [*rules(route), crowding, forwarding(settings, route, pool.balance_of(route))]
+
+    routes = [Route.with_rules(route.name, route.prefix, here(route)) for route in settings.routes.values()]
     return RouteTable(routes, own, unknown=Route.with_rules("", "", rules(None)))
 
 

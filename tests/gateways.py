@@ -60,6 +60,7 @@ class RunningGateway:
         self.daemon = daemon
         self.settings = settings
         self.task = task
+        self.kept: list[object] = []  # what was in force before a test put its own in its place: it stays open
 
     @property
     def url(self) -> str:

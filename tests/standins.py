@@ -136,6 +136,7 @@ def current(gateway: RunningGateway) -> Generation:
 def swap_stores(gateway: RunningGateway, **changes: Any) -> Stores:
     """Put other stores in force for the requests that come; those that were there."""
     before = current(gateway)
+    gateway.kept.append(before.stores)
     swap(gateway, stores=dataclasses.replace(before.stores, **changes))
     return before.stores
 

@@ -59,7 +59,9 @@ BOOLEAN: Final = Scalar("boolean", boolean)
 CHARGED: Final = Scalar('units or "cost"', whole_or("cost", "cost", whole(0, MOST_UNITS)))
 CLAIM: Final = Scalar("claim", claim)
 COUNT: Final = Scalar("number", whole(1, 10_000_000))
+LIMIT: Final = Scalar("number", whole(0, 10_000_000))
 COUNTERS_URL: Final = SecretFrom("URL", plain=True, check=store_url("memory:", "redis://", "rediss://", "unix:PATH"))
+DRAINING: Final = Scalar("word", choice("finish", "close"))
 DURATION: Final = Scalar("duration", duration)
 FILE: Final = Scalar("path", file_path)
 HEADER_SIZE: Final = Scalar("size", size(1024, 2**20))
@@ -102,6 +104,7 @@ SERVER: Final = Table(ServerSettings, (
     Key("max_header_bytes", "32KiB", HEADER_SIZE, "Largest head of a request; above it, 431."),
     Key("max_body", "1GiB", SIZE, "Largest body of a request, where its route names none; above it, 413."),
     Key("max_connections", 20000, COUNT, "Client connections open at once, over all workers."),
+    Key("max_in_flight", 0, LIMIT, "Requests served at once, over all workers; above it, 503. 0 is no limit."),
     Key("header_timeout", "10s", POSITIVE, "A request's head must be complete in this time."),
     Key("body_timeout", "10s", POSITIVE, "Longest silence of a client within a request's body; then 408."),
     Key("tls", ABSENT, TLS, "Serve TLS with this certificate; re-read at reload."),
@@ -228,12 +231,14 @@ ROUTE: Final = Table(RouteSettings, (
     Key("charge", {}, CHARGE, "What a call costs that did not end well."),
     Key("timeouts", {}, TIMEOUTS, "How long the agent may take."),
     Key("max_body", ABSENT, SIZE, "Largest body of a request here; the server's if absent."),
+    Key("max_in_flight", 0, LIMIT, "Requests and streams on this route at once, over all workers; above it, 503."),
     Key("rate_limit", [], RATES, "Limits of this route, on top of the user's."),
     Key("public", False, BOOLEAN, "true: no token is needed."),
     Key("roles", [], ListOf(STRING), "Any one of these must be in the role claim, else 403; empty asks for none."),
     Key("scopes", [], ListOf(SCOPE), "Every one of these must be in the scope claim, else 403; empty asks for none."),
     Key("forward_authorization", False, BOOLEAN, "true: the agent sees the caller's Authorization header."),
     Key("service_token", "0s", DURATION, "Life of the token (X-Service-Token) for the agent to call others; 0s: none."),
+    Key("drain", "finish", DRAINING, "Streams at a drain's deadline: finish or be cut, or close with a retry hint."),
     Key("upgrades", ["websocket"], ListOf(UPGRADE), "Protocols a connection may be upgraded to; [] refuses all."),
 ), named=True)
 

@@ -71,6 +71,7 @@ class ServerSettings:
     max_header_bytes: int
     max_body: int
     max_connections: int
+    max_in_flight: int
     header_timeout: float
     body_timeout: float
     tls: Tls | None
@@ -245,12 +246,14 @@ class RouteSettings:
     charge: Charge
     timeouts: Timeouts
     max_body: int | None
+    max_in_flight: int
     rate_limit: tuple[Rate, ...]
     public: bool
     roles: tuple[str, ...]
     scopes: tuple[str, ...]
     forward_authorization: bool
     service_token: float
+    drain: Literal["finish", "close"]
     upgrades: tuple[str, ...]
 
 

@@ -51,9 +51,12 @@ FAMILIES: Final = (REQUESTS, DURATION, FIRST_BYTE, OVERHEAD, REJECTED, ABORTS, U
 IN_FLIGHT: Final = Gauge("gatewayd_in_flight", "Requests being served.")
 GENERATION: Final = Gauge("gatewayd_config_generation", "The configuration in force.", alike=True)
 RELOADED: Final = Gauge("gatewayd_reload_success", "1 if the last reload was adopted, 0 if it was refused.", alike=True)
+LAG: Final = Gauge(
+    "gatewayd_event_loop_lag_seconds", "How late the latest event loop was at most, in the last 15 s.", alike=True
+)
 PENDING: Final = Gauge("gatewayd_ledger_pending", "What is on its way into the ledger.")
 DRIFT: Final = Gauge("gatewayd_ledger_drift", "Units by which balances and records differ.")
-GAUGES: Final = (IN_FLIGHT, GENERATION, RELOADED, PENDING, DRIFT)
+GAUGES: Final = (IN_FLIGHT, GENERATION, RELOADED, LAG, PENDING, DRIFT)
 BUILD: Final = "gatewayd_build_info"
 
 

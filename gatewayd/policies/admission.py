@@ -6,11 +6,12 @@ from typing import Final
 from aiohttp import web
 
 from gatewayd.drain import DRAIN
-from gatewayd.errors import Draining
+from gatewayd.errors import Crowded, Draining
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.forwarded import client_of, is_trusted
 from gatewayd.framing import Head, line_size, read_head
 from gatewayd.policies.base import Handler, Policy
+from gatewayd.policies.crowding import CrowdRule
 
 # https://www.w3.org/TR/trace-context/#traceparent-header: version 00, and the fields that later versions must keep
 _TRACEPARENT: Final = re.compile(
@@ -26,8 +27,14 @@ _OPAQUE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 async def admission(request: web.Request, handler: Handler) -> web.StreamResponse:
     exchange = request[EXCHANGE]
     _admit(exchange, request)
-    if request.app[DRAIN].began and not exchange.route.own:
+    drain, route = request.app[DRAIN], exchange.route
+    if drain.began and not route.own:
         raise Draining
+    most = exchange.generation.settings.server.max_in_flight
+    if most and drain.in_flight > most and not route.own:
+        raise Crowded("The gateway has as many requests as it may.")
+    if (crowding := route.rule(CrowdRule)) is not None:
+        return await crowding.serve(request, handler)
     return await handler(request)
 
 

@@ -19,11 +19,12 @@ from gatewayd.generation import Generation
 from gatewayd.identity.providers import providers_of
 from gatewayd.lifecycle import Generations, Pool, build, open_pool
 from gatewayd.metrics import Metrics, Sheet
-from gatewayd.metrics.families import DROPPED, GENERATION, IN_FLIGHT
+from gatewayd.metrics.families import DROPPED, GENERATION, IN_FLIGHT, LAG
 from gatewayd.process.bookkeeping import books_path
 from gatewayd.process.child import Link
 from gatewayd.process.entrance import Door, Entrance
 from gatewayd.process.files import allow_connections
+from gatewayd.process.lag import Lag
 from gatewayd.process.logs import Logs, Opened
 from gatewayd.process.parcel import read_settings
 from gatewayd.process.tls import Certificate, certificate
@@ -110,13 +111,16 @@ class Worker:
         runner = self._runner = EdgeRunner(app, server, malformed(generations, reporters), whole_ring(app))
         await runner.setup()
         stack.push_async_callback(self._close, runner)
-        self._watch(generations)
+        lag = Lag()
+        stack.callback(lag.stop)
+        self._watch(generations, lag)
         self._entrance = Entrance(runner)
         await self._entrance.be_at({door.number: door for door in doors}, tls, server.header_timeout)
         self._serving.set()
 
-    def _watch(self, generations: Generations) -> None:
+    def _watch(self, generations: Generations, lag: Lag) -> None:
         watch = self.metrics.watch
+        watch(LAG, lambda: lag.worst)
         watch(IN_FLIGHT, lambda: self._drain.in_flight)
         watch(GENERATION, lambda: generations.current.number)
 
@@ -293,6 +297,16 @@ async def _retires(link: Link) -> bool:
 
 
 def share_of(settings: Settings, workers: int) -> Settings:
-    """The settings for one of so many workers: a limit over all of them is shared out."""
-    most = max(1, settings.server.max_connections // workers)
-    return replace(settings, server=replace(settings.server, workers=workers, max_connections=most))
+    """The settings for one of so many workers: limits over all of them are shared out."""
+
+    def share(limit: int) -> int:
+        return max(1, limit // workers) if limit else 0
+
+    server = replace(
+        settings.server,
+        workers=workers,
+        max_connections=share(settings.server.max_connections),
+        max_in_flight=share(settings.server.max_in_flight),
+    )
+    routes = {name: replace(route, max_in_flight=share(route.max_in_flight)) for name, route in settings.routes.items()}
+    return replace(settings, server=server, routes=routes)

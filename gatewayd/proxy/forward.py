@@ -11,6 +11,7 @@ from gatewayd.errors import (
     BadRequest,
     BodyTooLarge,
     ClientClosed,
+    Draining,
     HeadersTooLarge,
     Refusal,
     RequestTimeout,
@@ -88,8 +89,21 @@ class Passage:
         """All of the answer but its last piece is passed on."""
         self._body = self._whole_body()
         carrier = self._carrier = self._carry(await self._ask())
+        if self._rule.says_goodbye:
+            self._exchange.farewell = self._say_goodbye
         await carrier.run()
         return carrier
+
+    def _say_goodbye(self) -> bool:
+        """End a stream by its own protocol, at a drain's deadline; False if it has none, or is in the middle of it."""
+        exchange, carrier, call = self._exchange, self._carrier, self._call
+        if carrier is None or call is None or not carrier.say_goodbye():
+            return False
+        exchange.cut = Draining()
+        exchange.code = Draining.code
+        if isinstance(carrier, Relay):
+            call.fail(exchange.cut)
+        return True
 
     def _whole_body(self) -> bytes | None:
         """The body if all of it is here already (or there is none), so that it leaves with its head."""

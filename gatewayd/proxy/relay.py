@@ -12,6 +12,7 @@ from gatewayd.exchange import Exchange
 from gatewayd.model import Outcome
 from gatewayd.proxy.answer import DATE, TRAILER, AnswerHead
 from gatewayd.proxy.body import Body, Whole
+from gatewayd.proxy.farewell import RETRY_EVENT, is_between_events
 from gatewayd.proxy.headers import answer_head
 from gatewayd.sent import Sent, break_off
 from gatewayd.trailers import announcement, last_chunk
@@ -45,6 +46,7 @@ class Relay(Sent):
         self._last = b""
         self._end = b""
         self._hops = head.section.hops
+        self._fields = head.section.fields
         self._pending = answer_head(head, self._framing(head, stays=stays, modern=modern), exchange.fields)
         # A small answer of known size may wait for its first bytes, to leave in one write with them.
         self._may_wait = head.length is not None and head.length <= _HOLD_HEAD_BELOW
@@ -89,6 +91,7 @@ class Relay(Sent):
         A caller who takes nothing for `idle` seconds (0: for ever) is given up.
         """
         self._exchange.bytes_out += len(chunk)
+        self._last = chunk
         self._write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self._in_chunks else chunk)
         if self._request.protocol.writing_paused and not await self._has_room():
             raise ClientClosed
@@ -118,6 +121,14 @@ class Relay(Sent):
         transport = self._request.transport
         if (chunk or self._pending) and transport is not None and not transport.is_closing():
             self._write(chunk)
+
+    def say_goodbye(self) -> bool:
+        """End server-sent events between two of them, with the time to wait before coming again; whether it could."""
+        transport = self._request.transport
+        if not self._in_chunks or self._pending or transport is None or not is_between_events(self._fields, self._last):
+            return False
+        transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(RETRY_EVENT), RETRY_EVENT))
+        return True
 
     def break_off(self) -> None:
         """The rest will not come, and the caller must be able to see that."""

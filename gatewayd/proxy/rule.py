@@ -22,6 +22,8 @@ class Forwarding:
     authorization: bool
     service: ServiceTokens | None
     upgrades: tuple[str, ...]
+    says_goodbye: bool
+    """Whether a stream that is cut at a drain's deadline is ended by its own protocol, with a hint to come again."""
 
     def admit(self, exchange: Exchange) -> None:
         """Raises the Refusal of a request that this route does not take, whoever sends it."""
@@ -46,4 +48,5 @@ def forwarding(settings: Settings, route: RouteSettings, balance: Balance) -> Fo
         authorization=route.forward_authorization,
         service=ServiceTokens(settings.auth, route.name, route.service_token) if route.service_token else None,
         upgrades=route.upgrades,
+        says_goodbye=route.drain == "close",
     )

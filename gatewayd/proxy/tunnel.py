@@ -1,6 +1,7 @@
 """What becomes of a request after a 101: bytes both ways, untouched, until one side closes (RFC 6455)."""
 
 import asyncio
+from typing import Final
 
 from aiohttp import web
 from aiohttp.base_protocol import BaseProtocol
@@ -11,9 +12,12 @@ from gatewayd.exchange import Exchange
 from gatewayd.model import Outcome
 from gatewayd.proxy.answer import AnswerHead
 from gatewayd.proxy.call import Call
+from gatewayd.proxy.farewell import GOING_AWAY, SERVICE_RESTART, close_frame
 from gatewayd.proxy.headers import answer_head
 from gatewayd.proxy.websocket import CloseSpotter
 from gatewayd.sent import Sent, break_off, hang_up
+
+_GOODBYE: Final = 1.0  # seconds that a caller has to say goodbye too
 
 
 class Direction:
@@ -38,6 +42,8 @@ class Direction:
             self.bytes += len(data)
             self.spotter.feed(data)
             transport.write(data)
+            if self._tunnel.said_goodbye and self.spotter.seen:
+                self._tunnel.ended_by(None)
             self._tunnel.touched()
             if self.sink.writing_paused:
                 self._hold_back()
@@ -86,13 +92,14 @@ class Tunnel(Sent):
         self._ended: asyncio.Future[Direction | None] = self._loop.create_future()
         self._last = self._loop.time()
         self._watch: asyncio.TimerHandle | None = None
+        self.said_goodbye = False
         self._up = Direction(self, request.protocol, call.protocol)
         self._down = Direction(self, call.protocol, request.protocol)
 
     @property
     def outcome(self) -> Outcome:
         """What came of it, once `run` has returned."""
-        return Outcome.DELIVERED
+        return Outcome.FAILED if self.said_goodbye else Outcome.DELIVERED
 
     @property
     def closing(self) -> bool:
@@ -123,6 +130,18 @@ class Tunnel(Sent):
         switch = b"Connection: Upgrade\r\nUpgrade: %b\r\n" % self._protocol
         self._exchange.sent = True
         transport.write(answer_head(head, switch, self._exchange.fields))
+
+    def say_goodbye(self) -> bool:
+        """Close by WebSocket's own way, between two frames; whether it could. The caller has a moment to answer."""
+        transport, agent = self._request.transport, self._call.protocol.transport
+        if transport is None or transport.is_closing() or self.closing or not self._down.spotter.between_frames:
+            return False
+        self.said_goodbye = True
+        transport.write(close_frame(SERVICE_RESTART))
+        if agent is not None and self._up.spotter.between_frames:
+            agent.write(close_frame(GOING_AWAY, masked=True))
+        self._loop.call_later(_GOODBYE, self.ended_by, None)
+        return True
 
     def finish(self) -> None:
         """Close the caller's side; what was written to it still arrives."""

@@ -32,6 +32,11 @@ class CloseSpotter:
         self._header = bytearray()
         self._skip = 0
 
+    @property
+    def between_frames(self) -> bool:
+        """Whether what went by so far ends with a whole frame."""
+        return not self._skip and not self._header
+
     def feed(self, data: bytes) -> None:
         position = 0
         while position < len(data) and not self.seen:
