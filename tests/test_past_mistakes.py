@@ -3,6 +3,8 @@
 import asyncio
 import gzip
 import json
+import operator
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import gatewayd_sdk
 import jwt
 import pytest
 from pytest_aiohttp.plugin import AiohttpServer
@@ -28,6 +31,7 @@ from tests.problems import ask
 from tests.standins import BookLedger, swap_stores
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+ROOT = Path(__file__).parent.parent
 LOOSE = '[rate_limit]\nlimits = ["100000/minute"]\nunauthenticated = ["100000/minute"]\n'
 
 
@@ -334,3 +338,33 @@ async def test_cors_is_not_opened_to_everybody_with_credentials(tmp_path: Path) 
         ]
     for answered in answers:
         assert not [name for name in answered.headers if name.lower().startswith("access-control")]
+
+
+# The client
+
+
+def documented() -> set[str]:
+    """The methods that the contract's section on the SDK names, as `email.process`."""
+    section = (ROOT / "docs/contract.md").read_text().partition("## 9. SDK")[2].partition("## 10.")[0]
+    names: set[str] = set()
+    for said in re.findall(r"`\.([a-z_./()]+)`", section):
+        agent = ""
+        for part in said.replace("(...)", "").split("/"):
+            *before, method = part.lstrip(".").split(".")
+            agent = before[0] if before else agent
+            names.add(f"{agent}.{method}".lstrip("."))
+    return {name for name in names if name not in {"status", "code", "request_id", "body", "retry_after"}}
+
+
+@pytest.mark.parametrize("client", [gatewayd_sdk.Gateway, gatewayd_sdk.AsyncGateway])
+def test_the_sdk_has_every_method_that_is_documented(client: type[Any]) -> None:
+    made = client("http://127.0.0.1:9", "t0ken")
+    methods = documented()
+    assert {"email.process", "email.history", "rag.upload_document", "support.connect", "stream"} <= methods
+    for name in methods:
+        assert callable(operator.attrgetter(name)(made)), name
+    words = re.findall(
+        r"gateway\.([a-z_.]+)\(", (ROOT / "sdk/README.md").read_text() + (ROOT / "README.md").read_text()
+    )
+    for name in words:
+        assert callable(operator.attrgetter(name)(made)), name

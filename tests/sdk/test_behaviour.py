@@ -344,6 +344,20 @@ async def test_a_history_that_was_not_begun_knows_of_no_call(kind: str) -> None:
     assert targets == [b"category=sales&limit=1", b"category=sales&limit=1&cursor=c+1", b"category=sales&limit=1"]
 
 
+async def test_bytes_of_any_type_can_be_sent(kind: str) -> None:
+    async def scenario(client: Any) -> Any:
+        await each(client.request("put", "/api/x", content=b"abc"))
+        await each(client.request("PUT", "/api/x?a=1", content=b"abc", headers={"Content-Type": "a/b"}, query={"b": 2}))
+
+    async with server(http(204)) as agent:
+        await using(kind, f"http://127.0.0.1:{agent.port}", scenario)
+    first, second = sent(agent)
+    assert first.startswith(b"PUT /api/x HTTP/1.1")
+    assert b"PUT /api/x?a=1&b=2 HTTP/1.1" in second
+    assert [field(head, "Content-Type") for head in (first, second)] == ["application/octet-stream", "a/b"]
+    assert field(first, "Idempotency-Key") is None
+
+
 async def test_compressed_answers_are_read(kind: str) -> None:
     async with server(http(200, gzip.compress(USAGE.encode()), "Content-Encoding: gzip")) as agent:
         assert (await using(kind, f"http://127.0.0.1:{agent.port}", current)).user == "ann"

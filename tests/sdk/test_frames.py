@@ -44,6 +44,13 @@ def test_frames_are_the_same_wherever_the_bytes_are_cut(frames: list[Frame], cut
     assert [frame for piece in pieces(raw, cuts) for frame in decoder.feed(piece)] == frames
 
 
+def test_frames_are_the_same_byte_by_byte() -> None:
+    frames = [Frame(Opcode.TEXT, b"a" * size) for size in (0, 125, 126, 65535, 65536)]
+    decoder = FrameDecoder()
+    raw = b"".join(map(as_server, frames))
+    assert [frame for at in range(len(raw)) for frame in decoder.feed(raw[at : at + 1])] == frames
+
+
 @given(frame=FRAMES, mask=st.binary(min_size=4, max_size=4))
 def test_what_is_sent_is_masked_and_says_the_same(frame: Frame, mask: bytes) -> None:
     raw = encoded(frame, mask)

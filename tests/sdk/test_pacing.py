@@ -121,6 +121,7 @@ def test_another_rate_is_another_bucket() -> None:
     pacer.ended("/api/a/x", limited(9, 1, q=600), 0)
     pacer.ended("/api/a/x", limited(9, 1, q=0), 0)
     pacer.ended("/api/a/x", Answer(200, Headers()), 0)
+    pacer.ended("/api/a/x", None, 0)
     assert pacer.begun("/api/a/x", 0) == 0
 
 

@@ -61,10 +61,6 @@ def _named(request_id: str | None) -> str:
     return f" (request {request_id})" if request_id else ""
 
 
-def is_success(status: int) -> bool:
-    return 200 <= status < 300
-
-
 def status_error(answer: Answer, now: float) -> APIStatusError:
     """The error that an answer is; `now` is seconds since the epoch, to tell whether this machine's clock is off."""
     body = _body(answer)
