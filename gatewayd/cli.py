@@ -7,6 +7,7 @@ import click
 from gatewayd import __version__
 from gatewayd.commands.accounts import account
 from gatewayd.commands.common import abandon_stdout, fail
+from gatewayd.commands.completing import completion
 from gatewayd.commands.configuration import check, init
 from gatewayd.commands.demonstration import demo
 from gatewayd.commands.explaining import explain
@@ -16,6 +17,7 @@ from gatewayd.commands.reloading import plan, reload
 from gatewayd.commands.revoking import revoke
 from gatewayd.commands.serving import start, status, stop
 from gatewayd.commands.tokens import token
+from gatewayd.commands.top import top
 from gatewayd.commands.usage import usage
 
 
@@ -42,6 +44,7 @@ for command in (
     status,
     reload,
     plan,
+    top,
     check,
     init,
     token,
@@ -52,5 +55,6 @@ for command in (
     revoke,
     demo,
     prove,
+    completion,
 ):
     main.add_command(command)

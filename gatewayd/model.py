@@ -1,6 +1,7 @@
 """The frozen nouns that every room shares. They check themselves: an invalid one cannot be made."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -283,6 +284,10 @@ class Balance:
     def remaining(self) -> int | None:
         """What is left to hold, never below 0; None when the unit is not limited."""
         return max(0, self.limit - self.spent - self.held) if self.limit else None
+
+    def under(self, quota: Mapping[str, int]) -> "Balance":
+        """The same with the limit that a plan's quota sets now; the ledger knows the one of the user's last request."""
+        return replace(self, limit=quota.get(self.unit, 0))
 
     def document(self) -> dict[str, object]:
         """The balance as JSON says it; `limit` and `remaining` are null for a unit that is not limited."""

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestClient
+from yarl import URL
 
 Client = TestClient[web.Request, web.Application]
 MEMBERS = {"type", "title", "status", "detail", "instance", "code", "request_id", "agent"}
@@ -47,7 +48,7 @@ class Answered:
 
 async def ask(
     client: Client | aiohttp.ClientSession,
-    path: str,
+    path: str | URL,
     headers: Mapping[str, str] | None = None,
     *,
     method: str = "GET",

@@ -41,6 +41,7 @@ ROOMS = {
     "prometheus_client": "metrics",
     "psycopg2": "stores.postgres",
     "redis": "stores.redis",
+    "rich": "commands",
     "sqlite3": ("stores.sqlite", "prove.outages"),
     "toml_rs": "config",
     "uvloop": "commands",

@@ -1,15 +1,18 @@
 """explain: what would become of a request, policy by policy. Nothing is sent, counted or held."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import click
+import orjson
 from yarl import URL
 
 from gatewayd.clock import Clock, SystemClock
 from gatewayd.commands.common import config_option, fail, load_settings, run
+from gatewayd.commands.completing import methods, paths
 from gatewayd.config.settings import RouteSettings, Settings
 from gatewayd.endpoints import METHODS as OWN_METHODS
 from gatewayd.endpoints import OWN
@@ -38,29 +41,44 @@ from gatewayd.stores.open import open_reader
 
 @click.command(epilog="Example: gatewayd explain POST /api/email/process --token $TOKEN")
 @config_option
-@click.argument("method")
-@click.argument("path")
+@click.argument("method", shell_complete=methods)
+@click.argument("path", shell_complete=paths)
 @click.option("--token", help="The caller's token; without it, the caller is nobody.")
-def explain(config: Path, method: str, path: str, token: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def explain(config: Path, method: str, path: str, token: str | None, as_json: bool) -> None:
     """Show the route, each policy's decision and why, and the upstream URL; exit 1 if the request would be refused."""
     settings = load_settings(config)
     try:
         target = read_target(path, None)
         route = offline_routes(settings).resolve(target)
     except Refusal as refusal:
-        click.echo(f"route: none\nadmission: {refusal.status} {refusal.code}: {refusal.detail}")
-        sys.exit(1)
+        _say(None, [("admission", refused(refusal))], [], as_json=as_json)
     try:
         case = run(_case(settings, SystemClock(), method.upper(), route, token))
     except (StartError, StoreError) as error:
         fail(error)
     findings = list(_findings(case, settings))
-    click.echo(f"route: {_place(route)}")
-    for name, finding in findings:
-        click.echo(f"{name}: {finding.decision}: {finding.reason}")
-    if route.name:
-        click.echo(f"upstream: {', '.join(_upstreams(settings.routes[route.name], target))}")
-    sys.exit(0 if all(finding.passes for _, finding in findings) else 1)
+    upstreams = list(_upstreams(settings.routes[route.name], target)) if route.name else []
+    _say(route, findings, upstreams, as_json=as_json)
+
+
+def _say(
+    route: Route | None, findings: Sequence[tuple[str, Finding]], upstreams: Sequence[str], *, as_json: bool
+) -> NoReturn:
+    """Exit 1 if the request would be refused."""
+    passes = all(finding.passes for _, finding in findings)
+    if as_json:
+        decisions = [{"by": name, "decision": each.decision, "reason": each.reason} for name, each in findings]
+        name = (route.name or (route.prefix if route.own else None)) if route is not None else None
+        document = {"passes": passes, "route": name, "decisions": decisions, "upstream": upstreams}
+        click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+    else:
+        click.echo(f"route: {_place(route) if route is not None else 'none'}")
+        for name, finding in findings:
+            click.echo(f"{name}: {finding.decision}: {finding.reason}")
+        if upstreams:
+            click.echo(f"upstream: {', '.join(upstreams)}")
+    sys.exit(0 if passes else 1)
 
 
 def offline_routes(settings: Settings) -> RouteTable:

@@ -19,6 +19,7 @@ from gatewayd.commands.common import (
     load_settings,
     run,
 )
+from gatewayd.commands.dashboard import summary
 from gatewayd.config.loading import Loaded
 from gatewayd.config.settings import Settings
 from gatewayd.errors import StartError, StoreError
@@ -64,7 +65,8 @@ def log_to_stderr() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the daemon's whole answer.")
 def status(config: Path, as_json: bool) -> None:
     """Ask the running daemon how it is."""
-    answer = ask_daemon(load_for(_ASKING, config), "status")
+    settings = load_for(_ASKING, config)
+    answer = ask_daemon(settings, "status")
     if as_json:
         click.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2))
         return
@@ -76,6 +78,8 @@ def status(config: Path, as_json: bool) -> None:
     for number, count in answer["running_by_generation"].items():
         if int(number) < answer["generation"]:
             click.echo(f"{count} still running on generation {number}")
+    overview = ask_daemon(settings, "overview")
+    click.echo(summary(overview) if "verdict" in overview else overview["error"])
 
 
 @click.command(epilog="Example: gatewayd stop -c conf/gatewayd.toml")

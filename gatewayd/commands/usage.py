@@ -4,7 +4,6 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ from gatewayd.clock import SystemClock
 from gatewayd.commands.common import config_option, fail, load_for
 from gatewayd.config.settings import Settings
 from gatewayd.errors import StoreError
-from gatewayd.model import Balance, BillingPeriod, Plan
+from gatewayd.model import Balance, BillingPeriod
 from gatewayd.stores.open import open_reader
 
 COLUMNS: Final = ("user", "plan", "unit", "period", "limit", "held", "spent", "remaining", "resets_at")
@@ -66,13 +65,8 @@ def _rows(settings: Settings, user: str | None, period: str | None, present: str
     for balance in balances:
         name = plans.get(balance.user_id)
         plan = settings.plans.get(name) if name and balance.period == present else None
-        rows.append(_row(balance if plan is None else _under(plan, balance), name or None))
+        rows.append(_row(balance if plan is None else balance.under(plan.quota), name or None))
     return rows
-
-
-def _under(plan: Plan, balance: Balance) -> Balance:
-    """The balance with the limit that the plan sets now; the ledger knows the one of the user's last request."""
-    return replace(balance, limit=plan.quota.get(balance.unit, 0))
 
 
 def _row(balance: Balance, plan: str | None) -> dict[str, object]:

@@ -6,11 +6,19 @@ from typing import Final
 from aiohttp import web
 
 from gatewayd.drain import DRAIN
-from gatewayd.errors import Crowded, Draining
+from gatewayd.errors import (
+    BadRequest,
+    Crowded,
+    Draining,
+    HeadersTooLarge,
+    RequestTimeout,
+    UriTooLong,
+    VersionUnsupported,
+)
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.forwarded import client_of, is_trusted
 from gatewayd.framing import Head, line_size, read_head
-from gatewayd.policies.base import Handler, Policy
+from gatewayd.policies.base import Finding, Handler, Policy, refused_with
 from gatewayd.policies.crowding import CrowdRule
 
 # https://www.w3.org/TR/trace-context/#traceparent-header: version 00, and the fields that later versions must keep
@@ -20,6 +28,11 @@ _TRACEPARENT: Final = re.compile(
 # As a trace context has it, or as a UUID; anything else could not go on as one.
 _TRACE_ID: Final = re.compile(rb"(?!0{32})(?:[0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})")
 _SAMPLED: Final = "01"
+_REFUSALS: Final = {
+    kind.code: kind.title
+    for kind in (BadRequest, Crowded, Draining, HeadersTooLarge, RequestTimeout, UriTooLong, VersionUnsupported)
+}
+_OWN_FIELDS: Final = 2  # of an exchange that nobody has added to: its ids
 _OPAQUE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
@@ -67,4 +80,14 @@ def _opaque(value: bytes | None) -> str:
     return value.decode() if value is not None and _OPAQUE_ID.fullmatch(value) else ""
 
 
-POLICY: Final = Policy("admission", admission)
+def decided(exchange: Exchange) -> Finding | None:
+    """Whether the request was fit to be looked at, from whom it came and for which route."""
+    untouched = not exchange.reached and len(exchange.fields) <= _OWN_FIELDS  # no other policy has said anything
+    if untouched and exchange.code in _REFUSALS:
+        return refused_with(exchange, _REFUSALS[exchange.code].lower())
+    route = exchange.route
+    place = f"route {route.name}" if route.name else "the gateway's own" if route.own else "no route"
+    return Finding("pass", f"{place}, from {exchange.client}")
+
+
+POLICY: Final = Policy("admission", admission, decided=decided)

@@ -6,10 +6,10 @@ from typing import Final
 from aiohttp import web
 
 from gatewayd.config.settings import RouteSettings, Settings
-from gatewayd.errors import Refusal, RoleDenied, ScopeDenied, TokenMissing
-from gatewayd.exchange import EXCHANGE
+from gatewayd.errors import Refusal, RoleDenied, ScopeDenied, TokenExpired, TokenInvalid, TokenMissing
+from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.model import Identity
-from gatewayd.policies.base import Case, Finding, Handler, Policy, refused
+from gatewayd.policies.base import Case, Finding, Handler, Policy, refused, refused_with
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,13 @@ class AuthRule:
 
 
 _STRICT: Final = AuthRule()
+_REFUSALS: Final = {
+    TokenMissing.code: "no token was sent",
+    TokenInvalid.code: "the token was not accepted",
+    TokenExpired.code: "the token has expired",
+    RoleDenied.code: "none of the token's roles is allowed here",
+    ScopeDenied.code: "the token lacks a scope that is needed here",
+}
 
 
 @web.middleware
@@ -74,4 +81,13 @@ def _proved(identity: Identity) -> str:
     return words
 
 
-POLICY: Final = Policy("auth", auth, rule, explain)
+def decided(exchange: Exchange) -> Finding | None:
+    """Who was let in, or why not."""
+    if (reason := _REFUSALS.get(exchange.code)) is not None:
+        return refused_with(exchange, reason)
+    if exchange.proved is not None:
+        return Finding("pass", _proved(exchange.proved))
+    return Finding("pass", "the route is public")
+
+
+POLICY: Final = Policy("auth", auth, rule, explain, decided)

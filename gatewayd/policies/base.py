@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from gatewayd.config.settings import RouteSettings, Settings
 from gatewayd.errors import Refusal
+from gatewayd.exchange import Exchange
 from gatewayd.model import Balance, Identity, Plan
 from gatewayd.routing import Route
 
@@ -30,7 +31,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a policy would do: "pass" or the refusal's status and code, and why."""
+    """What a policy would do, or did: "pass" or the refusal's status and code, and why."""
 
     decision: str
     reason: str
@@ -55,11 +56,25 @@ def nothing_to_say(_case: Case) -> Finding | None:
     return None
 
 
+def nothing_decided(_exchange: Exchange) -> Finding | None:
+    """The same, of a request that was made."""
+    return None
+
+
+def refused_with(exchange: Exchange, reason: str) -> Finding:
+    """The finding that says with what an exchange was refused."""
+    return Finding(f"{exchange.status} {exchange.code}", reason)
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`rule` makes the policy's rule for a route (None: for paths that no route claims), or None for no rule."""
+    """`rule` makes the policy's rule for a route (None: for paths that no route claims), or None for no rule.
+
+    `explain` says what would be decided of a call that nobody makes, `decided` what was of one that has ended.
+    """
 
     name: str
     middleware: Middleware
     rule: Callable[[Settings, RouteSettings | None], object | None] = no_rule
     explain: Callable[[Case], Finding | None] = nothing_to_say
+    decided: Callable[[Exchange], Finding | None] = nothing_decided

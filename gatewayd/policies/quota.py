@@ -8,10 +8,10 @@ from typing import Final
 from aiohttp import web
 
 from gatewayd.config.settings import Charge, Charged, RouteSettings, Settings
-from gatewayd.errors import InternalError, QuotaExhausted, Refusal
+from gatewayd.errors import InternalError, QuotaExhausted, Refusal, StoreUnavailable
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.model import Balance, BillingPeriod, Hold, Identity, Outcome, Plan
-from gatewayd.policies.base import Case, Finding, Handler, Policy, refused
+from gatewayd.policies.base import Case, Finding, Handler, Policy, refused, refused_with
 from gatewayd.stores.base import Ledger
 
 
@@ -156,4 +156,18 @@ def _explain_hold(found: UsageRule, plan: Plan, balance: Balance | None) -> Find
     return Finding(decision, f"{say}{used} of {limit} are used")
 
 
-POLICY: Final = Policy("quota", quota, rule, explain)
+def decided(exchange: Exchange) -> Finding | None:
+    """What was held and what was charged, or why nothing was held."""
+    found = exchange.rule(UsageRule)
+    if found is None:
+        return Finding("pass", "nothing is charged here")
+    if exchange.unit:
+        return Finding("pass", f"held {found.to_hold} {found.unit}, charged {exchange.quantity}")
+    if exchange.code == QuotaExhausted.code:
+        return refused_with(exchange, f"{found.to_hold} {found.unit} do not fit into the quota")
+    if exchange.code == StoreUnavailable.code:
+        return refused_with(exchange, "the ledger cannot be asked for units")
+    return Finding("pass", "nothing is held for a caller who is not proved")
+
+
+POLICY: Final = Policy("quota", quota, rule, explain, decided)

@@ -9,11 +9,11 @@ from typing import Final
 from aiohttp import web
 
 from gatewayd.config.settings import RouteSettings, Settings
-from gatewayd.errors import RateLimited
+from gatewayd.errors import RateLimited, StoreUnavailable
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.forwarded import address_group
 from gatewayd.model import Rate, Window
-from gatewayd.policies.base import Case, Finding, Handler, Policy
+from gatewayd.policies.base import Case, Finding, Handler, Policy, refused_with
 
 _CALLERS_KEPT: Final = 8_192
 
@@ -101,4 +101,16 @@ def explain(case: Case) -> Finding | None:
     return Finding("pass", f"counted {counted}: {rates or 'no limit'}")
 
 
-POLICY: Final = Policy("rate_limit", rate_limit, rule, explain)
+def decided(exchange: Exchange) -> Finding | None:
+    """What the windows said; a call that took from none of them was not limited, or nobody could say."""
+    windows = next((value for name, value in exchange.fields if name == "RateLimit"), "")
+    if exchange.code == RateLimited.code:
+        return refused_with(exchange, f"a window is used up: {windows}")
+    if windows:
+        return Finding("pass", windows)
+    if exchange.code == StoreUnavailable.code and not exchange.unit and exchange.rule(RateLimitRule) is not None:
+        return refused_with(exchange, "the counters cannot be used")
+    return Finding("pass", "no window holds here")
+
+
+POLICY: Final = Policy("rate_limit", rate_limit, rule, explain, decided)

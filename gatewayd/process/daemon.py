@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, ExitStack
 from typing import Any
 
 from gatewayd import __version__
+from gatewayd.admin.observatory import Observatory, Sources
 from gatewayd.books.bookkeeper import Bookkeeper
 from gatewayd.clock import Clock
 from gatewayd.config.settings import Settings
@@ -23,7 +24,7 @@ from gatewayd.process.control import ControlServer, socket_path
 from gatewayd.process.entrance import Door
 from gatewayd.process.listen import listen_all, names_of
 from gatewayd.process.notify import notify
-from gatewayd.process.operators import listen_for_operators, serve_operators
+from gatewayd.process.operators import NOBODY_LOOKS, PATIENCE, listen_for_operators, serve_operators
 from gatewayd.process.statedir import occupied
 from gatewayd.process.status import Circumstances, describe
 from gatewayd.process.worker import Worker
@@ -50,6 +51,7 @@ class Daemon:
         self._worker = Worker(settings, clock, self._counters, self._sheet, self._stop_now)
         self._listening: tuple[str, ...] = ()
         self._admin: str | None = None
+        self._observatory: Observatory | None = None
 
     async def run(self, announce: Announce) -> None:
         """Serve until stopped. Raises StartError or StoreError before the first connection, or not at all."""
@@ -94,7 +96,8 @@ class Daemon:
         settings, server = self._settings, self._settings.server
         path = socket_path(server.state_dir)
         stack.enter_context(occupied(server.state_dir))
-        control = ControlServer(path, {"status": self._status, "stop": self._stopping})
+        answers = {"status": self._status, "overview": self._overview, "stop": self._stopping}
+        control = ControlServer(path, answers)
         stack.push_async_callback(control.close)
         await control.start()
         sockets = listen_all(server.listen, self._environ, stack.enter_context(ExitStack()))
@@ -104,7 +107,8 @@ class Daemon:
         await self._worker.serve(doors, stack)
         self._listening = names_of(sockets, server.tls)
         admin, self._admin = listen_for_operators(settings, self._environ, stack.enter_context(ExitStack()))
-        await serve_operators(settings, admin, self._status, self._counted, stack)
+        sources = Sources(self._status, self._counted, self._worker.sighted)
+        self._observatory = await serve_operators(settings, self._clock, admin, sources, stack)
 
     def _on_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -118,6 +122,9 @@ class Daemon:
     async def _counted(self) -> Tally:
         said = [await self._worker.counted(), counted(self._books.status()), {"gauges": level(RELOADED, 1)}]
         return Tally.of([self._sheet.samples(), *said])
+
+    async def _overview(self) -> Mapping[str, Any]:
+        return await self._observatory.overview(PATIENCE) if self._observatory is not None else {"error": NOBODY_LOOKS}
 
     async def _status(self) -> dict[str, Any]:
         state = "draining" if self._stop.is_set() else "serving" if self._listening else "starting"

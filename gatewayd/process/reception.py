@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from gatewayd.clock import Clock
 from gatewayd.config.settings import Settings
 from gatewayd.process.crew import Child, Crew, Job
 from gatewayd.process.listen import listen_all, names_of
@@ -25,8 +26,9 @@ class Counter:
 class Reception:
     """Mutable: a reload may move it."""
 
-    def __init__(self, crew: Crew, environ: Mapping[str, str]) -> None:
+    def __init__(self, crew: Crew, clock: Clock, environ: Mapping[str, str]) -> None:
         self._crew = crew
+        self._clock = clock
         self._environ = environ
         self._control = Path()
         self._settings: Settings | None = None
@@ -54,7 +56,13 @@ class Reception:
 
     def _hire(self, counter: Counter) -> None:
         assert self._settings is not None
-        work = partial(show_operators, settings=self._settings, sockets=counter.sockets, control=self._control)
+        work = partial(
+            show_operators,
+            settings=self._settings,
+            clock=self._clock,
+            sockets=counter.sockets,
+            control=self._control,
+        )
         self.children.append(self._crew.hire("operators", Job(work, counter.sockets), awaited=False))
 
     def prepare(self, settings: Settings) -> Counter | None:

@@ -19,6 +19,7 @@ class Circumstances:
     listening: Sequence[str]
     admin: str | None
     ledger: Mapping[str, Any] | None  # the bookkeeper's status, if it says anything
+    last_reload: Mapping[str, Any] | None = None  # when it was, whether it was adopted, and why not
 
 
 def describe(
@@ -40,6 +41,8 @@ def describe(
         "generation": _highest(workers, "generation"),
         "running_by_generation": running_by_generation(workers),
         "routes": sorted(settings.routes),
+        "plans": {plan.name: plan.quota for plan in settings.plans.values()},
+        "last_reload": daemon.last_reload,
         "ledger": daemon.ledger,
         "accounts": _highest(workers, "accounts"),
         "workers": workers,

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from gatewayd import __version__
+from gatewayd.admin.sightings import merged
 from gatewayd.clock import Clock
 from gatewayd.config.difference import difference
 from gatewayd.config.loading import Loaded
@@ -19,6 +20,7 @@ from gatewayd.config.settings import Settings
 from gatewayd.errors import ConfigError, StartError
 from gatewayd.metrics import Tally
 from gatewayd.metrics.families import RELOADED, level
+from gatewayd.model import rfc3339
 from gatewayd.process.bookkeeping import keep_books, listen_for_books
 from gatewayd.process.child import Run
 from gatewayd.process.control import socket_path
@@ -27,6 +29,7 @@ from gatewayd.process.desk import Desk, Reply
 from gatewayd.process.listen import names_of
 from gatewayd.process.listeners import Listeners
 from gatewayd.process.notify import notify, reloading
+from gatewayd.process.operators import NOBODY_LOOKS
 from gatewayd.process.reactor import Reactor, hearing
 from gatewayd.process.reception import Reception
 from gatewayd.process.statedir import occupied
@@ -60,13 +63,15 @@ class Supervisor:
         self._crew = Crew(self._reactor, clock, run, self._buried, self._forget)
         self._listeners = Listeners(environ)
         self._workers = Workers(self._crew, clock, self._listeners, self._await_ready)
-        self._reception = Reception(self._crew, environ)
+        self._reception = Reception(self._crew, clock, environ)
         self._bookkeeper: list[Child] = []
         self._books: socket.socket | None = None
         self._departed = Tally()  # what those have counted who are gone
+        self._gone: Mapping[str, Any] = {}  # what those have sighted who are gone
         self._state = "starting"
         self._generation = 1
         self._reloaded = True  # whether the last reload was adopted
+        self._last_reload: Mapping[str, Any] | None = None
         self._orders: deque[Callable[[], None]] = deque()
         self._stops = 0
         self._listening: tuple[str, ...] = ()
@@ -106,6 +111,8 @@ class Supervisor:
             "stop": self._tell_stopping,
             "reload": self._told_to_reload,
             "plan": self._tell_plan,
+            "sightings": self._tell_sightings,
+            "overview": self._tell_overview,
         }
         desk = Desk(self._reactor, socket_path(self._settings.server.state_dir), commands)
         desk.open()
@@ -191,6 +198,7 @@ class Supervisor:
         self._reloaded = "refused" not in answer
         answer |= {"generation": self._generation, "seconds": round(self._clock.monotonic() - began, 4)}
         notify(self._environ, "READY=1", f"STATUS=serving on {', '.join(self._listening)}")
+        self._last_reload = {"at": rfc3339(self._clock.utc()), "adopted": self._reloaded, "reason": _refusal(answer)}
         _log_reload(answer)
         return answer
 
@@ -268,6 +276,7 @@ class Supervisor:
         self._departed.add(Tally.of([child.last.get("metrics", {})]).lasting())
         if (sheet := self._workers.buried(child)) is not None:
             self._departed.add(Tally.of([sheet.samples()]).lasting())
+        self._gone = {**merged([self._gone, child.last.get("sightings", {})]), "in_flight": {}}
 
     def _tell_status(self, _words: Mapping[str, Any], reply: Reply) -> None:
         asked = [*self._workers.all, *self._bookkeeper]
@@ -281,6 +290,7 @@ class Supervisor:
             listening=self._listening,
             admin=self._reception.address,
             ledger=ledger,
+            last_reload=self._last_reload,
         )
         workers = [{**answers.get(each, {}), **each.describe()} for each in self._workers.all]
         return describe(self._settings, circumstances, workers, [each.describe() for each in self._crew.children])
@@ -294,6 +304,16 @@ class Supervisor:
 
         self._crew.ask([*self._workers.all, *self._bookkeeper], "metrics", answer)
 
+    def _tell_sightings(self, _words: Mapping[str, Any], reply: Reply) -> None:
+        self._crew.ask(self._workers.all, "sightings", lambda answers: reply(merged([*answers.values(), self._gone])))
+
+    def _tell_overview(self, _words: Mapping[str, Any], reply: Reply) -> None:
+        def answer(answers: Answers) -> None:
+            found = [each for each in answers.values() if each]
+            reply(found[0] if found else {"error": NOBODY_LOOKS})
+
+        self._crew.ask(self._reception.children, "overview", answer)
+
     def _tell_stopping(self, _words: Mapping[str, Any], reply: Reply) -> None:
         """Ask twice, and it still drains: only a signal cuts off what somebody else waits for."""
 
@@ -303,6 +323,14 @@ class Supervisor:
             self._stops = max(1, self._stops)
 
         self._crew.ask(self._workers.all, "status", answer)
+
+
+def _refusal(answer: Mapping[str, Any]) -> str:
+    """Why a reload was refused, with the first problem of its configuration; empty if it was not."""
+    if (why := answer.get("refused")) is None:
+        return ""
+    first = next(iter(answer.get("problems", ())), None)
+    return f"{why}: {first['file']}:{first['line']}: {first['key']}: {first['message']}" if first else str(why)
 
 
 def _log_reload(answer: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
+from gatewayd.admin.sightings import Sightings
 from gatewayd.app import make_app, malformed, whole_ring
 from gatewayd.clock import Clock
 from gatewayd.config.settings import Settings
@@ -82,6 +83,7 @@ class Worker:
         self._prepared: Prepared | None = None
         self._serving = asyncio.Event()
         self.metrics = Metrics(sheet)
+        self._sightings = Sightings()
 
     @property
     def connections(self) -> Sequence[EdgeConnection]:
@@ -104,7 +106,7 @@ class Worker:
         )
         pool.accounts.on_change(lambda: self._drain.cut_refused(pool.accounts.refuses))
         await self._logs.open(settings, stack)
-        reporters = (self._logs.report, self.metrics.report)
+        reporters = (self._logs.report, self.metrics.report, self._sightings.report)
         first = build(self._number, settings, pool, self._clock)
         generations = self._generations = Generations(first, self._clock, self._drain)
         app = make_app(generations, self._drain, reporters, open_spans(settings, stack))
@@ -250,6 +252,10 @@ class Worker:
             "accounts": len((await self._pool.accounts.directory()).plans) if self._pool is not None else 0,
         }
 
+    async def sighted(self) -> dict[str, Any]:
+        """What went wrong lately, and what is in flight by route."""
+        return self._sightings.samples(self._drain.exchanges)
+
     async def counted(self) -> dict[str, Any]:
         """What is known only when it is asked, as samples; the rest is on the sheet."""
         return self.metrics.levels() | {"counters": {DROPPED.name: self._logs.dropped()}}
@@ -269,7 +275,7 @@ async def serve_callers(
     One that is told to retire ends by itself, when those whom it serves have gone.
     """
     worker = Worker(settings, clock, counters, sheet, link.cut, number=number)
-    link.answers |= {"status": worker.status, "metrics": worker.counted}
+    link.answers |= {"status": worker.status, "metrics": worker.counted, "sightings": worker.sighted}
     link.calls["reopen"] = worker.reopen_logs
     link.orders |= {"prepare": worker.prepare, "commit": worker.commit, "discard": worker.discard}
     async with AsyncExitStack() as stack:

@@ -12,13 +12,15 @@ from gatewayd.stores.base import Counters, LedgerStore
 from gatewayd.stores.postgres import clerk as postgres_clerk
 from gatewayd.stores.postgres import reader as postgres_reader
 from gatewayd.stores.postgres import store as postgres_store
-from gatewayd.stores.reading import Clerk, LedgerReader
+from gatewayd.stores.postgres import usage as postgres_usage
+from gatewayd.stores.reading import Clerk, LedgerReader, UsageReader
 from gatewayd.stores.redis import counters as redis_counters
 from gatewayd.stores.shared.counters import SharedCounters
 from gatewayd.stores.shared.memory import SharedMemory
 from gatewayd.stores.sqlite import clerk as sqlite_clerk
 from gatewayd.stores.sqlite import reader as sqlite_reader
 from gatewayd.stores.sqlite import store as sqlite_store
+from gatewayd.stores.sqlite import usage as sqlite_usage
 
 Opener = TypeVar("Opener")
 OnOutage = Literal["local", "allow", "deny"]
@@ -68,6 +70,10 @@ READERS: Final[Mapping[str, Callable[[str], AbstractContextManager[LedgerReader]
     "sqlite": sqlite_reader.open_reader,
     "postgresql": postgres_reader.open_reader,
 }
+USAGES: Final[Mapping[str, Callable[[str], AbstractContextManager[UsageReader]]]] = {
+    "sqlite": sqlite_usage.open_usage,
+    "postgresql": postgres_usage.open_usage,
+}
 CLERKS: Final[Mapping[str, Callable[[str], AbstractContextManager[Clerk]]]] = {
     "sqlite": sqlite_clerk.open_clerk,
     "postgresql": postgres_clerk.open_clerk,
@@ -96,6 +102,11 @@ async def open_store(url: str, durability: Durability, clock: Clock) -> LedgerSt
 def open_reader(url: str) -> AbstractContextManager[LedgerReader]:
     """The ledger at this address to read from, for the length of a `with`. Raises StoreError."""
     return _choose("ledger.url", url, READERS)(_rest(url))
+
+
+def open_usage(url: str) -> AbstractContextManager[UsageReader]:
+    """The ledger at this address for the usage page, for the length of a `with`. Raises StoreError."""
+    return _choose("ledger.url", url, USAGES)(_rest(url))
 
 
 def open_clerk(url: str) -> AbstractContextManager[Clerk]:

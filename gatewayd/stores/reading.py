@@ -58,3 +58,48 @@ class Clerk(Protocol):
 
         Raises StoreError if it is there all the same, as far as can be told: it is given some seconds to show it.
         """
+
+
+class Standing(NamedTuple):
+    """Where a user stands with a unit, and the plan: the account's, else the last record's; empty if there is none."""
+
+    balance: Balance
+    plan: str
+
+
+class Used(NamedTuple):
+    """What calls of one kind used on one day (UTC, `2026-11-29`); `failed` are those whose agent failed."""
+
+    day: str
+    agent: str
+    unit: str
+    calls: int
+    failed: int
+    quantity: int
+
+
+class Stretch(NamedTuple):
+    """Records summed up in the order of the chain: `end` is the place of the last one seen, `last` of the newest."""
+
+    end: int
+    last: int
+    used: Sequence[Used]
+
+
+class UsageReader(Protocol):
+    """What the operators' usage page asks, in steps that are bounded however large the ledger. Raises StoreError."""
+
+    def standings(self, period: str, *, user: str = "", most: int, skip: int = 0) -> Sequence[Standing]:
+        """Those nearest to their limits first, by what is spent of it; of users whose name begins with `user`."""
+
+    def standings_of(self, user: str, period: str) -> Sequence[Standing]:
+        """One user's, by unit."""
+
+    def count(self, period: str, *, user: str = "") -> int:
+        """How many standings there are."""
+
+    def used_by(self, user: str, period: str) -> Sequence[Used]:
+        """One user's use, by day, agent and unit."""
+
+    def used_after(self, place: int, most: int) -> Stretch:
+        """Everybody's use in at most so many records behind this place (0: from the first)."""

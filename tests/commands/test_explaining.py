@@ -1,6 +1,7 @@
 """explain: what would become of a request, without sending it."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -188,3 +189,28 @@ async def test_nothing_is_sent_held_or_recorded(tmp_path: Path) -> None:
             assert (await asyncio.to_thread(explained, config, *words))[1]["quota"].endswith("0 of 10 are used")
             assert agent.received == []
         assert (tmp_path / "access.log").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "claims", "code", "expected"),
+    [
+        pytest.param(
+            ["GET", "/api/email/x?a=1"], (), 0, ("email", ["http://127.0.0.1:8081/api/email/x?a=1"]), id="passes"
+        ),
+        pytest.param(["GET", "/api/email/x"], None, 1, ("email", ["http://127.0.0.1:8081/api/email/x"]), id="refused"),
+        pytest.param(["GET", "/health"], None, 0, ("/health", []), id="own"),
+        pytest.param(["GET", "/nowhere"], (), 1, (None, []), id="no route"),
+        pytest.param(["GET", "/api/email/../x"], None, 1, (None, []), id="never forwarded"),
+    ],
+)
+def test_the_same_is_told_to_programs(
+    config: Path, words: list[str], claims: tuple[str, ...] | None, code: int, expected: tuple[str | None, list[str]]
+) -> None:
+    more = () if claims is None else ("--token", token(config, *claims))
+    plain = command("explain", "-c", config, *words, *more)
+    found = command("explain", "-c", config, "--json", *words, *more)
+    document = json.loads(found.stdout)
+    assert (found.exit_code, plain.exit_code, document["passes"]) == (code, code, code == 0)
+    assert (document["route"], document["upstream"]) == expected
+    for each in document["decisions"]:
+        assert f"{each['by']}: {each['decision']}: {each['reason']}\n" in plain.stdout

@@ -39,12 +39,18 @@ async def test_status_tells_how_the_daemon_is_while_a_stream_runs_and_stop_lets_
                 "generation": 1,
                 "running_by_generation": {"1": 1},
                 "routes": ["email"],
+                "plans": {"free": {"api_calls": 100000}},
+                "last_reload": None,
             }
             stopping = [asyncio.create_task(gatewayd_of(daemon, "stop")) for _ in range(2)]
             await daemon.said("draining")
             said = (await gatewayd_of(daemon, "status")).stdout.splitlines()
             assert said[0].startswith(f"draining: pid {daemon.process.pid}, version 0.1.0, up ")
-            assert said[1:] == [f"listening on {daemon.url}", "1 in flight, generation 1, 1 routes"]
+            assert said[1:] == [
+                f"listening on {daemon.url}",
+                "1 in flight, generation 1, 1 routes",
+                "The gateway is draining. 1 request still in flight; new ones get 503 until it serves again.",
+            ]
             assert not any(each.done() for each in stopping)
             stream.go_on.set()
             assert await response.content.read() == b"last"

@@ -21,7 +21,7 @@ class Hall:
     def __init__(self) -> None:
         clock = SystemClock()
         self.reactor = Reactor(clock)
-        self.reception = Reception(Crew(self.reactor, clock, lambda _: None, lambda _: None), {})
+        self.reception = Reception(Crew(self.reactor, clock, lambda _: None, lambda _: None), clock, {})
 
     def close(self) -> None:
         self.reception.close()

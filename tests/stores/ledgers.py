@@ -17,10 +17,12 @@ from gatewayd.stores.base import Batch, LedgerStore, Posting, Want
 from gatewayd.stores.postgres.clerk import open_clerk as open_postgres_clerk
 from gatewayd.stores.postgres.reader import open_reader as open_postgres_reader
 from gatewayd.stores.postgres.store import open_store as open_postgres_store
-from gatewayd.stores.reading import Clerk, LedgerReader
+from gatewayd.stores.postgres.usage import open_usage as open_postgres_usage
+from gatewayd.stores.reading import Clerk, LedgerReader, UsageReader
 from gatewayd.stores.sqlite.clerk import open_clerk
 from gatewayd.stores.sqlite.reader import open_reader
 from gatewayd.stores.sqlite.store import open_store
+from gatewayd.stores.sqlite.usage import open_usage
 from tests.postgres import execute, shared_server
 
 NOVEMBER = 1_764_000_000.0
@@ -102,6 +104,7 @@ class Place:
     open: Callable[[Clock], Coroutine[Any, Any, LedgerStore]]
     read: Callable[[], AbstractContextManager[LedgerReader]]
     clerk: Callable[[], AbstractContextManager[Clerk]]
+    usage: Callable[[], AbstractContextManager[UsageReader]]
     tamper: Callable[[str], None]
 
 
@@ -112,7 +115,13 @@ def _sqlite(directory: Path) -> Place:
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute(statement)
 
-    return Place(partial(open_store, path, "process"), partial(open_reader, path), partial(open_clerk, path), tamper)
+    return Place(
+        partial(open_store, path, "process"),
+        partial(open_reader, path),
+        partial(open_clerk, path),
+        partial(open_usage, path),
+        tamper,
+    )
 
 
 def _postgresql(_directory: Path) -> Place:
@@ -125,6 +134,7 @@ def _postgresql(_directory: Path) -> Place:
         partial(open_postgres_store, rest, "process"),
         partial(open_postgres_reader, rest),
         partial(open_postgres_clerk, rest),
+        partial(open_postgres_usage, rest),
         tamper,
     )
 

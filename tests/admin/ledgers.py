@@ -1,0 +1,78 @@
+"""A usage reader that a test owns, and a real ledger with users in it."""
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from gatewayd.clock import SystemClock
+from gatewayd.errors import StoreError
+from gatewayd.model import Account, Balance
+from gatewayd.stores.base import Batch, Want
+from gatewayd.stores.open import open_store
+from gatewayd.stores.reading import Standing, Stretch, Used
+from tests.stores.ledgers import posting
+
+
+class Shelf:
+    """Answers from lists; `away` refuses as a lost database does, and while `gate` is shut nobody is answered."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.gate = threading.Event()
+        self.gate.set()
+        self.rows: list[Standing] = []
+        self.used: list[Used] = []
+        self.asked = 0
+
+    @contextmanager
+    def open(self) -> Iterator["Shelf"]:
+        self.asked += 1
+        self.gate.wait()
+        if self.away:
+            raise StoreError("ledger x cannot be used")
+        yield self
+
+    def standings(self, period: str, *, user: str = "", most: int, skip: int = 0) -> Sequence[Standing]:
+        rows = [row for row in self.rows if row.balance.period == period and row.balance.user_id.startswith(user)]
+        return rows[skip : skip + most]
+
+    def standings_of(self, user: str, period: str) -> Sequence[Standing]:
+        return [row for row in self.rows if (row.balance.user_id, row.balance.period) == (user, period)]
+
+    def count(self, period: str, *, user: str = "") -> int:
+        return len(self.standings(period, user=user, most=10**9))
+
+    def used_by(self, user: str, period: str) -> Sequence[Used]:
+        return [row for row in self.used if row.day.startswith(period)] if user else []
+
+    def used_after(self, place: int, most: int) -> Stretch:
+        end = min(len(self.used), place + most)
+        return Stretch(end, len(self.used), self.used[place:end])
+
+
+def standing(
+    user: str = "ann", spent: int = 5, limit: int = 10, period: str = "2025-11", plan: str = "free"
+) -> Standing:
+    return Standing(Balance(user, "api_calls", period, limit, 0, spent), plan)
+
+
+def used(day: str = "2025-11-24", agent: str = "email", quantity: int = 1, failed: int = 0) -> Used:
+    return Used(day, agent, "api_calls", 1, failed, quantity)
+
+
+def fill_with_users(state: Path, users: Sequence[str], period: str, *, spent: int = 3, limit: int = 10) -> None:
+    """Let each of them have spent so much, in a ledger that no daemon uses."""
+
+    async def fill() -> None:
+        store = await open_store(f"sqlite:{state}/ledger.db", "process", SystemClock())
+        accounts = [Account(user, "api_calls", period) for user in users]
+        for first in range(0, len(accounts), 5000):
+            some = accounts[first : first + 5000]
+            await store.lease("node", [Want(each, limit, spent, spent) for each in some])
+            rows = [posting(f"r{first + n}", account=a, quantity=spent) for n, a in enumerate(some)]
+            await store.post("node", Batch(rows))
+        await store.close()
+
+    asyncio.run(fill())
