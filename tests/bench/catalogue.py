@@ -4,10 +4,23 @@ from tests.bench.declare import Bench, Ratio
 from tests.bench.money import counting, crowds, durable, hot_path, refusals, shipping
 from tests.bench.plane import crowds as crowds_outside
 from tests.bench.plane import streams, throughput
+from tests.bench.sdk import calls, importing
 
-_MODULES = (throughput, streams, crowds_outside, hot_path, shipping, durable, counting, crowds, refusals)
+_MODULES = (
+    throughput,
+    streams,
+    crowds_outside,
+    hot_path,
+    shipping,
+    durable,
+    counting,
+    crowds,
+    refusals,
+    calls,
+    importing,
+)
 
 BENCHES: tuple[Bench, ...] = tuple(bench for module in _MODULES for bench in module.BENCHES)
 RATIOS: tuple[Ratio, ...] = tuple(
-    ratio for module in (throughput, streams, crowds_outside, counting, crowds) for ratio in module.RATIOS
+    ratio for module in (throughput, streams, crowds_outside, counting, crowds, calls) for ratio in module.RATIOS
 )

@@ -358,6 +358,28 @@ async def test_bytes_of_any_type_can_be_sent(kind: str) -> None:
     assert field(first, "Idempotency-Key") is None
 
 
+async def test_a_history_in_a_circle_is_left(kind: str) -> None:
+    page = http(200, '{"items": [], "next_cursor": "same"}')
+    with pytest.raises(sdk.APIResponseError, match="circle"):
+        async with server(page) as agent:
+            await using(kind, f"http://127.0.0.1:{agent.port}", lambda client: listed(client.email.history()))
+
+
+async def test_informational_answers_are_passed_over(kind: str) -> None:
+    early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    async with server(early + http(200, USAGE)) as agent:
+        assert (await using(kind, f"http://127.0.0.1:{agent.port}", current)).user == "ann"
+
+
+async def test_head_has_no_body_to_wait_for(kind: str) -> None:
+    def do(client: Any) -> Any:
+        return client.request("HEAD", "/api/x")
+
+    async with server(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n") as agent:
+        response = await using(kind, f"http://127.0.0.1:{agent.port}", do)
+    assert (response.content, response.headers["content-length"]) == (b"", "7")
+
+
 async def test_compressed_answers_are_read(kind: str) -> None:
     async with server(http(200, gzip.compress(USAGE.encode()), "Content-Encoding: gzip")) as agent:
         assert (await using(kind, f"http://127.0.0.1:{agent.port}", current)).user == "ann"

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from gatewayd_sdk._core.calls import following
 from gatewayd_sdk._core.limits import RateLimit
 from gatewayd_sdk._core.records import Usage
 from gatewayd_sdk._core.results import EmailPage, EmailSummary
@@ -23,7 +24,7 @@ class AsyncEmailHistory:
         while True:
             self._last = page = await self._fetch(cursor)
             yield page
-            if (cursor := page.next_cursor) is None:
+            if (cursor := following(page, cursor)) is None:
                 return
 
     async def __aiter__(self) -> AsyncIterator[EmailSummary]:

@@ -5,7 +5,7 @@ from typing import Generic, Literal, NamedTuple, TypeAlias, TypedDict, TypeVar
 from urllib.parse import quote
 
 from gatewayd_sdk._core import results
-from gatewayd_sdk._core.answers import Answer
+from gatewayd_sdk._core.answers import Answer, response_error
 from gatewayd_sdk._core.errors import ConfigurationError
 from gatewayd_sdk._core.requests import Request, json_request, target_of
 from gatewayd_sdk._core.sources import AsyncFile, source_of
@@ -43,6 +43,13 @@ def email_respond(message_id: str, tone: Tone | None) -> Call[results.EmailReply
 def email_history(category: str | None, page_size: int | None, cursor: str | None) -> Call[results.EmailPage]:
     query = {"category": category, "limit": page_size, "cursor": cursor}
     return Call(Request("GET", target_of("/api/email/history", query)), results.EmailPage.of)
+
+
+def following(page: results.EmailPage, cursor: str | None) -> str | None:
+    """What asks for the next page, None at the end. Raises APIResponseError for one that goes in a circle."""
+    if page.next_cursor is not None and page.next_cursor == cursor:
+        raise response_error("the history goes in a circle: its next page is the same again", page.raw)
+    return page.next_cursor
 
 
 def rag_chat(question: str, top_k: int | None) -> Call[results.ChatAnswer]:

@@ -1,0 +1,1 @@
+"""What the SDK costs its user, beside the HTTP libraries alone."""
