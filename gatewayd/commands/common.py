@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pwd
+import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
@@ -90,9 +91,9 @@ def load_for(needed: Sequence[str], path: Path) -> Settings:
         refuse(error)
 
 
-def audited(settings: Settings, action: str, **subject: object) -> None:
+def audited(settings: Settings, action: str, *, result: str = "done", **subject: object) -> None:
     """Note in the audit log what was done, by whom; it stays done if that cannot be written, with a warning."""
-    line = action_line(SystemClock().utc(), action, subject, by=_operator(), origin="command line")
+    line = action_line(SystemClock().utc(), action, subject, by=_operator(), origin=_origin(), result=result)
     try:
         append(settings.audit_log.file, line)
     except LinesLost as error:
@@ -107,6 +108,12 @@ def _operator() -> str:
         name = f"uid {os.getuid()}"
     asked = os.environ.get("SUDO_USER", "")
     return f"{name} (sudo by {asked})" if asked else name
+
+
+def _origin() -> str:
+    """Where the command was given: here, or from the machine that came in by SSH."""
+    came = os.environ.get("SSH_CONNECTION", "").partition(" ")[0]
+    return f"command line of {socket.gethostname()}" + (f", from {came}" if came else "")
 
 
 def refuse(error: ConfigError) -> NoReturn:

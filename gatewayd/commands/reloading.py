@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 import orjson
 
-from gatewayd.commands.common import config_option, fail, judged, load_for, refuse
+from gatewayd.commands.common import audited, config_option, fail, judged, load_for, refuse
 from gatewayd.commands.serving import ask_daemon
 from gatewayd.config.difference import difference
 from gatewayd.errors import ConfigError
@@ -23,7 +23,10 @@ _PATIENCE: Final = 60.0
 @click.option("--json", "as_json", is_flag=True, help="Print the daemon's whole answer.")
 def reload(config: Path, as_json: bool) -> None:
     """Have the running daemon read its configuration again, and wait until it is in force everywhere or refused."""
-    answer = ask_daemon(load_for(_ASKING, config), "reload", patience=_PATIENCE, file=str(config.absolute()))
+    settings = load_for((*_ASKING, "audit_log"), config)
+    answer = ask_daemon(settings, "reload", patience=_PATIENCE, file=str(config.absolute()))
+    result = "done" if answer.get("refused") is None else "refused"
+    audited(settings, "reload", result=result, file=str(config.absolute()), generation=answer.get("generation"))
     if as_json:
         click.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2))
     _end_if_refused(answer, f"generation {answer.get('generation')} still serves")

@@ -6,13 +6,16 @@ from typing import Final
 from gatewayd.config.addresses import is_local
 from gatewayd.config.certificate import check_agents_tls, check_tls
 from gatewayd.config.document import KeyPath
-from gatewayd.config.report import Report, suggestion
-from gatewayd.config.settings import RouteSettings, Settings
+from gatewayd.config.report import Report, key_name, suggestion
+from gatewayd.config.settings import RouteSettings, Secret, Settings
 from gatewayd.config.token_keys import check_token_keys
 from gatewayd.keys import needs_secret
 
 OWN_PATHS: Final = ("/health", "/ready", "/gateway")
 """Where the gateway answers itself; a route's prefix cannot be one of them nor lie below."""
+
+SHORT: Final = 16
+"""Characters that a token should have at least which people may try to guess."""
 
 
 def check(settings: Settings, report: Report) -> None:
@@ -23,12 +26,26 @@ def check(settings: Settings, report: Report) -> None:
 
 def _admin(settings: Settings, report: Report) -> None:
     listen, token = ("admin", "listen"), ("admin", "token")
-    if report.sound(listen, token) and not settings.admin.token and not is_local(settings.admin.listen):
+    known = settings.admin.token or settings.admin.tokens
+    if report.sound(listen, token, ("admin", "tokens")) and not known and not is_local(settings.admin.listen):
         message = "is required where others can reach the admin listener"
         report.problem(token, message, 'token = { env = "GATEWAYD_ADMIN_TOKEN" }, and set the variable')
     taken = settings.admin.listen in settings.server.listen and settings.admin.listen.port != 0
     if taken and report.sound(listen, ("server", "listen")):
         report.problem(listen, "is an address of server.listen as well", "callers must not reach the admin pages")
+
+
+def _admin_tokens(settings: Settings, report: Report) -> None:
+    """A token says who came, so no two may be alike; and others may try to guess it."""
+    given: dict[KeyPath, Secret] = {("admin", "tokens", name): token for name, token in settings.admin.tokens.items()}
+    if settings.admin.token is not None:
+        given = {("admin", "token"): settings.admin.token, **given}
+    seen: dict[Secret, KeyPath] = {}
+    for path, token in given.items():
+        if (other := seen.setdefault(token, path)) != path:
+            report.problem(path, f"is the same as {key_name(other)}", "openssl rand -base64 32 makes a good one")
+        elif len(token.reveal()) < SHORT:
+            report.warning(path, f"is shorter than {SHORT} characters", "openssl rand -base64 32 makes a good one")
 
 
 def _plans(settings: Settings, report: Report) -> None:
@@ -83,6 +100,7 @@ _CHECKS: Final[tuple[Callable[[Settings, Report], None], ...]] = (
     check_tls,
     check_agents_tls,
     _admin,
+    _admin_tokens,
     check_token_keys,
     _plans,
     _routes,

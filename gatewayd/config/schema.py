@@ -113,6 +113,7 @@ SERVER: Final = Table(ServerSettings, (
 ADMIN: Final = Table(AdminSettings, (
     Key("listen", "127.0.0.1:9901", ADDRESS, "Page, JSON API and /metrics; not loopback: token required."),
     Key("token", ABSENT, SecretFrom(optional=True), "Bearer token of the admin listener."),
+    Key("tokens", {}, MapOf(SecretFrom()), "More of them, by the names under which the audit log knows their owners."),
 ))
 
 JWKS: Final = Table(JwksSettings, (

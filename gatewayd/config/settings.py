@@ -79,8 +79,11 @@ class ServerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdminSettings:
+    """`tokens` are by the name of who has them."""
+
     listen: Address
     token: Secret | None
+    tokens: dict[str, Secret]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

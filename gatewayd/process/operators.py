@@ -12,6 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
+from gatewayd.admin.access import Access
 from gatewayd.admin.observatory import Observatory, Sources
 from gatewayd.admin.usage import UsageDesk
 from gatewayd.admin.views import make_admin_app, malformed
@@ -56,7 +57,7 @@ async def serve_operators(
     watching = asyncio.create_task(observatory.watch(), name="the operators' look")
     stack.push_async_callback(asyncio.wait, {watching})
     stack.callback(watching.cancel)
-    app = make_admin_app(observatory, usage, settings.admin.token)
+    app = make_admin_app(observatory, usage, Access(settings.admin, settings.audit_log.file, clock))
     runner = EdgeRunner(app, replace(settings.server, max_connections=_MOST_CONNECTIONS), malformed)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)

@@ -93,7 +93,7 @@ def test_the_reference_names_no_key_that_the_schema_does_not_know(tmp_path: Path
     for name, fake in (("tls.crt", "tls"), ("tls.key", "tls"), ("idp.pem", "public_key")):
         text = re.sub(rf"(?m)^{fake} = .*{name}.*\n", "", text)
     (tmp_path / "gatewayd.toml").write_text(text)
-    environ = {**ENVIRON, "GATEWAYD_OLD_SECRET": "x" * 32}
+    environ = {**ENVIRON, "GATEWAYD_OLD_SECRET": "x" * 32, "GATEWAYD_ANN_TOKEN": "y" * 32}
     assert load(tmp_path / "gatewayd.toml", environ).settings.auth.audience == "gatewayd"
 
 
