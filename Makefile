@@ -7,7 +7,7 @@ GATEWAYD ?= $(BIN)/gatewayd
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test cover prove bench lint types format clean
+.PHONY: help install run test cover prove bench lint types format clean install-systemd
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,19 @@ prove: $(VENV)/.installed-test ## try the promises about money at length, on a r
 
 bench: $(VENV)/.installed-bench ## measure what gatewayd costs beside others; a table here, JSON in build/bench.json
 	@$(BIN)/python -m tests.bench --output build/bench.json $(BENCH)
+
+PREFIX ?= /usr/local
+SYSTEM_VENV ?= $(PREFIX)/lib/gatewayd
+UNITS := $(DESTDIR)/etc/systemd/system
+
+install-systemd: ## as root: install gatewayd for this machine, with its systemd units (DESTDIR, PREFIX)
+	@test -x $(SYSTEM_VENV)/bin/gatewayd || { $(PYTHON) -m venv $(SYSTEM_VENV) && $(SYSTEM_VENV)/bin/python -m pip install --quiet .; }
+	@install -d $(DESTDIR)$(PREFIX)/bin $(UNITS)/gatewayd.service.d $(DESTDIR)/etc/gatewayd
+	@ln -sf $(SYSTEM_VENV)/bin/gatewayd $(DESTDIR)$(PREFIX)/bin/gatewayd
+	@install -m 644 systemd/gatewayd.service systemd/gatewayd@.service systemd/gatewayd.socket $(UNITS)
+	@install -m 644 systemd/gatewayd.service.d/notify-reload.conf $(UNITS)/gatewayd.service.d
+	@sed -i 's#/usr/local/bin/gatewayd#$(PREFIX)/bin/gatewayd#' $(UNITS)/gatewayd.service $(UNITS)/gatewayd@.service
+	@echo "write /etc/gatewayd/gatewayd.toml and /etc/gatewayd/jwt-secret, then: systemctl daemon-reload && systemctl enable --now gatewayd"
 
 lint: $(VENV)/.installed-test ## ruff: rules and format
 	$(BIN)/ruff check .

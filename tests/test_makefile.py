@@ -58,3 +58,18 @@ def test_ctrl_c_on_make_run_stops_everything(tmp_path: Path) -> None:
         pass
     else:
         raise AssertionError("something of it still runs")
+
+
+def test_install_systemd_puts_everything_where_systemd_looks(tmp_path: Path) -> None:
+    (tmp_path / "venv/bin").mkdir(parents=True)
+    (tmp_path / "venv/bin/gatewayd").touch(mode=0o755)
+    make("install-systemd", f"DESTDIR={tmp_path}/root", "PREFIX=/opt", f"SYSTEM_VENV={tmp_path}/venv")
+    units = tmp_path / "root/etc/systemd/system"
+    assert sorted(each.name for each in units.iterdir()) == [
+        "gatewayd.service",
+        "gatewayd.service.d",
+        "gatewayd.socket",
+        "gatewayd@.service",
+    ]
+    assert "ExecStart=/opt/bin/gatewayd start" in (units / "gatewayd.service").read_text()
+    assert (tmp_path / "root/opt/bin/gatewayd").readlink() == tmp_path / "venv/bin/gatewayd"

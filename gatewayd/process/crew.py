@@ -170,9 +170,11 @@ class Crew:
         for bear in unborn:
             bear()
 
-    def ask(self, children: Collection[Child], name: str, then: Callable[[Answers], None]) -> None:
-        """Call `then` with the answers of all who are alive; one who does not answer in time stands with its last."""
-        self._inquire(name, {child: ({"ask": name}, ()) for child in children}, then, _PATIENCE)
+    def ask(
+        self, children: Collection[Child], name: str, then: Callable[[Answers], None], *, lasting: bool = True
+    ) -> None:
+        """Call `then` with the answers of all who are alive; one who is late stands with its last, or not at all."""
+        self._inquire(name, {child: ({"ask": name}, ()) for child in children}, then, _PATIENCE, lasting=lasting)
 
     def hear(self, children: Collection[Child], name: str) -> Answers:
         """The answers, as `ask` gives them. Serves everything else meanwhile."""

@@ -1,5 +1,6 @@
 """What systemd wants to hear (sd_notify(3)); silent where nobody listens."""
 
+import os
 import socket
 from collections.abc import Mapping
 
@@ -22,3 +23,11 @@ def notify(environ: Mapping[str, str], *states: str) -> None:
 def reloading(monotonic: float) -> tuple[str, str]:
     """What Type=notify-reload waits for: that it began, and when by CLOCK_MONOTONIC; READY=1 says that it is over."""
     return "RELOADING=1", f"MONOTONIC_USEC={int(monotonic * 1_000_000)}"
+
+
+def watchdog_period(environ: Mapping[str, str]) -> float | None:
+    """How often WATCHDOG=1 is to be said, in seconds: twice as often as it must be (sd_watchdog_enabled(3))."""
+    if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()) or not environ.get("NOTIFY_SOCKET"):
+        return None
+    usec = environ.get("WATCHDOG_USEC", "")
+    return int(usec) / 2_000_000 if usec.isdecimal() and int(usec) else None

@@ -28,7 +28,7 @@ from gatewayd.process.crew import Answers, Child, Crew, Job
 from gatewayd.process.desk import Desk, Reply
 from gatewayd.process.listen import names_of
 from gatewayd.process.listeners import Listeners
-from gatewayd.process.notify import notify, reloading
+from gatewayd.process.notify import notify, reloading, watchdog_period
 from gatewayd.process.operators import NOBODY_LOOKS
 from gatewayd.process.reactor import Reactor, hearing
 from gatewayd.process.reception import Reception
@@ -85,6 +85,8 @@ class Supervisor:
             if not self._stops:  # a signal may have come first
                 self._state = "serving"
                 self._say_ready(announce)
+                if (period := watchdog_period(self._environ)) is not None:
+                    self._look_after(period)
             self._obey()
             self._drain()
 
@@ -148,6 +150,16 @@ class Supervisor:
         places = ", ".join(self._listening)
         notify(self._environ, "READY=1", f"STATUS=serving on {places}")
         announce(f"gatewayd {__version__} ready on {places} (pid {os.getpid()})")
+
+    def _look_after(self, period: float) -> None:
+        """Tell the service manager, again and again, that every worker's event loop still answers."""
+
+        def judge(answers: Answers) -> None:
+            if all(child in answers for child in self._workers.current if child.ready and child.alive):
+                notify(self._environ, "WATCHDOG=1")
+
+        self._crew.ask(self._workers.current, "status", judge, lasting=False)
+        self._reactor.later(period, lambda: self._look_after(period))
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGHUP:

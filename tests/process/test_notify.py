@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gatewayd.process.notify import notify
+from gatewayd.process.notify import notify, reloading, watchdog_period
 
 
 @pytest.fixture(params=["file", "abstract"])
@@ -34,3 +34,22 @@ def test_a_manager_that_takes_nothing_holds_nobody_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize("address", [None, "", "vsock:2:1", "relative", "/nowhere/notify"])
 def test_where_nobody_listens_nothing_happens(address: str | None) -> None:
     notify({} if address is None else {"NOTIFY_SOCKET": address}, "READY=1")
+
+
+@pytest.mark.parametrize(
+    ("environ", "period"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "30000000"}, None),
+        ({"NOTIFY_SOCKET": "/a", "WATCHDOG_USEC": "30000000"}, 15.0),
+        ({"NOTIFY_SOCKET": "/a", "WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
+        ({"NOTIFY_SOCKET": "/a", "WATCHDOG_USEC": "0"}, None),
+        ({"NOTIFY_SOCKET": "/a", "WATCHDOG_USEC": "often"}, None),
+    ],
+)
+def test_a_watchdog_is_fed_twice_as_often_as_it_must_be(environ: dict[str, str], period: float | None) -> None:
+    assert watchdog_period(environ) == period
+
+
+def test_a_reload_is_told_with_the_moment_at_which_it_began() -> None:
+    assert reloading(12.5) == ("RELOADING=1", "MONOTONIC_USEC=12500000")

@@ -500,3 +500,28 @@ async def test_the_service_manager_hears_of_a_reload(tmp_path: Path) -> None:
                 assert words[0] == "RELOADING=1"
                 assert re.fullmatch(r"MONOTONIC_USEC=\d+", words[1])
                 assert manager.recv(1000).startswith(b"READY=1\nSTATUS=serving on http://127.0.0.1:")
+
+
+async def test_the_watchdog_is_fed_while_every_worker_answers_and_not_when_one_hangs(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(f"{tmp_path}/notify")
+        manager.setblocking(False)
+        loop = asyncio.get_running_loop()
+        environ = environment(NOTIFY_SOCKET=f"{tmp_path}/notify", WATCHDOG_USEC="100000")
+        config = says(tmp_path, email("http://127.0.0.1:9"), server="workers = 2")
+        async with running_daemon(config, environ=environ) as daemon, asyncio.timeout(PATIENCE):
+            fed = 0
+            while fed < 3:
+                fed += b"WATCHDOG=1" in await loop.sock_recv(manager, 1000)
+            pid = (await status_of(daemon))["workers"][1]["pid"]
+            os.kill(pid, signal.SIGSTOP)
+            hungry = False
+            while not hungry:  # what was on its way still comes
+                try:
+                    async with asyncio.timeout(1):
+                        await loop.sock_recv(manager, 1000)
+                except TimeoutError:
+                    hungry = True
+            os.kill(pid, signal.SIGCONT)
+            while b"WATCHDOG=1" not in await loop.sock_recv(manager, 1000):
+                pass
