@@ -8,7 +8,7 @@ from typing import Final
 from gatewayd.model import Account
 
 AHEAD: Final = 4
-"""The second time an account asks in short order, it asks for so many requests more than wait; then doubling."""
+"""An account asks for so many requests more than wait; asking again in short order, for twice as many."""
 MOST_AHEAD: Final = 512
 CALM: Final = -8
 """So many times it asks for nothing ahead, after others had to ask for what it had idle."""
@@ -31,7 +31,7 @@ class Waiter:
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What was asked of the bookkeeper under the limit of the first who waits: at least what that one needs, all of it;
-    at best what all need who may have as much (`needed`), and some ahead.
+    at best what all need who may have as much (`needed`), and some ahead. If nobody waits, only that.
 
     Nothing idle is kept back for it: two workers with a part each would recall it from each other for ever.
     """
@@ -61,7 +61,7 @@ class Lease:
         self.in_use = 0
         self.sound = False
         self.spent = 0
-        self.ahead = 0
+        self.ahead = AHEAD
         self.wish: Wish | None = None
         self.used_at = 0.0
         self.waiting: deque[Waiter] = deque()
@@ -122,10 +122,23 @@ class Lease:
         for waiter in self.waiting:
             waiter.asked = number
         needed = sum(waiter.units for waiter in self.waiting if waiter.limit >= first.limit)
-        most = needed + max(self.ahead, 0) * max(first.units, 1)
-        self.ahead = min(max(AHEAD, 2 * self.ahead), MOST_AHEAD) if self.ahead >= 0 else self.ahead + 1
-        self.wish = Wish(number, first.limit, first.units, needed, most)
+        self.wish = Wish(number, first.limit, first.units, needed, needed + self._ahead(first.units))
         return self.wish
+
+    def runs_out(self, units: int) -> bool:
+        """Whether the next request for so many would wait for an answer that could be asked for now."""
+        return self.idle < units and self.ahead > 0 and self.wish is None and self.sound
+
+    def restock(self, number: int, units: int) -> Wish:
+        """Units to ask for while nobody waits, so that the next request for so many need not."""
+        self.wish = Wish(number, self.limit, 0, 0, self._ahead(units))
+        return self.wish
+
+    def _ahead(self, units: int) -> int:
+        """Units for the requests to come, if they are like this one."""
+        more = max(self.ahead, 0) * max(units, 1)
+        self.ahead = min(max(AHEAD, 2 * self.ahead), MOST_AHEAD) if self.ahead >= 0 else self.ahead + 1
+        return more
 
     def granted(self, number: int, units: int, *, sound: bool) -> None:
         """More came: serve who waits, in order."""

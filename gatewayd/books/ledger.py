@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from gatewayd.books.durable import Flusher
-from gatewayd.books.leases import CALM, Lease, Leases, Waiter
+from gatewayd.books.leases import CALM, Lease, Leases, Waiter, Wish
 from gatewayd.books.link import Link
 from gatewayd.books.messages import Message
 from gatewayd.clock import Clock
@@ -78,7 +78,10 @@ class LeasedLedger:
         if hold.limit:
             lease = self._leases.use(hold.account, hold.limit, self._clock.monotonic())
             used = None
-            if not lease.take(hold.units, hold.limit):
+            if lease.take(hold.units, hold.limit):
+                if lease.runs_out(hold.units):
+                    self._want(lease.restock(next(self._wishes), hold.units), lease)
+            else:
                 used = lease.spent if lease.hopeless(hold.units, hold.limit) else await self._wait(lease, hold)
             if used is not None:
                 return Holding(False, Balance(*hold.account, hold.limit, 0, used))
@@ -181,8 +184,10 @@ class LeasedLedger:
         if lease.waiting or not lease.sound:
             self._say_back(lease, lease.give_up())
         if lease.waiting:
-            wish = lease.demand(next(self._wishes))
-            self._link.say("want", wish.number, *lease.account, wish.limit, wish.least, wish.needed, wish.most)
+            self._want(lease.demand(next(self._wishes)), lease)
+
+    def _want(self, wish: Wish, lease: Lease) -> None:
+        self._link.say("want", wish.number, *lease.account, wish.limit, wish.least, wish.needed, wish.most)
 
     def _put_back(self, lease: Lease, units: int) -> None:
         lease.put_back(units)
@@ -274,8 +279,10 @@ class LeasedLedger:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            for lease in self._leases.unused_since(self._clock.monotonic() - IDLE_SECONDS):
-                self._give_back(lease)
+            idle = self._leases.unused_since(self._clock.monotonic() - IDLE_SECONDS)
+            if not self._away:  # a ledger that is away can neither take them back nor lend them again
+                for lease in idle:
+                    self._give_back(lease)
 
 
 def _lose_patience(waiter: Waiter) -> None:

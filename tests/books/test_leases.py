@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gatewayd.books.leases import MOST_AHEAD, Lease, Leases, Waiter
+from gatewayd.books.leases import CALM, MOST_AHEAD, Lease, Leases, Waiter
 from gatewayd.errors import StoreUnavailable
 from tests.stores.ledgers import ALICE
 
@@ -54,8 +54,28 @@ async def test_an_account_that_asks_often_asks_further_ahead_but_not_without_bou
     one = lease()
     waiters(one, 1)
     most = [one.demand(number).most for number in range(20)]
-    assert most[:4] == [1, 5, 9, 17]
+    assert most[:4] == [5, 9, 17, 33]
     assert most[-1] == MOST_AHEAD + 1
+
+
+def test_what_runs_out_is_asked_for_before_anybody_waits_for_it() -> None:
+    one = lease(3)
+    assert one.take(2, LIMIT)
+    assert one.runs_out(2)
+    assert not one.runs_out(1)
+    wish = one.restock(7, 2)
+    assert (wish.number, wish.limit, wish.least, wish.needed, wish.most) == (7, LIMIT, 0, 0, 8)
+    assert not one.runs_out(2)
+    one.granted(7, 8, sound=True)
+    assert not one.runs_out(2)
+
+
+@pytest.mark.parametrize("ahead", [0, CALM])
+def test_nothing_is_asked_for_ahead_where_others_need_what_is_idle(ahead: int) -> None:
+    one = lease(1)
+    one.ahead = ahead
+    assert one.take(1, LIMIT)
+    assert not one.runs_out(1)
 
 
 async def test_those_who_wait_are_served_in_order() -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gatewayd.books import vault
+from gatewayd.books import ledger, vault
+from gatewayd.books.leases import Lease, Leases
 from gatewayd.books.ledger import LeasedLedger
 from gatewayd.clock import Clock, SystemClock
 from gatewayd.errors import StoreError, StoreUnavailable
@@ -15,6 +16,7 @@ from gatewayd.stores.journal.writer import JournalFull, open_journal
 from gatewayd.stores.open import open_store
 from tests.books.faulty import FaultyStore, Weather
 from tests.books.offices import office
+from tests.daemons import PATIENCE
 from tests.stores.ledgers import hold, record
 
 
@@ -56,6 +58,56 @@ async def test_while_the_ledger_is_away_leases_and_unlimited_units_are_served_an
         worker.settle(record(hold("all the rest", units=6)))
         await worker.close()
     assert books.audit() == {("alice", "api_calls", "2025-11"): 10, ("alice", "tokens", "2025-11"): 1}
+
+
+@pytest.mark.parametrize("served", [1, 5, 6, 14, 15])
+async def test_whoever_was_just_served_and_has_units_left_has_a_lease_to_go_on_with(
+    tmp_path: Path, weather: Weather, served: int
+) -> None:
+    async with office(tmp_path) as books:
+        worker = await books.worker()
+        await worker.balances("alice", "2025-11")  # it has met the bookkeeper, and asks for nothing twice
+        for number in range(served):
+            await worker.hold(hold(f"r{number}", limit=1000))
+            worker.settle(record(hold(f"r{number}")))
+        await worker.balances("alice", "2025-11")  # asked last, so what was asked before is answered
+        weather.away = True
+        assert (await worker.hold(hold("next", limit=1000))).granted
+        worker.settle(record(hold("next")))
+        weather.away = False
+        await worker.close()
+    assert books.audit() == {("alice", "api_calls", "2025-11"): served + 1}
+
+
+async def test_idle_leases_are_kept_while_the_ledger_could_not_take_them_back(
+    tmp_path: Path, weather: Weather, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept = asyncio.Semaphore(0)
+    sweep = Leases.unused_since
+
+    def counted(leases: Leases, moment: float) -> list[Lease]:
+        swept.release()
+        return sweep(leases, moment)
+
+    monkeypatch.setattr(Leases, "unused_since", counted)
+    monkeypatch.setattr(ledger, "SWEEP_SECONDS", 0.01)
+    async with office(tmp_path) as books:
+        worker = await books.worker()
+        await worker.hold(hold("first", limit=10))
+        worker.settle(record(hold("first")))
+        weather.away = True
+        with pytest.raises(StoreUnavailable):
+            await worker.hold(hold("nobody can say", user="bob"))
+        monkeypatch.setattr(ledger, "IDLE_SECONDS", -1.0)
+        swept = asyncio.Semaphore(0)
+        async with asyncio.timeout(PATIENCE):
+            for _ in range(3):
+                await swept.acquire()
+        assert (await worker.hold(hold("second", limit=10))).granted
+        worker.settle(record(hold("second")))
+        weather.away = False
+        await worker.close()
+    assert books.audit() == {("alice", "api_calls", "2025-11"): 2}
 
 
 async def test_denying_refuses_everybody_while_the_ledger_is_away(tmp_path: Path, weather: Weather) -> None:
