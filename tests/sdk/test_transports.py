@@ -14,7 +14,7 @@ import pytest
 from gatewayd_sdk._core.headers import Headers
 
 from tests.certificates import write_certificate
-from tests.sdk.clients import KINDS, http, listening, saying, server, using
+from tests.sdk.clients import CUT, KINDS, http, listening, saying, server, using
 from tests.sdk.test_sessions import accept
 
 
@@ -309,3 +309,42 @@ async def test_two_tasks_cannot_receive_from_one_session() -> None:
         await session.close()
         with pytest.raises(sdk.APIConnectionError, match="session is over"):
             await first
+
+
+async def test_a_small_call_is_one_write() -> None:
+    came: list[bytes] = []
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1 << 20):
+            came.append(data)
+            writer.write(http(200, "{}"))
+
+    async with listening(script) as agent:
+        url = f"http://127.0.0.1:{agent.port}"
+        for kind in KINDS:
+            await using(kind, url, lambda client: client.request("POST", "/api/x", json={"a": 1}))
+    assert [data.endswith(b'\r\n\r\n{"a":1}') for data in came] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/2 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: a\r\n" % number for number in range(500)) + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nX-A: " + b"a" * 70_000 + b"\r\n\r\n",
+    ],
+    ids=["version", "fields", "line"],
+)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_head_beyond_bounds_is_no_answer(kind: str, answer: bytes) -> None:
+    async with server(answer) as agent:
+        url = f"http://127.0.0.1:{agent.port}"
+        with pytest.raises(sdk.APIConnectionError):
+            await using(kind, url, lambda client: client.agents.list(), max_retries=0)
+
+
+async def test_an_answer_to_the_end_of_the_connection_is_read_to_it() -> None:
+    folded = b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n folded\r\n\r\n"
+    async with server(folded + b'{"agents": []}' + CUT) as agent:
+        url = f"http://127.0.0.1:{agent.port}"
+        assert (await using("blocking", url, lambda client: client.agents.list())).agents == ()

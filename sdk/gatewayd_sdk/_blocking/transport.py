@@ -10,7 +10,7 @@ import urllib3
 from urllib3.exceptions import EmptyPoolError, HTTPError, NewConnectionError, SSLError
 from urllib3.exceptions import TimeoutError as Urllib3Timeout
 
-from gatewayd_sdk._blocking.connections import with_final_answers
+from gatewayd_sdk._blocking.connections import with_small_calls
 from gatewayd_sdk._blocking.handshake import connect
 from gatewayd_sdk._blocking.uploads import pieces_of
 from gatewayd_sdk._core.answers import MOST_OF_AN_ERROR, Answer
@@ -58,7 +58,7 @@ class Urllib3Transport:
             manager: urllib3.PoolManager = urllib3.ProxyManager(proxy.url, proxy_headers=proxy.headers, **options)
         else:
             manager = urllib3.PoolManager(**options)
-        return with_final_answers(manager.connection_from_url(address.base_url))
+        return with_small_calls(manager.connection_from_url(address.base_url))
 
     def fetch(self, fetch: Fetch) -> Answer | Opened[object]:
         """As `Fetch` says. Raises APIConnectionError; an interrupted call closes its connection."""
