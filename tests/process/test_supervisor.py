@@ -156,8 +156,12 @@ async def test_a_drain_waits_for_every_worker_and_all_of_them_refuse_meanwhile(t
             for _ in range(20):
                 async with aiohttp.ClientSession() as other, other.get(daemon.url + "/health") as health:
                     assert health.status == 503
-            async with aiohttp.ClientSession() as other, other.get(found["admin"]) as page:
-                assert "The gateway is draining: 1 requests are still in flight." in await page.text()
+            page = ""
+            async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as other:
+                while "The gateway is draining." not in page:  # it looks once a second
+                    async with other.get(found["admin"]) as answer:
+                        page = await answer.text()
+            assert "1 request still in flight" in page
             stream.go_on.set()
             assert await response.content.read() == b"last"
         assert await daemon.ended() == 0
