@@ -13,7 +13,7 @@ from gatewayd.commands.demonstration import demo
 from gatewayd.commands.explaining import explain
 from gatewayd.commands.ledger import ledger
 from gatewayd.commands.proving import prove
-from gatewayd.commands.reloading import plan, reload
+from gatewayd.commands.reloading import plan, reload, upgrade
 from gatewayd.commands.revoking import revoke
 from gatewayd.commands.serving import start, status, stop
 from gatewayd.commands.tokens import token
@@ -45,6 +45,7 @@ for command in (
     reload,
     plan,
     top,
+    upgrade,
     check,
     init,
     token,

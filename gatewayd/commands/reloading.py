@@ -1,19 +1,24 @@
-"""reload and plan: another configuration for the running daemon, or what that would be."""
+"""reload, plan and upgrade: another configuration or another program for the running daemon."""
 
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import click
 import orjson
 
+from gatewayd.clock import SystemClock
 from gatewayd.commands.common import audited, config_option, fail, judged, load_for, refuse
 from gatewayd.commands.serving import ask_daemon
 from gatewayd.config.difference import difference
+from gatewayd.config.settings import Settings
 from gatewayd.errors import ConfigError
 from gatewayd.process.control import NotRunning, ask
 
 _ASKING = ("server.state_dir",)
+_LOOK: Final = 0.05
 _PATIENCE: Final = 60.0
 """Seconds that a reload may take, those included that it waits for others."""
 
@@ -62,6 +67,39 @@ def plan(config: Path, file: Path, as_json: bool) -> None:
             click.echo(line)
     if keys := answer["changes"]["needs_restart"]:
         fail(f"a reload would be refused: {', '.join(keys)} cannot change while the daemon runs")
+
+
+@click.command(epilog="Example: gatewayd upgrade --executable /opt/gatewayd-2/bin/gatewayd")
+@config_option
+@click.option("--executable", type=click.Path(path_type=Path), help="The new gatewayd; the daemon's own if none.")
+def upgrade(config: Path, executable: Path | None) -> None:
+    """Have the running daemon become the gatewayd that is installed now, without a refused connection or a cut stream.
+
+    The process stays, with its sockets; its workers finish what they serve, and new ones take the callers that come.
+    """
+    settings = load_for(_ASKING, config)
+    words = {"executable": str(executable.absolute()), "config": str(config.absolute())} if executable else {}
+    before = ask_daemon(settings, "upgrade", patience=_PATIENCE, **words)
+    if (why := before.get("refused")) is not None:
+        fail(f"{why}; the daemon serves on as it was")
+    after = _until_upgraded(settings, before["image"])
+    click.echo(f"pid {after['pid']} is gatewayd {after['version']} now, generation {after['generation']}")
+    for line in _older(after):
+        click.echo(line)
+
+
+def _until_upgraded(settings: Settings, image: int) -> dict[str, Any]:  # noqa: RET503  # fail does not return
+    """The daemon's status once the new program serves; ends the command if that does not come."""
+    deadline = SystemClock().monotonic() + _PATIENCE
+    while SystemClock().monotonic() < deadline:
+        with suppress(NotRunning, TimeoutError):
+            found = ask(settings.server.state_dir, "status")
+            if why := found["upgrade_failure"]:
+                fail(why)
+            if found["image"] > image and found["state"] == "serving":
+                return found
+        time.sleep(_LOOK)
+    fail("the daemon did not become another program in time; see its log")
 
 
 def _compared(config: Path, file: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 import orjson
 
+from gatewayd import __version__
 from gatewayd.clock import SystemClock
 from gatewayd.commands.common import (
     abandon_stdout,
@@ -24,6 +25,7 @@ from gatewayd.config.loading import Loaded
 from gatewayd.config.settings import Settings
 from gatewayd.errors import StartError, StoreError
 from gatewayd.process.control import NotRunning, ask
+from gatewayd.process.handover import REHEARSE, own_command
 from gatewayd.process.supervisor import Supervisor
 
 _STOP_MARGIN: Final = 10.0  # seconds beyond the drain's deadline that a stop may take
@@ -33,16 +35,20 @@ _ASKING = ("server.state_dir", "server.drain_timeout")  # all that it takes to a
 
 @click.command(epilog="Example: gatewayd start -c conf/gatewayd.toml")
 @config_option
-def start(config: Path) -> None:
+@click.option(REHEARSE, is_flag=True, hidden=True)
+def start(config: Path, rehearse: bool) -> None:
     """Serve in the foreground until SIGTERM (drains) or a second SIGTERM (ends at once). SIGHUP reloads."""
     settings = load_settings(config)
+    if rehearse:
+        click.echo(__version__)
+        return
     log_to_stderr()
 
     def reread(file: str) -> Loaded:
         return judged(Path(file) if file else config)
 
     try:
-        Supervisor(settings, SystemClock(), os.environ, run, reread).run(_announce)
+        Supervisor(settings, SystemClock(), os.environ, run, reread, own_command()).run(_announce)
     except (StartError, StoreError) as error:
         fail(error)
 

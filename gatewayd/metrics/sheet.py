@@ -6,8 +6,10 @@ its sheet. Nothing of it is on a disk, so a daemon that died leaves nothing behi
 
 import logging
 import mmap
+import os
 from collections.abc import Iterator
 from typing import Any, Final
+from weakref import finalize
 
 import orjson
 
@@ -26,8 +28,16 @@ _SPARE: Final = 64  # numbers that nobody reads, for series that found no room: 
 class Sheet:
     """Numbers in series, each with a name and labels. Mutable by nature; pages are taken when they are written."""
 
-    def __init__(self, *, numbers: int = NUMBERS, names: int = NAMES) -> None:
-        self._memory = mmap.mmap(-1, (1 + numbers) * _WORD + names)  # shared with children, gone with the last of us
+    def __init__(self, *, numbers: int = NUMBERS, names: int = NAMES, fd: int | None = None) -> None:
+        """`fd` is another sheet's memory, of the same sizes; the two are one sheet then."""
+        size = (1 + numbers) * _WORD + names
+        if fd is None:
+            fd = os.memfd_create("gatewayd-sheet", os.MFD_CLOEXEC)
+            os.ftruncate(fd, size)
+        self.sizes = {"numbers": numbers, "names": names}
+        self.fd = fd
+        finalize(self, os.close, fd)
+        self._memory = mmap.mmap(fd, size)  # shared with children, gone with the last of us
         view = memoryview(self._memory)
         self._used = view[:_WORD].cast("q")  # bytes of names that are whole
         self.numbers = view[_WORD : (1 + numbers) * _WORD].cast("d")

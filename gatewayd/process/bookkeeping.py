@@ -23,9 +23,16 @@ def books_path(state_dir: Path) -> Path:
     return state_dir / "books.sock"
 
 
-def listen_for_books(state_dir: Path, stack: ExitStack) -> socket.socket:
-    """The bookkeeper's socket, for this user alone; it outlives any one bookkeeper. Raises StartError."""
+def listen_for_books(state_dir: Path, stack: ExitStack, known: socket.socket | None = None) -> socket.socket:
+    """The bookkeeper's socket, for this user alone; it outlives any one bookkeeper. Raises StartError.
+
+    `known` listens there already.
+    """
     path = books_path(state_dir)
+    if known is not None:
+        stack.enter_context(known)
+        stack.callback(path.unlink, missing_ok=True)
+        return known
     sock = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
     try:
         clear_stale_socket(path)

@@ -58,6 +58,11 @@ class Child:
     def alive(self) -> bool:
         return self.lines is not None
 
+    def handed_over(self) -> dict[str, Any]:
+        """For the program that this process becomes; the child is alive."""
+        assert self.lines is not None
+        return {"name": self.name, "pid": self.pid, "line": self.lines.fd}
+
     def describe(self) -> dict[str, Any]:
         """For operators."""
         state = ("serving" if self.ready else "starting") if self.alive else "dead"
@@ -120,6 +125,7 @@ class Crew:
         """A child of this process that another program made here before it became this one: it is retired."""
         child = Child(name, Job(_nothing), awaited=False)
         child.pid, child.ready, child.wanted, child.retired = pid, True, False, True
+        sock.setblocking(False)
         child.born = self._clock.monotonic()
         self.children.append(child)
         self._listen(child, sock)
@@ -159,6 +165,10 @@ class Crew:
         for child in children:
             logger.error("%s (pid %d) does not do as it is told and is replaced", child.name, child.pid)
             os.kill(child.pid, signal.SIGKILL)
+
+    def are_ready(self, children: Collection[Child], patience: float) -> bool:
+        """Wait until all of them are, for so many seconds at most; whether they are."""
+        return self._reactor.until(lambda: all(child.ready for child in children), patience)
 
     def pause(self) -> None:
         """Let nobody be made again until `go_on`."""

@@ -31,8 +31,18 @@ class Desk:
         self._callers: set[Lines] = set()
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 
-    def open(self) -> None:
-        """Raises StartError if another daemon already answers there, or nothing can."""
+    @property
+    def fd(self) -> int:
+        """Of the socket that listens."""
+        return self._sock.fileno()
+
+    def open(self, known: socket.socket | None = None) -> None:
+        """Raises StartError if another daemon already answers there, or nothing can; `known` listens there already."""
+        if known is not None:
+            self._sock.close()
+            self._sock = known
+            self._reactor.watch(self._sock, self._accept)
+            return
         try:
             clear_stale_socket(self._path)
             bind_privately(self._sock, self._path)

@@ -80,12 +80,12 @@ def _unix(path: str, stack: ExitStack) -> socket.socket:
     clear_stale_socket(Path(path))
     sock = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
     sock.bind(path)
-    stack.callback(_remove, Path(path), Path(path).stat().st_ino)
+    stack.callback(remove_socket, Path(path), Path(path).stat().st_ino)
     Path(path).chmod(0o666)
     return _listening(sock)
 
 
-def _remove(path: Path, inode: int) -> None:
+def remove_socket(path: Path, inode: int) -> None:
     """Remove our socket's file, but not that of a successor who has put its own there."""
     if path.exists() and path.stat().st_ino == inode:
         path.unlink()

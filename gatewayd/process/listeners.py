@@ -5,10 +5,12 @@ import socket
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from gatewayd.config.settings import Address
 from gatewayd.process.entrance import Door
-from gatewayd.process.listen import spread
+from gatewayd.process.listen import remove_socket, spread
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +51,35 @@ class Listeners:
         self._numbers = itertools.count(1)
         self._open: list[Listener] = []
         self.table: Table = {}
+
+    def handed_over(self) -> list[dict[str, Any]]:
+        """Each with its address, for the program that this process becomes."""
+        return [
+            {
+                "fd": each.sock.fileno(),
+                "kind": each.address.kind,
+                "host": each.address.host,
+                "port": each.address.port,
+                "path": each.address.path,
+            }
+            for each in self
+        ]
+
+    def take_over(self, parts: Sequence[Mapping[str, Any]]) -> None:
+        """Those that another program of this process had."""
+        table: dict[Address, list[Listener]] = {}
+        for each in parts:
+            address = Address(each["kind"], each["host"], each["port"], each["path"])
+            sock = socket.socket(fileno=each["fd"])
+            sock.setblocking(False)
+            known = table.setdefault(address, [])
+            closing = known[0].closing if known else ExitStack()
+            closing.enter_context(sock)
+            if address.kind == "unix":
+                closing.callback(remove_socket, Path(address.path), Path(address.path).stat().st_ino)
+            known.append(Listener(address, Door(next(self._numbers), sock, address.kind == "systemd"), closing))
+        self.table = table
+        self._open = list(self)
 
     def propose(self, addresses: Sequence[Address], workers: int) -> Proposal:
         """Open what is missing for these addresses and so many workers. Raises StartError, and has opened nothing."""

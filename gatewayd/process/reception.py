@@ -41,9 +41,21 @@ class Reception:
         """Where it is, if it could be opened."""
         return self._counter.address if self._counter is not None else None
 
-    def listen(self, settings: Settings) -> None:
-        """Before anybody is served; callers come first, so that it cannot be is no reason not to start."""
+    @property
+    def sockets(self) -> Sequence[socket.socket]:
+        return self._counter.sockets if self._counter is not None else ()
+
+    def listen(self, settings: Settings, known: Sequence[socket.socket] = ()) -> None:
+        """Before anybody is served; callers come first, so that it cannot be is no reason not to start.
+
+        `known` listen already, for the address that was configured last.
+        """
         closing = ExitStack()
+        if known:
+            for sock in known:
+                closing.enter_context(sock)
+            self._settings, self._counter = settings, Counter(known, names_of(known, None)[0], closing)
+            return
         sockets, address = listen_for_operators(settings, self._environ, closing)
         self._settings, self._counter = settings, Counter(sockets, address, closing)
 

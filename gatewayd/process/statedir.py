@@ -15,16 +15,18 @@ _PAUSE: Final = 0.01
 
 
 @contextmanager
-def occupied(path: Path) -> Iterator[None]:
+def occupied(path: Path, lock: int | None = None) -> Iterator[int]:
     """Make the directory, for this user alone, and keep other daemons out of it for the length of a `with`.
 
     Raises StartError if it cannot be written or another daemon is in it. The kernel opens it again when its holder
-    dies, however it dies.
+    dies, however it dies. `lock` is one that this process holds already; gives the one that it holds.
     """
-    lock = _open_lock(path)
+    mine = lock is not None
+    lock = lock if lock is not None else _open_lock(path)
     try:
-        _take(lock, path)
-        yield
+        if not mine:
+            _take(lock, path)
+        yield lock
     finally:
         os.close(lock)
 

@@ -26,21 +26,23 @@ from gatewayd.process.child import Run
 from gatewayd.process.control import socket_path
 from gatewayd.process.crew import Answers, Child, Crew, Job
 from gatewayd.process.desk import Desk, Reply
+from gatewayd.process.handover import Handover, become, handed_over, listening, rehearse
 from gatewayd.process.listen import names_of
 from gatewayd.process.listeners import Listeners
 from gatewayd.process.notify import notify, reloading, watchdog_period
 from gatewayd.process.operators import NOBODY_LOOKS
-from gatewayd.process.reactor import Reactor, hearing
+from gatewayd.process.reactor import SIGNALS, Reactor, hearing
 from gatewayd.process.reception import Reception
 from gatewayd.process.statedir import occupied
 from gatewayd.process.status import Circumstances, describe, running_by_generation
-from gatewayd.process.workers import Workers
+from gatewayd.process.workers import WORKER, Workers
 from gatewayd.stores.shared.memory import SharedMemory
 
 logger = logging.getLogger(__name__)
 
 _MARGIN: Final = 5.0  # seconds beyond the drain's deadline after which a worker that is not idle is given up
 _END_PATIENCE: Final = 6.0  # seconds that a child gets to end when it has nothing to do any more
+_BESIDE_PATIENCE: Final = 20.0  # seconds in which a new program's workers should serve
 _MOST_ORDERS: Final = 64
 _DRAINING: Final = "the daemon is stopping"
 
@@ -52,8 +54,26 @@ Reread = Callable[[str], Loaded]
 class Supervisor:
     """A daemon of several processes, until it is told to stop. Mutable: it goes through its life once."""
 
-    def __init__(self, settings: Settings, clock: Clock, environ: Mapping[str, str], run: Run, reread: Reread) -> None:
-        """`run` runs a child's coroutine in an event loop."""
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        environ: Mapping[str, str],
+        run: Run,
+        reread: Reread,
+        command: Sequence[str] = (),
+    ) -> None:
+        """`run` runs a child's coroutine in an event loop; `command` is how the daemon was started.
+
+        Raises StartError for what an older program handed over to this one and cannot be understood.
+        """
+        self._command = list(command)
+        self._left = handed_over(environ)
+        self._image = self._left.image + 1 if self._left is not None else 1
+        self._upgrade_failure = ""
+        self._lock = -1
+        self._desk: Desk | None = None
+        self._memory: SharedMemory | None = None
         self._settings = settings
         self._clock = clock
         self._environ = environ
@@ -81,6 +101,7 @@ class Supervisor:
         with ExitStack() as stack:
             stack.callback(self._reactor.close)
             stack.enter_context(hearing(self._reactor, self._signalled))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # the program before this one let them wait
             self._open(stack)
             if not self._stops:  # a signal may have come first
                 self._state = "serving"
@@ -91,20 +112,56 @@ class Supervisor:
             self._drain()
 
     def _open(self, stack: ExitStack) -> None:
-        server = self._settings.server
-        stack.enter_context(occupied(server.state_dir))
+        state, left = self._settings.server.state_dir, self._left
+        self._lock = stack.enter_context(occupied(state, left.lock if left is not None else None))
         self._open_desk(stack)
         stack.callback(self._listeners.close)
         stack.callback(self._reception.close)
-        counters = SharedMemory.create()
+        counters = SharedMemory.taken_over(left.counters) if left is not None else SharedMemory.create()
+        self._memory = counters
         stack.callback(counters.close)
-        self._reception.listen(self._settings)
-        self._books = listen_for_books(server.state_dir, stack)
+        self._books = listen_for_books(state, stack, listening(left.books) if left is not None else None)
         stack.callback(self._end_all)
-        self._start_bookkeeper(self._books)
-        self._workers.start(self._settings, self._generation, counters)
+        if left is not None:
+            self._take_over(left, counters)
+        else:
+            self._reception.listen(self._settings)
+            self._start_bookkeeper(self._books)
+            self._workers.start(self._settings, self._generation, counters)
+            self._reception.start(socket_path(state))
         self._note_addresses()
-        self._reception.start(socket_path(server.state_dir))
+
+    def _take_over(self, left: Handover, counters: SharedMemory) -> None:
+        """Begin beside the children of the program before this one, who serve until ours do."""
+        self._generation = left.generation + 1
+        self._departed.add(left.counted)
+        self._listeners.take_over(left.listeners)
+        self._workers.take_over([each for each in left.children if each["role"] == WORKER])
+        older = [self._crew.adopt(each["name"], each["pid"], listening(each["line"])) for each in self._others(left)]
+        assert self._books is not None
+        self._crew.tell(older, "end")
+        self._await_end(older)
+        self._start_bookkeeper(self._books)
+        same_place = left.admin == str(self._settings.admin.listen)
+        self._reception.listen(self._settings, [listening(fd) for fd in left.operators] if same_place else ())
+        self._reception.start(socket_path(self._settings.server.state_dir))
+        if self._workers.start_beside(self._settings, self._generation, counters, _BESIDE_PATIENCE):
+            self._workers.retire_older()
+        else:
+            self._upgrade_failure = "the new workers do not start, the older ones serve on; see the log"
+            logger.error(self._upgrade_failure)
+            self._retire_older_when_ready()
+
+    @staticmethod
+    def _others(left: Handover) -> list[Mapping[str, Any]]:
+        return [each for each in left.children if each["role"] != WORKER]
+
+    def _retire_older_when_ready(self) -> None:
+        if all(child.ready for child in self._workers.current):
+            self._upgrade_failure = ""
+            self._workers.retire_older()
+        else:
+            self._reactor.later(1.0, self._retire_older_when_ready)
 
     def _open_desk(self, stack: ExitStack) -> None:
         commands = {
@@ -115,10 +172,11 @@ class Supervisor:
             "plan": self._tell_plan,
             "sightings": self._tell_sightings,
             "overview": self._tell_overview,
+            "upgrade": self._told_to_upgrade,
         }
-        desk = Desk(self._reactor, socket_path(self._settings.server.state_dir), commands)
-        desk.open()
-        stack.callback(desk.close)
+        self._desk = Desk(self._reactor, socket_path(self._settings.server.state_dir), commands)
+        self._desk.open(listening(self._left.control) if self._left is not None else None)
+        stack.callback(self._desk.close)
 
     def _forget(self, kept: Collection[socket.socket]) -> None:
         """In a child: what is not its job is closed, or it would stay open for as long as the child lives."""
@@ -149,7 +207,10 @@ class Supervisor:
     def _say_ready(self, announce: Announce) -> None:
         places = ", ".join(self._listening)
         notify(self._environ, "READY=1", f"STATUS=serving on {places}")
-        announce(f"gatewayd {__version__} ready on {places} (pid {os.getpid()})")
+        if self._left is None:
+            announce(f"gatewayd {__version__} ready on {places} (pid {os.getpid()})")
+        else:
+            logger.info("gatewayd %s took over, generation %d is in force", __version__, self._generation)
 
     def _look_after(self, period: float) -> None:
         """Tell the service manager, again and again, that every worker's event loop still answers."""
@@ -247,6 +308,53 @@ class Supervisor:
         finally:
             self._crew.go_on()
 
+    def _told_to_upgrade(self, words: Mapping[str, Any], reply: Reply) -> None:
+        if self._stops or len(self._orders) >= _MOST_ORDERS:
+            reply({"refused": _DRAINING if self._stops else "too many reloads wait already"})
+            return
+        program, config = words.get("executable"), words.get("config")
+        command = [program, "start", "-c", config] if program and config else self._command
+        self._orders.append(lambda: self._upgrade(command, reply))
+
+    def _upgrade(self, command: Sequence[str], reply: Reply) -> None:
+        """Become another program, if it says that it can take over; whoever asked finds that out by the status."""
+        if self._stops:
+            reply({"refused": _DRAINING})
+            return
+        try:
+            said = rehearse(command, self._environ)
+            reply({"image": self._image, "said": said})
+            self._upgrade_failure = ""
+            notify(self._environ, *reloading(self._clock.monotonic()), "STATUS=upgrading")
+            become(command, self._environ, self._leave())
+        except StartError as error:
+            self._upgrade_failure = str(error)
+            logger.error("not upgraded: %s", error)  # noqa: TRY400
+            reply({"refused": str(error)})
+            notify(self._environ, "READY=1", f"STATUS=serving on {', '.join(self._listening)}")
+
+    def _leave(self) -> Handover:
+        assert self._desk is not None
+        assert self._books is not None
+        assert self._memory is not None
+        others = (*self._bookkeeper, *self._reception.children)
+        return Handover(
+            generation=self._generation,
+            image=self._image,
+            lock=self._lock,
+            control=self._desk.fd,
+            books=self._books.fileno(),
+            operators=[sock.fileno() for sock in self._reception.sockets],
+            admin=str(self._settings.admin.listen),
+            listeners=self._listeners.handed_over(),
+            children=[
+                *self._workers.handed_over(),
+                *({"role": "other", **each.handed_over(), "sheet": None} for each in others if each.alive),
+            ],
+            counters=self._memory.handed_over(),
+            counted=self._departed.lasting(),
+        )
+
     def _tell_plan(self, words: Mapping[str, Any], reply: Reply) -> None:
         """What a reload would change; nothing is done."""
         try:
@@ -305,7 +413,9 @@ class Supervisor:
             last_reload=self._last_reload,
         )
         workers = [{**answers.get(each, {}), **each.describe()} for each in self._workers.all]
-        return describe(self._settings, circumstances, workers, [each.describe() for each in self._crew.children])
+        children = [each.describe() for each in self._crew.children]
+        own = {"image": self._image, "upgrade_failure": self._upgrade_failure}
+        return describe(self._settings, circumstances, workers, children) | own
 
     def _tell_metrics(self, _words: Mapping[str, Any], reply: Reply) -> None:
         own = {"gauges": level(RELOADED, self._reloaded)}

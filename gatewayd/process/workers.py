@@ -12,11 +12,13 @@ from gatewayd.errors import StartError
 from gatewayd.metrics import Sheet
 from gatewayd.process.crew import Answers, Child, Crew, Job
 from gatewayd.process.entrance import Door
+from gatewayd.process.handover import listening
 from gatewayd.process.listeners import Listeners, Proposal, share_out
 from gatewayd.process.parcel import settings_file
 from gatewayd.process.worker import serve_callers, share_of
 from gatewayd.stores.shared.memory import SharedMemory
 
+WORKER: Final = "worker"
 PREPARE_PATIENCE: Final = 15.0
 """Seconds that workers get to make what a configuration needs."""
 _COMMIT_PATIENCE: Final = 10.0
@@ -76,6 +78,44 @@ class Workers:
         for place, doors in enumerate(self._shares(proposal, count)):
             self.current.append(self._hire(_name(place, count), share, number, doors))
         self._await_ready(self.current)
+
+    def handed_over(self) -> list[dict[str, Any]]:
+        """Those who are alive, with their lines and sheets, for the program that this process becomes."""
+        found = []
+        for child in self.all:
+            if child.lines is not None:
+                sheet = self._sheets[child]
+                parts = {"fd": sheet.fd, **sheet.sizes}
+                found.append({"role": WORKER, **child.handed_over(), "sheet": parts})
+        return found
+
+    def take_over(self, parts: Sequence[Mapping[str, Any]]) -> None:
+        """Those whom another program of this process made: they take callers until they are told to retire."""
+        for each in parts:
+            child = self._crew.adopt(
+                f"older {each['name'].removeprefix('older ')}", each["pid"], listening(each["line"])
+            )
+            self._sheets[child] = Sheet(**each["sheet"])
+            self._doors[child] = ()
+            self.retired.append(child)
+
+    def start_beside(self, settings: Settings, number: int, counters: SharedMemory, patience: float) -> bool:
+        """As `start`, while others serve: one who dies of it is made again. Whether all are ready in time.
+
+        Raises StartError for addresses that cannot be listened on.
+        """
+        self._counters = counters
+        count = worker_count(settings)
+        proposal = self._listeners.propose(settings.server.listen, count)
+        share = share_of(settings, count)
+        for place, doors in enumerate(self._shares(proposal, count)):
+            self.current.append(self._hire(_name(place, count), share, number, doors, awaited=False))
+        self._listeners.adopt(proposal)
+        return self._crew.are_ready(self.current, patience)
+
+    def retire_older(self) -> None:
+        """Have all who are not needed any more finish what they have."""
+        self._crew.retire(self.retired)
 
     def prepare(self, settings: Settings, number: int) -> Prepared:
         """Have everybody make what the settings need. Raises StartError if one cannot, and nothing was changed then."""
@@ -165,9 +205,11 @@ class Workers:
     def _shares(self, proposal: Proposal, count: int) -> list[list[Door]]:
         return [[each.door for each in share] for share in share_out(proposal.table, count)]
 
-    def _hire(self, name: str, settings: Settings, number: int, doors: Sequence[Door]) -> Child:
+    def _hire(
+        self, name: str, settings: Settings, number: int, doors: Sequence[Door], *, awaited: bool = True
+    ) -> Child:
         sheet = Sheet()
-        child = self._crew.hire(name, self._job(settings, number, sheet, doors))
+        child = self._crew.hire(name, self._job(settings, number, sheet, doors), awaited=awaited)
         self._sheets[child] = sheet
         self._doors[child] = doors
         return child

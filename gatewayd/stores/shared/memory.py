@@ -4,8 +4,8 @@ import fcntl
 import mmap
 import os
 import secrets
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from gatewayd.errors import StoreError
 
@@ -38,14 +38,23 @@ class SharedMemory:
     keeps them for microseconds, since who waits for one does nothing else.
     """
 
-    def __init__(self, fd: int, buckets: int) -> None:
+    def __init__(self, fd: int, buckets: int, secret: bytes = b"") -> None:
         self.buckets = buckets
-        self.secret = secrets.token_bytes(SECRET_BYTES)
+        self.secret = secret or secrets.token_bytes(SECRET_BYTES)
         self.bytes = mmap.mmap(fd, size_of(buckets))
         self._view = memoryview(self.bytes)
         self.doubles = self._view.cast("d")
         self.notes = self.doubles[-NOTES:]
         self._fd = fd
+
+    def handed_over(self) -> dict[str, Any]:
+        """What it takes to have the same table in another program: `fd`, `buckets`, and the secret in hex."""
+        return {"fd": self._fd, "buckets": self.buckets, "secret": self.secret.hex()}
+
+    @classmethod
+    def taken_over(cls, parts: Mapping[str, Any]) -> "SharedMemory":
+        """The table that another program of this process had."""
+        return cls(parts["fd"], parts["buckets"], bytes.fromhex(parts["secret"]))
 
     @classmethod
     def create(cls, capacity: int = CAPACITY) -> "SharedMemory":
