@@ -77,10 +77,12 @@ def upgrade(config: Path, executable: Path | None) -> None:
 
     The process stays, with its sockets; its workers finish what they serve, and new ones take the callers that come.
     """
-    settings = load_for(_ASKING, config)
+    settings = load_for((*_ASKING, "audit_log"), config)
     words = {"executable": str(executable.absolute()), "config": str(config.absolute())} if executable else {}
     before = ask_daemon(settings, "upgrade", patience=_PATIENCE, **words)
-    if (why := before.get("refused")) is not None:
+    why = before.get("refused")
+    audited(settings, "upgrade", result="refused" if why is not None else "done", executable=words.get("executable"))
+    if why is not None:
         fail(f"{why}; the daemon serves on as it was")
     after = _until_upgraded(settings, before["image"])
     click.echo(f"pid {after['pid']} is gatewayd {after['version']} now, generation {after['generation']}")

@@ -7,7 +7,7 @@ from typing import Final
 from gatewayd.prove.books import DRIFT
 from gatewayd.prove.conditions import Conditions
 from gatewayd.prove.findings import Check, Findings
-from gatewayd.prove.trials import departures, endings, kills, limits, outage, patience, quotas
+from gatewayd.prove.trials import calm, departures, endings, kills, limits, outage, patience, quotas
 
 Run = Callable[[Conditions, Findings], Awaitable[None]]
 
@@ -29,6 +29,7 @@ TRIALS: Final = (
     Trial(patience.NAME, (patience.RETRY_AFTER, DRIFT), patience.run),
     Trial(endings.NAME, (endings.BROKEN_BODY, DRIFT), endings.run),
     Trial(departures.NAME, (departures.DEPARTURE, DRIFT), departures.run),
+    Trial(calm.NAME, (calm.RELOAD, calm.DRAIN, calm.DEATH, DRIFT), calm.run),
 )
 
 

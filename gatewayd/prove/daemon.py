@@ -16,6 +16,7 @@ from gatewayd.process.control import inquire, socket_path
 START_PATIENCE: Final = 20.0
 END_PATIENCE: Final = 30.0
 LOOK_SECONDS: Final = 0.02
+_GOING: Final = ("dead", "retired")
 _LAST_WORDS: Final = 4_000
 _OURS: Final = ("GATEWAYD", "NOTIFY_SOCKET", "LISTEN_", "PYTHONUNBUFFERED")
 
@@ -33,6 +34,7 @@ class Daemon:
         self._command = [sys.executable, "-m", *launcher, "start", "-c", str(config)]
         self._environ = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)} | environ
         self._state = state
+        self.config = config
         self._log = config.with_suffix(".log")
         self._process: asyncio.subprocess.Process | None = None
         self._killed: set[int] = set()
@@ -61,10 +63,27 @@ class Daemon:
         except (OSError, ValueError):
             return {}
 
+    async def reload(self) -> dict[str, Any]:
+        """What became of it. Raises OSError, ValueError and TimeoutError."""
+        return await inquire(socket_path(self._state), "reload")
+
+    async def requests(self) -> float:
+        """How many it has counted."""
+        samples = (await inquire(socket_path(self._state), "metrics"))["samples"]
+        return float(
+            sum(count for each in samples for _, count in each.get("counters", {}).get("gatewayd_requests", ()))
+        )
+
+    async def until(self, true: Callable[[dict[str, Any]], bool]) -> None:
+        """Wait for a status. Raises TimeoutError."""
+        async with asyncio.timeout(START_PATIENCE):
+            while not true(await self.status()):  # noqa: ASYNC110  # another process has no events for us
+                await asyncio.sleep(LOOK_SECONDS)
+
     async def kill_children(self, choose: Callable[[Sequence[str]], Collection[str]]) -> None:
         """`kill -9` of those of its processes that are chosen, by their names; of none that is dead already."""
         status = await self.status()
-        pids = {each["name"]: each["pid"] for each in status.get("children", ()) if each["state"] != "dead"}
+        pids = {each["name"]: each["pid"] for each in status.get("children", ()) if each["state"] not in _GOING}
         for name in choose(sorted(pids)):
             self._killed.add(pids[name])
             with suppress(ProcessLookupError):
@@ -73,7 +92,9 @@ class Daemon:
     async def is_whole(self) -> bool:
         """Whether all of its processes serve, those that were killed were replaced, and its ledger answers."""
         status = await self.status()
-        children = [each for each in status.get("children", ()) if each["name"] != "operators"]
+        children = [
+            each for each in status.get("children", ()) if each["name"] != "operators" and each["state"] != "retired"
+        ]
         serving = all(each["state"] == "serving" and each["pid"] not in self._killed for each in children)
         return bool(children) and serving and bool((status["ledger"] or {}).get("up"))
 

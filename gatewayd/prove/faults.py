@@ -7,10 +7,12 @@ They are put into processes that `gatewayd prove --sabotage` starts, and nothing
 # mypy: disable-error-code="method-assign, assignment, attr-defined"
 
 import itertools
-from collections.abc import Callable, Sequence
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Final
+from typing import Any, Final
 
 from gatewayd.books.leases import Lease
 from gatewayd.books.ledger import LeasedLedger
@@ -22,6 +24,8 @@ from gatewayd.errors import StoreUnavailable
 from gatewayd.exchange import Exchange
 from gatewayd.model import Account, Balance, Hold, Holding, Window
 from gatewayd.policies import rate_limit
+from gatewayd.process.crew import Child, Crew
+from gatewayd.process.worker import Worker
 from gatewayd.proxy.call import Call
 from gatewayd.proxy.relay import Relay
 from gatewayd.stores.base import Batch, Recall
@@ -139,6 +143,36 @@ def _stay_with_the_agent() -> None:
     Call.abort = lambda call: None  # noqa: ARG005
 
 
+def _cut_at_reload() -> None:
+    commit = Worker.commit
+
+    async def hasty(worker: Worker, words: Any = None, files: Sequence[int] = ()) -> Mapping[str, Any]:
+        worker._drain.cut()
+        return await commit(worker, words, files)
+
+    Worker.commit = hasty
+
+
+def _cut_at_once() -> None:
+    async def hasty(worker: Worker) -> None:
+        worker._drain.begin()
+        worker._drain.cut()
+
+    Worker.drain = hasty
+
+
+def _die_together() -> None:
+    died = Crew._died
+
+    def all_die(crew: Crew, child: Child) -> None:
+        for each in crew.children:
+            if each is not child and each.name.startswith("worker") and each.alive and child.wanted:
+                os.kill(each.pid, signal.SIGKILL)
+        died(crew, child)
+
+    Crew._died = all_die
+
+
 FAULTS: Final = (
     Fault("bottomless-lease", "overspend", "a worker's lease has whatever is asked of it", _take_what_is_not_there),
     Fault("hasty-refusal", "false-refusals", "402 before anybody was asked for idle units", _ask_nobody),
@@ -151,6 +185,9 @@ FAULTS: Final = (
     Fault("long-wait", "retry-after", "Retry-After is a second too long", _round_up_twice),
     Fault("patched-body", "broken-body", "a body that broke off is ended as if it were whole", _complete_bodies),
     Fault("deaf-gateway", "departure", "the agent is not told that its caller left", _stay_with_the_agent),
+    Fault("hasty-reload", "reload", "what is in flight is cut off at a reload", _cut_at_reload),
+    Fault("hasty-stop", "drain", "a stop cuts off what is in flight", _cut_at_once),
+    Fault("shared-fate", "worker-death", "a worker that dies takes the others along", _die_together),
     Fault("kept-lease", "drift", "a daemon that stops keeps what it has leased", _keep_leases),
 )
 BY_NAME: Final = {fault.name: fault for fault in FAULTS}

@@ -27,6 +27,9 @@ FOUND = {
     "long-wait": ("patience", "let through early"),
     "patched-body": ("endings", "taken for whole"),
     "deaf-gateway": ("departures", "not cancelled"),
+    "hasty-reload": ("calm", "broken streams"),
+    "hasty-stop": ("calm", "cut off"),
+    "shared-fate": ("calm", "broken elsewhere"),
     "kept-lease": ("kills", "left held"),
 }
 LONG = ("kills", "outage", "patience")

@@ -40,6 +40,7 @@ SMALL = {
     "patience": Small("patience", 4),
     "endings": Small("endings", 1),
     "departures": Small("departures", 1),
+    "calm": Small("calm", 4, seed=3),
 }
 
 
