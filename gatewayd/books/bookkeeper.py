@@ -186,6 +186,8 @@ class Bookkeeper:
         return False
 
     async def _round(self) -> None:
+        if self._up is False:
+            await self._posting.read_everything()  # so that an outage shows in what is pending
         await self._vault.open()
         await self._meet_the_dead()
         if not self._vault.certain and not await self._reconcile():

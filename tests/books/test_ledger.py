@@ -110,6 +110,24 @@ async def test_idle_leases_are_kept_while_the_ledger_could_not_take_them_back(
     assert books.audit() == {("alice", "api_calls", "2025-11"): 2}
 
 
+async def test_what_waits_for_a_ledger_that_is_away_is_told_as_pending(tmp_path: Path, weather: Weather) -> None:
+    async with office(tmp_path) as books:
+        assert books.bookkeeper is not None
+        worker = await books.worker()
+        weather.away = True
+        for number in range(2_500):
+            served = hold(f"r{number}", limit=0)
+            assert (await worker.hold(served)).granted
+            worker.settle(record(served))
+        while books.bookkeeper.status() != {"up": False, "pending": 2_500, "drift": 0}:
+            await asyncio.sleep(0.01)
+        weather.away = False
+        while books.bookkeeper.status() != {"up": True, "pending": 0, "drift": 0}:
+            await asyncio.sleep(0.01)
+        await worker.close()
+    assert sum(books.audit().values()) == 2_500
+
+
 async def test_denying_refuses_everybody_while_the_ledger_is_away(tmp_path: Path, weather: Weather) -> None:
     weather.away = True
     async with office(tmp_path) as books:
