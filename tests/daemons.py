@@ -19,6 +19,7 @@ from gatewayd.identity.signing import sign_token
 from gatewayd.process.daemon import Daemon
 from tests.agents import Script
 from tests.gateways import CONFIG, PLANS, ROUTE, SECRET
+from tests.nursery import Child, bear
 
 ROOT = Path(__file__).parents[1]
 COMMAND = (sys.executable, "-m", "gatewayd")
@@ -71,7 +72,7 @@ def command(*arguments: str | Path, **environ: str | None) -> Result:
 class RunningDaemon:
     """A process that said it is ready."""
 
-    def __init__(self, process: asyncio.subprocess.Process, ready: str, config: Path, log: Path) -> None:
+    def __init__(self, process: Child, ready: str, config: Path, log: Path) -> None:
         self.process = process
         self.ready = ready
         self.config = config
@@ -118,23 +119,14 @@ async def running_daemon(config: Path, *, environ: Mapping[str, str] | None = No
     """`gatewayd start`, from its ready line to the end of the `with`, where it is killed if it still runs."""
     log = config.with_suffix(".stderr")
     with log.open("a") as stderr:
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND,
-            *("start", "-c", str(config)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=stderr,
-            env=environ or environment(),
-        )
+        process = await bear(["start", "-c", str(config)], stderr, environ or environment())
     try:
-        assert process.stdout is not None
         async with asyncio.timeout(PATIENCE):
             ready = (await process.stdout.readline()).decode()
         assert ready, log.read_text()
         yield RunningDaemon(process, ready, config, log)
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await process.close()
 
 
 class Stream:
