@@ -28,6 +28,11 @@ class Books:
     records: dict[str, list[RecordRow]]
 
     @property
+    def charges(self) -> dict[str, int]:
+        """Units by request id."""
+        return {name: rows[0].quantity for name, rows in self.records.items()}
+
+    @property
     def spending(self) -> Counter[str]:
         """Units by user."""
         spent: Counter[str] = Counter()

@@ -17,10 +17,11 @@ BREATH_SECONDS: Final = 0.03
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One that was made: of whom, to which daemon, and what came of it."""
+    """One that was made: of whom, to which daemon, for what, and what came of it."""
 
     user: User
     listener: Listener
+    target: str
     answer: Answer
 
 
@@ -41,7 +42,7 @@ class Load:
             while not self.over:
                 user, target = choose()
                 answer = await caller.call(target, user.token)
-                self.calls.append(Call(user, caller.listener, answer.brief))
+                self.calls.append(Call(user, caller.listener, target, answer.brief))
                 if answer.status != 200:
                     await asyncio.sleep(BREATH_SECONDS)
         finally:

@@ -5,13 +5,13 @@ from typing import cast
 
 import pytest
 
-from gatewayd.prove.configuration import Bought
+from gatewayd.prove.configuration import Bought, Price
 from gatewayd.prove.daemon import Daemon
 from gatewayd.prove.findings import Finding
 from gatewayd.prove.load import Call
 from gatewayd.prove.stage import User
 from gatewayd.prove.trials.kills import RECORDS
-from gatewayd.prove.wounds import EXCUSED, Wound, judge_errors
+from gatewayd.prove.wounds import EXCUSED, Usage, Wound, judge_errors
 from tests.prove.records import answer, wrongs
 
 HERE, THERE = cast("Daemon", SimpleNamespace()), cast("Daemon", SimpleNamespace())
@@ -23,7 +23,7 @@ def wound(victim: str, lasted: float, daemon: Daemon = HERE) -> Wound:
 
 
 def call(status: int, *, whole: bool = True, sent: float = 10.2, ended: float = 10.3) -> Call:
-    return Call(ANN, HERE, replace(answer(status, sent=sent, ended=ended), whole=whole))
+    return Call(ANN, HERE, Price(1).target(), replace(answer(status, sent=sent, ended=ended), whole=whole))
 
 
 LONG = EXCUSED + 1
@@ -49,26 +49,46 @@ LONG = EXCUSED + 1
 def test_an_error_is_excused_by_a_wound_that_explains_it(wound: Wound, call: Call, excused: bool) -> None:
     assert wound.excuses(call) == excused
     finding = Finding(RECORDS)
-    judge_errors([call], [wound], finding, ends=ENDS)
+    judge_errors([call], [wound], {}, finding, ends=ENDS)
     assert wrongs(finding) == ({} if excused else {"unforced errors": 1})
 
 
 def test_an_answer_needs_no_excuse() -> None:
     finding = Finding(RECORDS)
-    judge_errors([call(200)], [], finding, ends=ENDS)
+    judge_errors([call(200)], [], {}, finding, ends=ENDS)
     assert wrongs(finding) == {}
 
 
 def test_errors_name_what_was_killed() -> None:
     finding = Finding(RECORDS)
-    judge_errors([call(503)], [wound("bookkeeper", 0.5)], finding, ends=ENDS)
+    judge_errors([call(503)], [wound("bookkeeper", 0.5)], {}, finding, ends=ENDS)
     assert "bookkeeper was killed" in finding.reasons[0]
 
 
-def test_whose_quota_ends_may_be_told_so() -> None:
+BOB = User("bob", ENDS, "")
+
+
+def bobs(status: int, price: Price, name: str = "r", *, whole: bool = True, ended: float = 5.0) -> Call:
+    seen = replace(answer(status, name=name, sent=1.0, ended=ended), whole=whole)
+    return Call(BOB, HERE, price.target(), seen)
+
+
+@pytest.mark.parametrize(
+    ("before", "charged", "due"),
+    [
+        pytest.param([bobs(200, Price(5))], {"r": 5}, True, id="it was used up"),
+        pytest.param([bobs(200, Price(4))], {"r": 4}, False, id="it fitted"),
+        pytest.param([bobs(200, Price(1, 5))], {"r": 1}, False, id="less was charged than held"),
+        pytest.param([bobs(200, Price(1, 5), ended=10.25)], {"r": 1}, True, id="it was still held"),
+        pytest.param([bobs(0, Price(5), whole=False)], {}, True, id="nobody knows what became of one"),
+        pytest.param([bobs(402, Price(5)), bobs(503, Price(5))], {}, False, id="who was refused used nothing"),
+    ],
+)
+def test_whose_quota_ends_may_be_told_so_and_nobody_before(
+    before: list[Call], charged: dict[str, int], due: bool
+) -> None:
+    refused = Call(BOB, HERE, Price(5).target(), answer(402, sent=10.2, ended=10.3))
+    assert Usage([*before, refused], charged).allows(refused) == due
     finding = Finding(RECORDS)
-    bob = User("bob", ENDS, "")
-    judge_errors([replace(call(402), user=bob)], [], finding, ends=ENDS)
-    assert wrongs(finding) == {}
-    judge_errors([call(402)], [], finding, ends=ENDS)
-    assert wrongs(finding) == {"unforced errors": 1}
+    judge_errors([refused], [], {}, finding, ends=replace(ENDS, quota=4))
+    assert wrongs(finding) == {"unforced errors": 1}, "who did not buy what ends"

@@ -51,7 +51,7 @@ async def run(conditions: Conditions, findings: Findings) -> None:
     findings["records"].count("kills", len(killer.wounds))
     for wound in killer.wounds:
         findings["records"].took(f"{wound.victim} back after", wound.healed - wound.began)
-    judge_errors(calling.calls, killer.wounds, findings["records"], ends=_TIGHT)
+    judge_errors(calling.calls, killer.wounds, books.charges, findings["records"], ends=_TIGHT)
     judge_records(place.agent.visits, [call.answer for call in calling.calls], books, findings["records"])
     _judge_spending(calling.calls, books, findings["overspend"])
 

@@ -41,7 +41,7 @@ class NoStage:
 def judged(who: str, told: Answer) -> Finding:
     finding, kinds = Finding(OUTAGE), Kinds(cast("Stage", NoStage()), random.Random(1))
     kinds.strangers.add("stranger")
-    judge_answers([Call(USERS[who], cast("Listener", None), told)], [AWAY], kinds, finding)
+    judge_answers([Call(USERS[who], cast("Listener", None), "", told)], [AWAY], kinds, finding)
     return finding
 
 
