@@ -142,6 +142,7 @@ class Callers:
 
         Who was disconnected while others were measured connects again first.
         """
+        await asyncio.sleep(0.01)  # nobody has looked at the connections since the last measurement
         self._callers = [await self._connected() if each.lost else each for each in self._callers]
         begun, used = perf_counter(), process_time()
         over = asyncio.get_running_loop().create_future()

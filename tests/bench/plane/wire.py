@@ -7,7 +7,7 @@ import time
 from base64 import urlsafe_b64encode
 from typing import Final
 
-SECRET: Final = "a secret that only the benches know, of 48 bytes"
+SECRET: Final = "a-secret-that-only-the-benches-know.-of-48-bytes"
 HOST: Final = "gateway.bench"
 REQUEST_BODY: Final = json.dumps({"task": "summarise", "text": "x" * 102, "tag": "end-of-request"}).encode()
 """160 bytes; the last ones occur nowhere else."""
