@@ -4,12 +4,11 @@ It is pinned to a generation, goes through the ring of policies, and is answered
 endpoints or by an agent.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
 from gatewayd.drain import DRAIN, Drain
 from gatewayd.edge.connection import Malformed
@@ -50,18 +49,10 @@ def make_app(
 def whole_ring(app: web.Application) -> Handler:
     """The application's middlewares around its one handler, joined once: aiohttp would for each request anew."""
     (route,) = app.router.routes()
-    found = UrlMappingMatchInfo({}, route)
-    found.add_app(app)
-    found.freeze()
     ring: Handler = route.handler
     for middleware in reversed(app.middlewares):
         ring = partial(middleware, handler=ring)
-
-    def enter(request: web.Request) -> Awaitable[web.StreamResponse]:
-        request._match_info = found  # noqa: SLF001  # whatever the path is: by it a middleware finds the application
-        return ring(request)
-
-    return enter
+    return ring
 
 
 def malformed(generations: Generations, reporters: Sequence[Reporter]) -> Malformed:

@@ -24,6 +24,7 @@ from gatewayd.edge.parser import (
     refusal_for,
     speaks_http,
 )
+from gatewayd.edge.request import EdgeRequest
 from gatewayd.edge.turns import Turns
 from gatewayd.errors import (
     BadRequest,
@@ -342,6 +343,8 @@ class EdgeConnection(Turns):
             logger.error("a request failed outside the ring of policies", exc_info=exc)
             refusal = InternalError()
         request._version = HttpVersion11  # noqa: SLF001  # aiohttp would answer in the version of what it did not parse
+        if isinstance(request, EdgeRequest):
+            request.version = HttpVersion11
         response = self._malformed(request, refusal)
         response.force_close()
         return response

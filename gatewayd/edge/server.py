@@ -5,6 +5,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, cast
 
 from aiohttp import web
@@ -14,6 +15,7 @@ from aiohttp.web_server import Server
 from gatewayd.config.settings import ServerSettings
 from gatewayd.edge.connection import EdgeConnection, Malformed
 from gatewayd.edge.parser import EdgeLimits, require_c_parser
+from gatewayd.edge.request import EdgeRequest
 
 _KEEPALIVE: Final = 75.0  # seconds a connection may be idle between requests, as nginx has it
 _HANG_UP: Final = 1.0  # seconds that a connection with nothing to do gets to end; draining is over by then
@@ -81,7 +83,8 @@ class EdgeRunner(web.AppRunner):
         plain = await super()._make_server()
         if self._handler is not None:
             handler = cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", self._handler)
-            plain = Server(handler, request_factory=plain.request_factory)
+            requests = partial(EdgeRequest.of(self.app), loop=asyncio.get_running_loop())
+            plain = Server(handler, request_factory=cast("Any", requests))
         return EdgeServer(plain, self._limits, self._malformed)
 
 

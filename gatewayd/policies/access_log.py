@@ -25,8 +25,8 @@ async def access_log(request: web.Request, handler: Handler) -> web.StreamRespon
     try:
         response = await handler(request)
         exchange.status = exchange.status or response.status
-        if isinstance(response, web.Response) and request.method != "HEAD":
-            exchange.bytes_out = exchange.bytes_out or response.content_length or 0
+        if not exchange.bytes_out and isinstance(response, web.Response) and request.method != "HEAD":
+            exchange.bytes_out = response.content_length or 0
         return response
     except asyncio.CancelledError:
         if not exchange.status:

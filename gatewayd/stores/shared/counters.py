@@ -58,7 +58,7 @@ class SharedCounters:
         """
         if self._closed:
             raise StoreUnavailable("The counters are closed.")
-        now = gcra.nanoseconds(self._clock.monotonic())
+        now = round(self._clock.monotonic() * gcra.SECOND)
         places = list(map(self._place, map(_key_of, windows)))
         if places and cost == 1 and empty_since is None and (tallies := self._take(windows, places, now)) is not None:
             return tallies

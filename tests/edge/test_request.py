@@ -1,0 +1,47 @@
+"""What a request has at hand is what aiohttp would look up, and its application is the one that it was made for."""
+
+import asyncio
+from functools import partial
+
+import pytest
+from aiohttp import web
+from aiohttp.web_server import Server
+
+from gatewayd.edge.parser import EdgeLimits
+from gatewayd.edge.request import EdgeRequest
+from gatewayd.edge.server import EdgeServer
+from gatewayd.errors import Refusal
+from tests.agents import talk
+
+AT_HAND = ("content", "keep_alive", "method", "protocol", "raw_headers", "raw_path", "version")
+
+
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+async def test_what_is_at_hand_is_what_aiohttp_would_answer(version: bytes) -> None:
+    seen: list[dict[str, tuple[object, object]]] = []
+    apps: list[web.Application] = []
+    app = web.Application()
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        assert isinstance(request, EdgeRequest)
+        theirs = {name: getattr(web.Request, name).__get__(request, web.Request) for name in AT_HAND}
+        seen.append({name: (getattr(request, name), theirs[name]) for name in AT_HAND})
+        apps.extend([request.app, request.match_info.current_app])
+        return web.Response(text="ok")
+
+    app.router.add_route("*", "/{path:.*}", handler)
+    requests = partial(EdgeRequest.of(app), loop=asyncio.get_running_loop())
+    server = EdgeServer(Server(handler, request_factory=requests), EdgeLimits(5, 75, 4096, 10), _malformed)
+    listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    said = b"POST /a%20b?c HTTP/" + version + b"\r\nHost: x\r\nX-A: 1\r\nContent-Length: 2\r\n\r\nhi"
+    assert await talk(port, said, until=b"ok")
+    listening.close()
+    await server.shutdown(1)
+    (found,) = seen
+    assert all(ours == theirs for ours, theirs in found.values()), found
+    assert apps == [app, app]
+
+
+def _malformed(_request: web.BaseRequest, refusal: Refusal) -> web.StreamResponse:
+    return web.Response(status=refusal.status)
