@@ -113,3 +113,69 @@ async def test_a_connection_whose_writing_failed_still_hears(
         protocol.transport = cast("asyncio.Transport", SimpleNamespace(get_extra_info=known.get))
         protocol.connection_lost(error)
         assert ours.recv(1000) == OK[heard:]
+
+
+# What of aiohttp's pool is used without waiting
+
+
+async def test_aiohttps_pool_is_built_as_it_is_used() -> None:
+    async with raw_agent(saying(OK)) as agent, upstream_at(agent.port) as upstream:
+        call, _ = await ask(upstream)
+        connector, key, protocol = upstream._connector, upstream._key, call.protocol
+        assert await taken(call) == b"ok"
+        assert connector._acquired == {protocol}
+        call.release()  # the first to come back, by aiohttp's own way: that starts its cleaning
+        assert connector._cleanup_handle is not None
+        assert [each for each, _ in connector._conns[key]] == [protocol]
+        assert connector._acquired == set()
+        again = upstream.idle()
+        assert again is not None
+        assert again.protocol is protocol
+        assert connector._acquired == {protocol}
+        assert key not in connector._conns
+        again.release()
+        assert [each for each, _ in connector._conns[key]] == [protocol]
+        assert connector._limit == 0
+        assert not connector._waiters
+
+
+async def test_a_connection_that_is_not_clean_is_closed_when_it_is_given_back() -> None:
+    async with raw_agent(saying(OK)) as agent, upstream_at(agent.port) as upstream:
+        call, _ = await ask(upstream)
+        await taken(call)
+        call.release()
+        again = upstream.idle()
+        assert again is not None
+        again.serve_nobody_else()
+        again.release()
+        assert upstream.idle() is None
+        await asyncio.wait_for(agent.closed.wait(), 5)
+
+
+async def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with raw_agent(saying(OK)) as agent, upstream_at(agent.port) as upstream:
+        call, _ = await ask(upstream)
+        await taken(call)
+        call.release()
+        monkeypatch.setattr(upstream._connector, "keeps", -1.0)
+        assert upstream.idle() is None
+
+
+async def test_one_parser_serves_a_connection_until_an_answer_had_chunks_or_no_body_to_have() -> None:
+    chunked = CHUNKED + b"2\r\nok\r\n0\r\n\r\n"
+
+    async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in (OK, OK, chunked, OK):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+        await reader.read()
+
+    async with raw_agent(answers) as agent, upstream_at(agent.port) as upstream:
+        parsers = []
+        for _ in range(4):
+            call, _ = await ask(upstream)
+            parsers.append(call.protocol._parser)
+            assert await taken(call) == b"ok"
+            call.release()
+    assert parsers[0] is parsers[1] is parsers[2]
+    assert parsers[3] is not parsers[2]
