@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 GATEWAYD ?= $(BIN)/gatewayd
+AXE := build/npm/node_modules/axe-core/axe.min.js
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -26,6 +27,11 @@ $(VENV)/.installed-test: setup.cfg pyproject.toml sdk/setup.cfg sdk/pyproject.to
 	@$(PIP) install -e '.[test]' -e ./sdk
 	@touch $@ $(VENV)/.installed
 
+# The page is judged by axe-core, from npm. Without npm the tests that need it fail, and say how to get it.
+$(AXE): tests/admin/npm/package.json tests/admin/npm/package-lock.json
+	@mkdir -p build/npm && cp $^ build/npm/
+	@{ npm ci --prefix build/npm --no-audit --no-fund --loglevel=error >/dev/null && touch $@; } || echo "axe-core was not installed: is npm there?" >&2
+
 $(VENV)/.installed-bench: $(VENV)/.installed-test
 	@echo "installing the gateways to compare with into $(VENV); nginx and haproxy are taken where they are installed"
 	@$(PIP) install -e '.[bench]'
@@ -36,10 +42,10 @@ install: $(VENV)/.installed ## create .venv and install gatewayd into it
 run: install ## start the five demo agents and gatewayd in front of them; Ctrl-C stops all of it
 	@exec $(GATEWAYD) demo
 
-test: $(VENV)/.installed-test ## run every test: unit, contract, fault, end to end, docs
+test: $(VENV)/.installed-test $(AXE) ## run every test: unit, contract, fault, end to end, docs
 	$(BIN)/python -m pytest
 
-cover: $(VENV)/.installed-test ## run every test and show what they do not reach; fails below 95 %, below 100 % in the core of the SDK
+cover: $(VENV)/.installed-test $(AXE) ## run every test and show what they do not reach; fails below 95 %, below 100 % in the core of the SDK
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest
 	$(BIN)/python -m coverage combine --quiet

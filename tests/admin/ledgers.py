@@ -1,18 +1,16 @@
 """A usage reader that a test owns, and a real ledger with users in it."""
 
-import asyncio
+import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from gatewayd.clock import SystemClock
 from gatewayd.errors import StoreError
-from gatewayd.model import Account, Balance
-from gatewayd.stores.base import Batch, Want
+from gatewayd.model import Balance
 from gatewayd.stores.open import open_store
 from gatewayd.stores.reading import Standing, Stretch, Used
-from tests.stores.ledgers import posting
 
 
 class Shelf:
@@ -62,17 +60,10 @@ def used(day: str = "2025-11-24", agent: str = "email", quantity: int = 1, faile
     return Used(day, agent, "api_calls", 1, failed, quantity)
 
 
-def fill_with_users(state: Path, users: Sequence[str], period: str, *, spent: int = 3, limit: int = 10) -> None:
-    """Let each of them have spent so much, in a ledger that no daemon uses."""
-
-    async def fill() -> None:
-        store = await open_store(f"sqlite:{state}/ledger.db", "process", SystemClock())
-        accounts = [Account(user, "api_calls", period) for user in users]
-        for first in range(0, len(accounts), 5000):
-            some = accounts[first : first + 5000]
-            await store.lease("node", [Want(each, limit, spent, spent) for each in some])
-            rows = [posting(f"r{first + n}", account=a, quantity=spent) for n, a in enumerate(some)]
-            await store.post("node", Batch(rows))
-        await store.close()
-
-    asyncio.run(fill())
+async def fill_with_users(state: Path, users: Sequence[str], period: str, *, spent: int = 3, limit: int = 10) -> None:
+    """Let each of them have spent so much, in a new ledger that no daemon uses yet; there are no records of it."""
+    store = await open_store(f"sqlite:{state}/ledger.db", "process", SystemClock())
+    await store.close()
+    rows = [(user, "api_calls", period, limit, 0, spent) for user in users]
+    with closing(sqlite3.connect(state / "ledger.db")) as connection, connection:
+        connection.executemany("INSERT INTO usage_balances VALUES (?, ?, ?, ?, ?, ?)", rows)

@@ -8,7 +8,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from gatewayd.clock import SystemClock
 from gatewayd.model import BillingPeriod
+from tests.admin.ledgers import fill_with_users
 from tests.agents import answering, raw_agent
 from tests.gateways import RunningGateway, running_gateway
 from tests.problems import ask
@@ -113,7 +115,7 @@ async def test_without_scripts_the_page_can_be_had_again_by_itself(tmp_path: Pat
         plain = (await ask(session, gateway.admin_url + "/")).body.decode()
         again = (await ask(session, gateway.admin_url + "/?refresh=10")).body.decode()
         other = (await ask(session, gateway.admin_url + "/?refresh=0;url=http://evil")).body.decode()
-    assert '<noscript><a href="/">Refresh</a>' in plain
+    assert '<a href="/">Refresh</a>, <a href="/?refresh=10">every 10 s</a>' in plain
     assert '<meta http-equiv="refresh" content="10">' in again
     assert "http-equiv" not in plain
     assert "http-equiv" not in other
@@ -185,3 +187,25 @@ async def test_a_ledger_that_cannot_be_read_is_said_on_the_page(tmp_path: Path, 
         (tmp_path / "elsewhere.db").rename(tmp_path / "ledger.db")
     assert page.status == 503
     assert b"does not exist: start the daemon once" in page.body
+
+
+async def test_a_hundred_thousand_users_make_no_page_larger_and_a_table_whole(tmp_path: Path) -> None:
+    users = 100_000
+    period = BillingPeriod.at(SystemClock().utc()).name
+    await fill_with_users(tmp_path, [f"user-{number:06}" for number in range(users)], period)
+    async with (
+        running_gateway(tmp_path, "http://127.0.0.1:9", general=LIMITED) as gateway,
+        aiohttp.ClientSession() as session,
+    ):
+        first = await ask(session, gateway.admin_url + "/usage")
+        last = await ask(session, gateway.admin_url + f"/usage?page={users // 50 - 1}")
+        now = await ask(session, gateway.admin_url + "/")
+        document = await ask(session, gateway.admin_url + "/api/overview")
+        table = await ask(session, gateway.admin_url + "/usage.csv")
+    assert "1 to 50 of 100,000" in text_of(first)
+    assert "99,951 to 100,000 of 100,000" in text_of(last)
+    assert max(len(each.body) for each in (first, last, now, document)) < 150_000
+    assert len(document.json["nearest"]["users"]) <= 10
+    lines = table.body.decode().splitlines()
+    assert len(lines) == users + 1
+    assert len({line.partition(",")[0] for line in lines}) == users + 1

@@ -2,6 +2,7 @@
 
 from tests.bench.declare import Bench, Ratio
 from tests.bench.money import counting, crowds, durable, hot_path, refusals, shipping
+from tests.bench.page import looking
 from tests.bench.plane import crowds as crowds_outside
 from tests.bench.plane import streams, throughput
 from tests.bench.sdk import calls, importing
@@ -18,6 +19,7 @@ _MODULES = (
     refusals,
     calls,
     importing,
+    looking,
 )
 
 BENCHES: tuple[Bench, ...] = tuple(bench for module in _MODULES for bench in module.BENCHES)

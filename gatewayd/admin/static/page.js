@@ -82,6 +82,7 @@ function close() {
 }
 
 pause.hidden = false;
+document.getElementById("plain").hidden = true;
 pause.addEventListener("click", () => {
   if (source) {
     close();
