@@ -29,11 +29,25 @@ function morph(old, fresh) {
   morphChildren(old, fresh);
 }
 
+// What is only between here and there goes: a node that stays where it is keeps its focus, one that is moved does not.
+function reach(known, place) {
+  let between = place;
+  while (between && between !== known && !between.id) between = between.nextSibling;
+  if (between !== known) return place;
+  while (place !== known) {
+    const next = place.nextSibling;
+    place.remove();
+    place = next;
+  }
+  return known;
+}
+
 function morphChildren(old, fresh) {
   const named = new Map([...old.children].filter((each) => each.id).map((each) => [each.id, each]));
   let place = old.firstChild;
   for (const wanted of [...fresh.childNodes]) {
     const known = wanted.id ? named.get(wanted.id) : null;
+    if (known) place = reach(known, place);
     if (known && known !== place) {
       old.insertBefore(known, place);
       morph(known, wanted);
