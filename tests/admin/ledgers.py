@@ -61,9 +61,13 @@ def used(day: str = "2025-11-24", agent: str = "email", quantity: int = 1, faile
 
 
 async def fill_with_users(state: Path, users: Sequence[str], period: str, *, spent: int = 3, limit: int = 10) -> None:
-    """Let each of them have spent so much, in a new ledger that no daemon uses yet; there are no records of it."""
+    """Let each of them have made one call that cost so much, in a new ledger without a daemon; nothing is chained."""
     store = await open_store(f"sqlite:{state}/ledger.db", "process", SystemClock())
     await store.close()
-    rows = [(user, "api_calls", period, limit, 0, spent) for user in users]
+    balances = [(user, "api_calls", period, limit, 0, spent) for user in users]
+    moment = f"{period}-01T00:00:00.000Z"
+    ended = (spent, "delivered", 200, moment, moment, 0, 0, "")
+    records = [(f"{n:032x}", user, "free", "email", "email", "api_calls", *ended) for n, user in enumerate(users)]
     with closing(sqlite3.connect(state / "ledger.db")) as connection, connection:
-        connection.executemany("INSERT INTO usage_balances VALUES (?, ?, ?, ?, ?, ?)", rows)
+        connection.executemany("INSERT INTO usage_balances VALUES (?, ?, ?, ?, ?, ?)", balances)
+        connection.executemany(f"INSERT INTO usage_records VALUES ({', '.join('?' * 14)})", records)
