@@ -16,7 +16,7 @@ from tests.gateways import SECRET
 
 NAMES = (
     *("account", "check", "completion", "demo", "explain", "init", "ledger"),
-    *("plan", "prove", "reload", "revoke", "start", "status", "stop", "token", "top", "usage"),
+    *("plan", "prove", "reload", "revoke", "start", "status", "stop", "token", "top", "upgrade", "usage"),
 )
 GROUPS = {"account": ("list", "set", "show"), "ledger": ("export", "nodes", "release", "verify")}
 EVERY = [(name,) for name in NAMES if name not in GROUPS] + [
