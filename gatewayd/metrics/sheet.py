@@ -7,7 +7,6 @@ its sheet. Nothing of it is on a disk, so a daemon that died leaves nothing behi
 import logging
 import mmap
 import os
-from collections.abc import Iterator
 from typing import Any, Final
 from weakref import finalize
 
@@ -43,7 +42,9 @@ class Sheet:
         self.numbers = view[_WORD : (1 + numbers) * _WORD].cast("d")
         self._names = view[(1 + numbers) * _WORD :]
         self._full = False
-        self._next: int | None = None  # where the next series begins, known to the one who writes
+        self._known: list[tuple[str, Labels, int, int]] = []
+        self._read = 0
+        self._end = _SPARE
 
     def series(self) -> dict[tuple[str, Labels], int]:
         """Where each begins, of those that there are."""
@@ -53,17 +54,14 @@ class Sheet:
         """Where a new series of `width` numbers begins, all of them 0. Without room, where nobody looks."""
         line = orjson.dumps([name, labels, width]) + b"\n"
         begin = self._used[0]
-        at = self._next if self._next is not None else self._end()
+        self._entries()
+        at = self._end
         if begin + len(line) > len(self._names) or at + width > len(self.numbers):
             self._say_full()
             return 0
         self._names[begin : begin + len(line)] = line
         self._used[0] = begin + len(line)  # one store: who reads sees all of the line or nothing
-        self._next = at + width
         return at
-
-    def _end(self) -> int:
-        return max((at + width for _, _, at, width in self._entries()), default=_SPARE)
 
     @property
     def full(self) -> bool:
@@ -81,12 +79,15 @@ class Sheet:
                 histograms.setdefault(name, []).append([labels, self.numbers[at : at + width].tolist()])
         return {"counters": counters, "histograms": histograms}
 
-    def _entries(self) -> Iterator[tuple[str, Labels, int, int]]:
-        at = _SPARE
-        for line in bytes(self._names[: self._used[0]]).splitlines():
+    def _entries(self) -> list[tuple[str, Labels, int, int]]:
+        """Names, labels, places and widths; what was read once is not read again."""
+        used = self._used[0]
+        for line in bytes(self._names[self._read : used]).splitlines():
             name, labels, width = orjson.loads(line)
-            yield name, tuple(labels), at, width
-            at += width
+            self._known.append((name, tuple(labels), self._end, width))
+            self._end += width
+        self._read = used
+        return self._known
 
     def _say_full(self) -> None:
         if not self._full:

@@ -6,6 +6,7 @@ from tests.bench.page import looking
 from tests.bench.plane import crowds as crowds_outside
 from tests.bench.plane import streams, throughput
 from tests.bench.sdk import calls, importing
+from tests.bench.signals import reporting, scraping
 
 _MODULES = (
     throughput,
@@ -20,6 +21,8 @@ _MODULES = (
     calls,
     importing,
     looking,
+    reporting,
+    scraping,
 )
 
 BENCHES: tuple[Bench, ...] = tuple(bench for module in _MODULES for bench in module.BENCHES)
