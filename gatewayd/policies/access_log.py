@@ -63,8 +63,8 @@ def _is_noteworthy(exchange: Exchange) -> bool:
 def line(exchange: Exchange) -> bytes:
     """One JSON object and a newline (contract, section 7). No token, no query, no body is in it."""
     identity, route = exchange.proved, exchange.route.name or None
-    started, ended, reached = exchange.started, exchange.ended, exchange.reached
     plan = exchange.plan(identity) if identity is not None else None
+    started, reached, ended, outcome = exchange.started, exchange.reached, exchange.ended, exchange.outcome
     return orjson.dumps(
         {
             "time": rfc3339(exchange.started_at),
@@ -80,12 +80,12 @@ def line(exchange: Exchange) -> bytes:
             "agent": route,
             "status": exchange.status,
             "code": exchange.code or None,
-            "outcome": exchange.outcome,
+            "outcome": outcome._value_ if outcome is not None else None,  # as orjson would find it, more slowly
             "bytes_in": exchange.bytes_in,
             "bytes_out": exchange.bytes_out,
-            "duration_ms": round((ended - started) * 1000, 3),
-            "upstream_ms": round((ended - reached) * 1000, 3) if reached else None,
-            "first_byte_ms": round((exchange.first_byte - reached) * 1000, 3) if exchange.first_byte else None,
+            "duration_ms": _milliseconds(ended - started),
+            "upstream_ms": _milliseconds(ended - reached) if reached else None,
+            "first_byte_ms": _milliseconds(exchange.first_byte - reached) if reached and exchange.first_byte else None,
             "unit": exchange.unit or None,
             "quantity": exchange.quantity,
             "quantity_ignored": exchange.misstated,
@@ -93,6 +93,11 @@ def line(exchange: Exchange) -> bytes:
         },
         option=orjson.OPT_APPEND_NEWLINE,
     )
+
+
+def _milliseconds(seconds: float) -> float:
+    """To the microsecond; `round` would take three times as long."""
+    return int(seconds * 1e6 + 0.5) / 1e3
 
 
 POLICY: Final = Policy("access_log", access_log)

@@ -18,6 +18,7 @@ from gatewayd.errors import UpstreamTimeout
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.metrics import Metrics, Sheet
 from gatewayd.metrics.families import Gauge
+from gatewayd.model import Identity
 from gatewayd.policies import access_log, faults
 from gatewayd.policies.access_log import REPORTERS
 from tests.agents import answering, raw_agent
@@ -184,6 +185,21 @@ def test_without_room_for_a_series_the_others_count_on(clock: ManualClock, caplo
     assert counted["none", "GET", "200"] == 2
     assert len(counted) < 10
     assert caplog.text.count("no room for more metrics") == 1
+
+
+def test_a_hundred_thousand_users_are_as_many_series_as_one(clock: ManualClock) -> None:
+    sheet = Sheet()
+    metrics, counted = Metrics(sheet), exchange(clock)
+    counted.unit, counted.quantity = "api_calls", 1
+    sizes = set()
+    for number in range(100_000):
+        counted._identity = Identity(f"user-{number}", None, frozenset(), None, None, 0.0)
+        metrics.report(counted)
+        if number in (0, 99_999):
+            sizes.add(len(sheet.series()))
+    assert len(sizes) == 1
+    assert metrics.samples()["counters"]["gatewayd_usage_units"] == [[("", "api_calls", ""), 100_000]]
+    assert b"user-" not in metrics.text()
 
 
 def exchange(clock: ManualClock, status: int = 200) -> Exchange:

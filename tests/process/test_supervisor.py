@@ -15,7 +15,8 @@ import pytest
 from gatewayd.metrics import Tally
 from gatewayd.process.control import ask
 from tests.agents import answering, raw_agent
-from tests.daemons import PATIENCE, RunningDaemon, Stream, gatewayd, running_daemon, write_config
+from tests.daemons import PATIENCE, RunningDaemon, Stream, environment, gatewayd, running_daemon, write_config
+from tests.gateways import PLANS
 from tests.process.crews import admin_of, is_running, pids, status
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -268,3 +269,40 @@ async def test_what_a_killed_worker_had_counted_stays_counted_to_the_last_reques
         assert tally.requests() == {("gateway", 200): 7}
         assert tally.gauges["gatewayd_in_flight"][1] == 0
         assert tally.gauges["gatewayd_config_generation"][1] == 1
+
+
+async def test_logs_on_a_full_disk_cost_no_caller_anything_and_say_what_is_missing(tmp_path: Path) -> None:
+    config = write_config(tmp_path, general=PLANS + "[audit_log]\nfile = '/dev/full'\n")
+    config.write_text(config.read_text().replace(f'file = "{tmp_path}/access.log"', 'file = "/dev/full"'))
+    async with running_daemon(config) as daemon:
+        async with daemon.session() as session:
+            for path, status in (("/health", 200), ("/health", 200), ("/no/such/route", 404)):
+                async with session.get(path) as response:
+                    assert response.status == status
+        failed = {'gatewayd_log_lines_dropped_total{log="access",reason="failed"}': 3.0}
+        failed |= {'gatewayd_log_lines_dropped_total{log="audit",reason="failed"}': 1.0}
+        url = (await asyncio.to_thread(ask, tmp_path, "status"))["admin"]
+        async with asyncio.timeout(5):
+            while not failed.items() <= (await numbers(url)).items():
+                await asyncio.sleep(0.02)
+        daemon.signal(signal.SIGTERM)
+        assert await daemon.ended() == 0
+        assert daemon.log.count("log /dev/full cannot be written: No space left on device") == 2
+        assert "the access log was too slow or failed: 3 lines were dropped" in daemon.log
+
+
+async def test_a_prometheus_directory_that_a_dead_daemon_left_is_neither_read_nor_written(tmp_path: Path) -> None:
+    left = tmp_path / "prometheus"
+    left.mkdir()
+    for name in ("counter_1.db", "gauge_all_1.db", "histogram_1.db"):
+        (left / name).write_bytes(b"\xff" * 64)
+    before = {path.name: path.read_bytes() for path in left.iterdir()}
+    environ = environment(PROMETHEUS_MULTIPROC_DIR=str(left))
+    async with running_daemon(two_workers(tmp_path), environ=environ) as daemon:
+        async with daemon.session() as session, session.get("/health") as response:
+            assert response.status == 200
+        url = (await asyncio.to_thread(ask, tmp_path, "status"))["admin"]
+        async with asyncio.timeout(5):
+            while (await numbers(url)).get('gatewayd_requests_total{code="200",method="GET",route="gateway"}') != 1:
+                await asyncio.sleep(0.02)
+    assert {path.name: path.read_bytes() for path in left.iterdir()} == before

@@ -6,6 +6,7 @@ In its multiprocess mode, that is: a file for each process, in memory that is ma
 import os
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,7 +77,7 @@ def ended(exchange: Exchange, number: int) -> Exchange:
 def own(scale: float) -> Iterator[Round]:
     requests, given = scaled(REQUESTS, scale, KEPT), exchanges()
     metrics = Metrics()
-    lines: list[bytes] = []
+    lines: deque[bytes] = deque(maxlen=KEPT)  # as many as wait for their thread
 
     def measure() -> Measured:
         begun = process_time()
@@ -86,7 +87,6 @@ def own(scale: float) -> Iterator[Round]:
         for number in range(requests):
             lines.append(line(given[number % KEPT]))
         written = process_time()
-        lines.clear()
         return {
             "metrics": (counted - begun) / requests * MICRO,
             "line": (written - counted) / requests * MICRO,
