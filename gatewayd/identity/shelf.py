@@ -72,9 +72,7 @@ class Shelf:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(kept.packed())
-                file.flush()
-                os.fsync(file.fileno())
+                file.write(kept.packed())  # not synced: other workers wait for it, and power loss costs a fetch only
             draft.replace(self._document)
         except OSError:
             with suppress(OSError):

@@ -1,6 +1,7 @@
 """Every bench there is. A new one is a module that declares it, and a line here."""
 
 from tests.bench.declare import Bench, Ratio
+from tests.bench.identity import providing, revoking, verifying
 from tests.bench.money import counting, crowds, durable, hot_path, refusals, shipping
 from tests.bench.page import looking
 from tests.bench.plane import crowds as crowds_outside
@@ -18,6 +19,9 @@ _MODULES = (
     counting,
     crowds,
     refusals,
+    verifying,
+    providing,
+    revoking,
     calls,
     importing,
     looking,

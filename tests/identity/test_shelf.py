@@ -1,6 +1,5 @@
 """Keys outlive the daemon, whole or not at all, and one worker at a time asks for them."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,10 +53,10 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path, monkeypatc
     shelf = Shelf(tmp_path, PROVIDER)
     shelf.write(KEPT)
 
-    def full(_file: int) -> None:
+    def full(_draft: Path, _target: Path) -> Path:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OSError, match="No space"):
         shelf.write(replace(KEPT, asked_at=9.0))
     assert shelf.read() == KEPT
