@@ -159,6 +159,7 @@ def _live(words: list[str], environ: dict[str, str], directory: str, files: list
         os.environ.clear()
         os.environ.update(environ)
         os.chdir(directory)
+        sys.orig_argv = [sys.executable, "-m", "gatewayd", *words]
         main(words, prog_name="gatewayd")
         code = 0
     except SystemExit as end:

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import gc
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from gatewayd.config.loading import parse
 from gatewayd.config.settings import Settings
 from gatewayd.endpoints import Endpoint
 from gatewayd.exchange import EXCHANGE
+from gatewayd.generation import Generation
 from gatewayd.lifecycle import Pool, build, open_pool, route_table
 from gatewayd.policies.auth import AuthRule
 from gatewayd.policies.quota import UsageRule
@@ -149,3 +151,35 @@ def test_a_caller_without_an_address_came_over_a_unix_socket(
     request = Fields()
     request.remote = remote  # type: ignore[assignment]
     assert Ring(EMAIL, clock).generations.begin(request).client == client  # type: ignore[arg-type]
+
+
+async def test_what_no_generation_needs_any_more_is_gone_and_what_one_needs_stays(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    settings = settings_in(tmp_path)
+    other = parse(
+        TEXT.format(state=tmp_path).replace("/b", "/c") + '[counters]\non_outage = "deny"\n',
+        "t.toml",
+        {"SECRET": SECRET},
+    ).settings
+    async with AsyncExitStack() as stack:
+        pool = await opened_pool(settings, clock, stack)
+        first = build(1, settings, pool, clock)
+        upstreams, counters = set(pool.upstreams), first.stores.counters
+        for number in range(2, 12):
+            again = build(number, settings, pool, clock, first)
+            assert again.verifier is first.verifier
+            assert again.stores is first.stores
+        second = build(12, other, pool, clock, again)
+        assert second.verifier is first.verifier, "the keys are the same"
+        assert second.stores.counters is not counters
+        assert len(pool.upstreams) == 3
+        del first, again, counters
+        await asyncio.sleep(0)
+        gc.collect()
+        assert len(pool.upstreams) == 2
+        assert set(pool.upstreams) != upstreams
+        alive = [
+            each for each in gc.get_objects() if isinstance(each, Generation) and each.settings in (settings, other)
+        ]
+        assert alive == [second]

@@ -21,7 +21,7 @@ from tests.agents import answering, raw_agent
 from tests.daemons import COMMAND, PATIENCE, RunningDaemon, Stream, environment, gatewayd, running_daemon
 from tests.process.crews import is_running
 from tests.process.reloads import bearer, email, route, says, status_of
-from tests.process.test_daemon import PASS_SOCKET
+from tests.process.test_daemon import PASS_SOCKET, records
 from tests.process.test_supervisor import eventually, numbers
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none"
@@ -107,6 +107,9 @@ async def test_an_upgrade_refuses_nobody_and_cuts_no_stream(tmp_path: Path, work
             daemon.signal(signal.SIGTERM)
             assert await daemon.ended() == 0
     assert "Traceback" not in daemon.log
+    assert records(config) == [("delivered", 1)] * (callers.met["200"] + 1), "each call has one record"
+    found = await asyncio.to_thread(gatewayd, "ledger", "verify", "-c", config)
+    assert found.returncode == 0, found.stderr
 
 
 async def test_limits_go_on_over_an_upgrade(tmp_path: Path) -> None:
