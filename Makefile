@@ -52,7 +52,7 @@ cover: $(VENV)/.installed-test $(AXE) ## run every test and show what they do no
 	$(BIN)/python -m coverage report --fail-under=95
 	$(BIN)/python -m coverage report --fail-under=100 --include='sdk/gatewayd_sdk/_core/*'
 
-prove: $(VENV)/.installed-test ## try the promises about money at length, on a real PostgreSQL and Valkey: some 15 minutes
+prove: $(VENV)/.installed-test ## try the promises at length, on a real PostgreSQL and Valkey: some 15 minutes
 	$(BIN)/python -m tests.prove.long --seed $(or $(SEED),1) --rounds 1000 --kills 300 --outage 60
 
 bench: $(VENV)/.installed-bench ## measure what gatewayd costs beside others; a table here, JSON in build/bench.json

@@ -67,6 +67,7 @@ def parts(base: Conditions, asked: argparse.Namespace, stores: "Stores") -> list
         Part("one daemon, SQLite", "kills", replace(base, rounds=piece.of(-(-asked.kills // 2)))),
         Part("two daemons, PostgreSQL", "kills", replace(half, rounds=piece.of(asked.kills // 2), workers=(2,))),
         Part("three daemons, Valkey killed", "limits", replace(bereft, rounds=piece.of(20))),
+        Part("one daemon, SQLite", "calm", replace(base, rounds=piece.of(200))),
     ]
     if piece.number == 1:
         found.append(Part(f"PostgreSQL stopped for {asked.outage:g} s", "outage", stopped))
