@@ -69,6 +69,17 @@ def test_what_cannot_be_used_is_refused_at_once_and_not_quoted(client: Any, opti
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("given", "connect"), [(2, 2), (0.5, 0.5), (20, 5)])
+def test_a_bare_number_is_the_most_that_a_call_may_take(given: float, connect: float) -> None:
+    assert sdk.Timeout.of(given) == sdk.Timeout(connect, given, given)
+
+
+@pytest.mark.parametrize("given", [0, -1, float("inf"), float("nan"), True, "5"])
+def test_a_timeout_that_is_no_time_is_refused_before_anything_is_sent(given: float) -> None:
+    with pytest.raises(sdk.ConfigurationError):
+        sdk.Gateway("http://127.0.0.1:1", "t", timeout=given)
+
+
 @pytest.mark.parametrize("total", [0, -1, float("inf"), float("nan")])
 def test_a_timeout_is_a_number_of_seconds(total: float) -> None:
     with pytest.raises(sdk.ConfigurationError, match="total=None"):

@@ -37,7 +37,7 @@ class AsyncGateway:
         base_url: str | None = None,
         token: Token | None = None,
         *,
-        timeout: Timeout | None = None,
+        timeout: Timeout | float | None = None,
         max_retries: int = 2,
         headers: Mapping[str, str] | None = None,
         proxy: str | None = None,
@@ -96,7 +96,7 @@ class AsyncGateway:
         self,
         *,
         token: Token | None = None,
-        timeout: Timeout | None = None,
+        timeout: Timeout | float | None = None,
         max_retries: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Self:

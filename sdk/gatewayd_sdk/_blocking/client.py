@@ -35,7 +35,7 @@ class Gateway:
         base_url: str | None = None,
         token: Token | None = None,
         *,
-        timeout: Timeout | None = None,
+        timeout: Timeout | float | None = None,
         max_retries: int = 2,
         headers: Mapping[str, str] | None = None,
         proxy: str | None = None,
@@ -94,7 +94,7 @@ class Gateway:
         self,
         *,
         token: Token | None = None,
-        timeout: Timeout | None = None,
+        timeout: Timeout | float | None = None,
         max_retries: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Self:

@@ -36,6 +36,15 @@ class Timeout:
             if not 0 < seconds < math.inf:
                 raise ConfigurationError("a timeout must be a number of seconds above 0; total=None is no limit")
 
+    @classmethod
+    def of(cls, given: "Timeout | float") -> "Timeout":
+        """A bare number is the most that the whole call may take, connecting and silences included."""
+        if isinstance(given, Timeout):
+            return given
+        if isinstance(given, bool) or not isinstance(given, int | float):
+            raise ConfigurationError("timeout= must be a Timeout or a number of seconds")
+        return cls(min(cls().connect, given), given, given)
+
 
 @dataclass(frozen=True, slots=True)
 class Options:

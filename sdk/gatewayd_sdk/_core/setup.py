@@ -51,14 +51,14 @@ class Setup(Generic[R]):
 
     def altered(
         self,
-        timeout: Timeout | None,
+        timeout: Timeout | float | None,
         max_retries: int | None,
         headers: Mapping[str, str] | None,
     ) -> Self:
         options = self.manner.options
         changed = replace(
             options,
-            timeout=timeout or options.timeout,
+            timeout=options.timeout if timeout is None else Timeout.of(timeout),
             max_retries=options.max_retries if max_retries is None else max_retries,
             headers={**options.headers, **(headers or {})},
         )
@@ -81,7 +81,7 @@ def read_address(url: str | None, proxy: str | None, tls: TLS, connections: int)
 
 def read_setup(
     token: str | R | None,
-    timeout: Timeout | None,
+    timeout: Timeout | float | None,
     max_retries: int,
     headers: Mapping[str, str] | None,
     pacer: Pacer | None,
@@ -89,7 +89,7 @@ def read_setup(
 ) -> Setup[R]:
     """Raises ConfigurationError."""
     set_up_log(os.environ)
-    options = Options(timeout or Timeout(), max_retries, headers or {})
+    options = Options(Timeout() if timeout is None else Timeout.of(timeout), max_retries, headers or {})
     setup: Setup[R] = Setup(Manner(options, pacer=pacer, chance=chance or Chance()), None)
     chosen = token if token is not None else os.environ.get("GATEWAYD_TOKEN") or None
     return setup if chosen is None else setup.signed(chosen)
