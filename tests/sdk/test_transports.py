@@ -8,13 +8,14 @@ import ssl
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gatewayd_sdk as sdk
 import pytest
 from gatewayd_sdk._core.headers import Headers
 
 from tests.certificates import write_certificate
-from tests.sdk.clients import CUT, KINDS, http, listening, saying, server, using
+from tests.sdk.clients import CUT, KINDS, each, entered, http, listening, saying, server, using
 from tests.sdk.test_sessions import accept
 
 
@@ -275,21 +276,61 @@ async def test_a_crowd_beyond_the_connections_is_told_in_time() -> None:
         await asyncio.to_thread(crowd)
 
 
-async def test_bytes_that_drip_do_not_stretch_the_total() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("mode", "start"),
+    [
+        ("whole", b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n"),
+        ("whole", b"HTTP/1.1 200 OK\r\nX-A: "),
+        ("whole", b"HTTP/1.1 200 O"),
+        ("stream", b"HTTP/1.1 200 OK\r\nX-A: "),
+        ("stream", b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 O"),
+    ],
+    ids=["body", "fields", "status", "fields of a stream", "status of a stream"],
+)
+async def test_bytes_that_drip_do_not_stretch_the_total(kind: str, mode: str, start: bytes) -> None:
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n")
+        writer.write(start)
         with contextlib.suppress(ConnectionError):
-            while True:
+            for _ in range(100):
                 writer.write(b" ")
                 await writer.drain()
                 await asyncio.sleep(0.02)
 
+    def call(client: Any) -> Any:
+        return client.agents.list() if mode == "whole" else opened(client.stream("GET", "/api/x"))
+
     async with listening(script) as agent:
-        for kind in KINDS:
-            url, timeout = f"http://127.0.0.1:{agent.port}", sdk.Timeout(total=0.2)
-            with pytest.raises(sdk.APITimeoutError):
-                await using(kind, url, lambda client: client.agents.list(), timeout=timeout, max_retries=0)
+        url, timeout = f"http://127.0.0.1:{agent.port}", sdk.Timeout(total=0.2)
+        with pytest.raises(sdk.APITimeoutError):
+            await using(kind, url, call, timeout=timeout, max_retries=0)
+
+
+async def opened(stream: Any) -> None:
+    async with entered(stream):
+        pass
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_stream_goes_on_beyond_the_total(kind: str) -> None:
+    total = 0.1
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nwas")
+        await writer.drain()
+        await asyncio.sleep(total * 1.5)  # the time itself is what is tried
+        writer.write(b"all")
+        await writer.drain()
+
+    async def read(client: Any) -> Any:
+        async with entered(client.stream("GET", "/api/x")) as stream:
+            return await each(stream.read())
+
+    async with listening(script) as agent:
+        url, timeout = f"http://127.0.0.1:{agent.port}", sdk.Timeout(total=total)
+        assert await using(kind, url, read, timeout=timeout, max_retries=0) == b"wasall"
 
 
 async def test_two_tasks_cannot_receive_from_one_session() -> None:

@@ -10,6 +10,7 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
+from gatewayd_sdk._asyncio.deadlines import Deadlines
 from gatewayd_sdk._asyncio.uploads import Pieces
 from gatewayd_sdk._asyncio.websocket import GOODBYE, WebSocket
 from gatewayd_sdk._core.answers import MOST_OF_AN_ERROR, Answer, response_error
@@ -32,6 +33,7 @@ class AiohttpTransport:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._session: aiohttp.ClientSession | None = None
+        self._deadlines: Deadlines
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
         self._closed = False
@@ -45,7 +47,7 @@ class AiohttpTransport:
             self._session = None
         if self._session is None:
             self._loop, self._process = loop, os.getpid()
-            self._session = self._make()
+            self._session, self._deadlines = self._make(), Deadlines(loop)
         elif self._loop is not loop:
             raise ConfigurationError("the client belongs to another event loop: make one in each loop")
         return self._session
@@ -66,32 +68,41 @@ class AiohttpTransport:
     async def fetch(self, fetch: Fetch) -> Answer | Opened[object]:
         """As `Fetch` says. Raises APIConnectionError; a cancelled call closes its connection."""
         pieces = Pieces(fetch.body) if isinstance(fetch.body, Upload) else None
+        session = self._open()
+        if fetch.mode == "websocket":
+            work = self._connect(fetch, session)
+        else:
+            work = (self._whole if fetch.mode == "whole" else self._head)(fetch, session, pieces)
         try:
-            if fetch.mode == "whole":
-                response = await self._send(fetch, pieces, fetch.remaining)
-                body = await response.read()  # closes the connection when anything interrupts it
-                return _head_of(response, body)
-            async with asyncio.timeout(fetch.remaining):
-                return await (self._head(fetch, pieces) if fetch.mode == "stream" else self._connect(fetch))
+            return await self._deadlines.within(fetch.remaining, work)
         except _FAILURES as error:
             if pieces is not None and pieces.failure is not None:
                 raise pieces.failure from None
             raise failure(self._address, error) from error
 
-    def _send(self, fetch: Fetch, pieces: Pieces | None, total: float | None) -> Awaitable[aiohttp.ClientResponse]:
+    async def _whole(self, fetch: Fetch, session: aiohttp.ClientSession, pieces: Pieces | None) -> Answer:
+        response = await self._send(fetch, session, pieces)
+        body = await response.read()  # closes the connection when anything interrupts it
+        return _head_of(response, body)
+
+    def _send(
+        self, fetch: Fetch, session: aiohttp.ClientSession, pieces: Pieces | None
+    ) -> Awaitable[aiohttp.ClientResponse]:
         proxy = self._address.proxy
-        return self._open().request(
+        return session.request(
             fetch.method,
             _url(self._address.base_url + fetch.target),
             data=fetch.body if pieces is None else pieces,
             headers=fetch.fields,
-            timeout=_timeout(fetch.timeout.connect, fetch.timeout.idle, total),
+            timeout=_timeout(fetch.timeout.connect, fetch.timeout.idle),
             allow_redirects=False,
             proxy_headers=None if proxy is None else proxy.headers,
         )
 
-    async def _head(self, fetch: Fetch, pieces: Pieces | None) -> Answer | Opened[object]:
-        response = await self._send(fetch, pieces, None)
+    async def _head(
+        self, fetch: Fetch, session: aiohttp.ClientSession, pieces: Pieces | None
+    ) -> Answer | Opened[object]:
+        response = await self._send(fetch, session, pieces)
         try:
             if 200 <= response.status < 300:
                 return Opened(_head_of(response), Body(self._address, response))
@@ -100,10 +111,10 @@ class AiohttpTransport:
             response.close()
             raise
 
-    async def _connect(self, fetch: Fetch) -> Answer | Opened[object]:
+    async def _connect(self, fetch: Fetch, shared: aiohttp.ClientSession) -> Answer | Opened[object]:
         proxy = self._address.proxy
         # a session of its own, for it alone looks at refusals
-        session = self._make(self._open().connector, _timeout(fetch.timeout.connect, fetch.timeout.idle, None))
+        session = self._make(shared.connector, _timeout(fetch.timeout.connect, fetch.timeout.idle))
         try:
             connection = await session.ws_connect(
                 _url(self._address.base_url + fetch.target),
@@ -127,6 +138,7 @@ class AiohttpTransport:
         self._closed = True
         session, self._session = self._session, None
         if session is not None and self._process == os.getpid():
+            self._deadlines.close()
             await asyncio.shield(session.close())
 
 
@@ -189,8 +201,9 @@ def _url(text: str) -> URL:
 
 
 @lru_cache(maxsize=64)
-def _timeout(connect: float, idle: float, total: float | None) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=total, sock_connect=connect, sock_read=idle, ceil_threshold=float("inf"))
+def _timeout(connect: float, idle: float) -> aiohttp.ClientTimeout:
+    """Without a total: `Deadlines` end calls."""
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=idle, ceil_threshold=float("inf"))
 
 
 def failure(address: Address, error: Exception) -> APIConnectionError:

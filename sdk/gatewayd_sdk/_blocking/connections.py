@@ -1,93 +1,112 @@
 """urllib3's connections, made for small calls: one write for head and body, an answer's fields read in one pass.
 
-Also, an informational answer (103 Early Hints) is not taken for the answer, as http.client does.
+They also do what http.client does not: no read waits beyond the end of the call, not for a head that drips either, and
+an informational answer (103 Early Hints) is not taken for the answer.
 """
 
-from http.client import HTTPMessage, HTTPResponse, LineTooLong, UnknownProtocol
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any, Final, cast
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-_MOST_LINE: Final = 65_536
-_MOST_FIELDS: Final = 100
-_MOST_HELD: Final = 65_536
+from gatewayd_sdk._blocking.reading import FinalResponse, Reader
+
+_MOST_JOINED: Final = 65_536
+_WITH_BODY: Final = ("POST", "PUT", "PATCH")
 
 
-class FinalResponse(HTTPResponse):
-    """The first answer that is none of 1xx (RFC 9110 section 15.2), its fields split and not parsed as a letter."""
+class _Small:
+    """Requests and answers without the state that http.client keeps of them: there is one at a time.
 
-    def begin(self) -> None:
-        status = 100
-        while 100 <= status < 200 and status != 101:
-            version, status, reason = self._read_status()  # type: ignore[attr-defined]
-            fields = _fields(self.fp)
-        if not version.startswith("HTTP/1."):
-            raise UnknownProtocol(version)
-        self.code = self.status = status
-        self.reason = reason.strip()
-        self.version = 10 if version == "HTTP/1.0" else 11
-        self.headers = self.msg = fields
-        self._frame()
+    Names and values are those that the core has checked. `authority` is what the Host field says.
+    """
 
-    def _frame(self) -> None:
-        """Where the body ends (RFC 9112 section 6.3)."""
-        self.chunked = (self.headers.get("transfer-encoding") or "").lower() == "chunked"
-        self.chunk_left = None
-        self.will_close = self._check_close()  # type: ignore[attr-defined]
-        said = self.headers.get("content-length")
-        self.length = int(said) if said and said.isdigit() and not self.chunked else None
-        if self.status in (204, 304) or self.status < 200 or self._method == "HEAD":  # type: ignore[attr-defined]
-            self.length = 0
-        if not self.will_close and not self.chunked and self.length is None:
-            self.will_close = True
+    sock: Any
+    timeout: Any
+    _method: str
 
+    def __init__(self, *arguments: Any, authority: str, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._authority = authority
+        self._reader: Reader | None = None
 
-def _fields(lines: Any) -> HTTPMessage:
-    message = HTTPMessage()
-    for _ in range(_MOST_FIELDS + 1):
-        line = lines.readline(_MOST_LINE + 1)
-        if len(line) > _MOST_LINE:
-            raise LineTooLong("header line")
-        if line in (b"\r\n", b"\n", b""):
-            return message
-        name, colon, value = line.decode("latin-1").partition(":")
-        if colon and not name[:1].isspace():
-            message[name] = value.strip()
-    raise ValueError(f"the answer has more than {_MOST_FIELDS} header fields")
-
-
-class _OneWrite:
-    """A head that waits for the body's first piece."""
-
-    _held: bytes | None = None
-
-    def request(self, method: str, url: str, body: Any = None, *arguments: Any, **options: Any) -> None:
-        self._held = b"" if isinstance(body, bytes) and 0 < len(body) <= _MOST_HELD else None
-        try:
-            super().request(method, url, body, *arguments, **options)  # type: ignore[misc]
-        finally:
-            self._held = None
-
-    def send(self, data: Any) -> None:
-        if self._held is None or not isinstance(data, bytes):
-            super().send(data)  # type: ignore[misc]
-        elif not self._held:
-            self._held = data
+    def request(
+        self, method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None, **_: object
+    ) -> None:
+        if self.sock is None:
+            self.connect()  # type: ignore[attr-defined]
+        self.sock.settimeout(self.timeout)
+        self._method = method
+        fields = "".join([f"{name}: {value}\r\n" for name, value in (headers or {}).items()])
+        head = f"{method} {url} HTTP/1.1\r\nHost: {self._authority}\r\n{fields}"
+        if body is None or isinstance(body, bytes):
+            self._send_whole(head, body or b"")
         else:
-            data, self._held = self._held + data, None
-            super().send(data)  # type: ignore[misc]
+            self._send_pieces(head, body, chunked="content-length" not in (headers or {}))
+
+    def _send_whole(self, head: str, body: bytes) -> None:
+        length = f"Content-Length: {len(body)}\r\n" if body or self._method in _WITH_BODY else ""
+        start = f"{head}{length}\r\n".encode("ascii")
+        if len(body) <= _MOST_JOINED:
+            self.sock.sendall(start + body)
+        else:
+            self.sock.sendall(start)
+            self.sock.sendall(body)
+
+    def _send_pieces(self, head: str, pieces: Iterable[bytes], *, chunked: bool) -> None:
+        framing = "Transfer-Encoding: chunked\r\n" if chunked else ""  # or the length is among the fields
+        self.sock.sendall(f"{head}{framing}\r\n".encode("ascii"))
+        for piece in filter(None, pieces):
+            self.sock.sendall(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+        if chunked:
+            self.sock.sendall(b"0\r\n\r\n")
+
+    def response_class(self, sock: Any, **options: Any) -> FinalResponse:
+        """http.client asks for the answer of a CONNECT by this name, too."""
+        self._reader = Reader(sock, self.timeout)
+        return FinalResponse(cast("Any", self._reader), **options)
+
+    def getresponse(self) -> urllib3.HTTPResponse:
+        self.sock.settimeout(self.timeout)
+        shut_down = self.sock.shutdown
+        answer = self.response_class(self.sock, method=self._method)
+        try:
+            answer.begin()
+        except BaseException:
+            answer.close()
+            raise
+        if answer.will_close:
+            self.close()  # type: ignore[attr-defined]  # the answer keeps the socket until it is read
+        return urllib3.HTTPResponse(
+            answer,
+            headers=cast("urllib3.HTTPHeaderDict", answer.headers),
+            status=answer.status,
+            version=answer.version,
+            reason=answer.reason,
+            preload_content=False,
+            original_response=answer,
+            request_method=self._method,
+            sock_shutdown=shut_down,
+        )
+
+    def goes_on(self, silence: float) -> None:
+        """The answer is a stream: from here on, silence alone ends it."""
+        if self._reader is not None:
+            self._reader.goes_on(silence)
 
 
-class Connection(_OneWrite, HTTPConnection):
-    response_class = FinalResponse
+class Connection(_Small, HTTPConnection):  # type: ignore[misc]  # its requests are fewer kinds
+    pass
 
 
-class SecureConnection(_OneWrite, HTTPSConnection):
-    response_class = FinalResponse
+class SecureConnection(_Small, HTTPSConnection):  # type: ignore[misc]
+    pass
 
 
-def with_small_calls(pool: urllib3.HTTPConnectionPool) -> urllib3.HTTPConnectionPool:
+def with_small_calls(pool: urllib3.HTTPConnectionPool, authority: str) -> urllib3.HTTPConnectionPool:
     """The pool, whose connections are made by these classes from now on."""
-    pool.ConnectionCls = SecureConnection if isinstance(pool, urllib3.HTTPSConnectionPool) else Connection
+    made = SecureConnection if isinstance(pool, urllib3.HTTPSConnectionPool) else Connection
+    pool.ConnectionCls = cast("Any", partial(made, authority=authority))
     return pool

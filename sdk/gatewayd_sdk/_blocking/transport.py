@@ -10,8 +10,9 @@ import urllib3
 from urllib3.exceptions import EmptyPoolError, HTTPError, NewConnectionError, SSLError
 from urllib3.exceptions import TimeoutError as Urllib3Timeout
 
-from gatewayd_sdk._blocking.connections import with_small_calls
+from gatewayd_sdk._blocking.connections import Connection, SecureConnection, with_small_calls
 from gatewayd_sdk._blocking.handshake import connect
+from gatewayd_sdk._blocking.reading import Silence
 from gatewayd_sdk._blocking.uploads import pieces_of
 from gatewayd_sdk._core.answers import MOST_OF_AN_ERROR, Answer
 from gatewayd_sdk._core.errors import APIConnectionError, ConfigurationError
@@ -58,7 +59,7 @@ class Urllib3Transport:
             manager: urllib3.PoolManager = urllib3.ProxyManager(proxy.url, proxy_headers=proxy.headers, **options)
         else:
             manager = urllib3.PoolManager(**options)
-        return with_small_calls(manager.connection_from_url(address.base_url))
+        return with_small_calls(manager.connection_from_url(address.base_url), address.host)
 
     def fetch(self, fetch: Fetch) -> Answer | Opened[object]:
         """As `Fetch` says. Raises APIConnectionError; an interrupted call closes its connection."""
@@ -67,17 +68,17 @@ class Urllib3Transport:
             if fetch.mode == "websocket":
                 self._open()
                 return connect(self._address, fetch, ends)
-            response = self._send(fetch)
+            response = self._send(fetch, ends)
             headers = Headers(response.headers)
             if fetch.mode == "stream" and 200 <= response.status < 300:
-                _allow(response, fetch.timeout.idle)
+                _goes_on(response, fetch.timeout.idle)
                 return Opened(Answer(response.status, headers), Body(self._address, response))
             most = MOST_OF_AN_ERROR if fetch.mode == "stream" else None
-            return Answer(response.status, headers, _whole(response, fetch.timeout.idle, ends, most))
+            return Answer(response.status, headers, _whole(response, most))
         except FAILURES as error:
             raise failure(self._address, error) from error
 
-    def _send(self, fetch: Fetch) -> urllib3.BaseHTTPResponse:
+    def _send(self, fetch: Fetch, ends: float | None) -> urllib3.BaseHTTPResponse:
         pool = self._open()
         connect, idle = fetch.timeout.connect, fetch.timeout.idle
         if fetch.remaining is not None:
@@ -92,7 +93,7 @@ class Urllib3Transport:
             redirect=False,
             assert_same_host=False,
             preload_content=False,
-            timeout=urllib3.Timeout(connect=connect, read=idle),
+            timeout=urllib3.Timeout(connect=connect, read=Silence.until(ends, idle)),
             pool_timeout=fetch.remaining,  # type: ignore[arg-type]  # whole or not
         )
 
@@ -132,7 +133,7 @@ class Body:
         self._response.release_conn()
 
 
-def _whole(response: urllib3.BaseHTTPResponse, idle: float, ends: float | None, most: int | None) -> bytes:
+def _whole(response: urllib3.BaseHTTPResponse, most: int | None) -> bytes:
     """The body; the connection goes back to the pool when it is whole, and is closed when anything interrupts."""
     pieces: list[bytes] = []
     size = 0
@@ -143,8 +144,6 @@ def _whole(response: urllib3.BaseHTTPResponse, idle: float, ends: float | None, 
             if most is not None and size > most:
                 response.close()
                 break
-            if ends is not None:
-                _shorten(response, idle, ends - time.monotonic())
     except BaseException:
         response.close()
         raise
@@ -152,18 +151,9 @@ def _whole(response: urllib3.BaseHTTPResponse, idle: float, ends: float | None, 
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def _shorten(response: urllib3.BaseHTTPResponse, idle: float, left: float) -> None:
-    """Lets the next read wait no longer than the call may still take."""
-    if left <= 0:
-        raise TimeoutError
-    if left < idle:
-        _allow(response, left)
-
-
-def _allow(response: urllib3.BaseHTTPResponse, silence: float) -> None:
-    socket = getattr(response.connection, "sock", None)
-    if socket is not None:
-        socket.settimeout(silence)
+def _goes_on(response: urllib3.BaseHTTPResponse, silence: float) -> None:
+    if isinstance(connection := response.connection, Connection | SecureConnection):
+        connection.goes_on(silence)
 
 
 def failure(address: Address, error: Exception) -> APIConnectionError:

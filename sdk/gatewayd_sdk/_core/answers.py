@@ -10,6 +10,7 @@ from gatewayd_sdk._core.limits import date_in, retry_after_in
 
 MOST_OF_AN_ERROR: Final = 1024 * 1024
 """Bytes that are read of an answer that is an error and came in place of a stream."""
+_decode: Final = json.JSONDecoder().decode
 _MOST_SHOWN: Final = 200
 _CLOCK_TOLERANCE: Final = 30.0
 _WRONG_ADDRESS: Final = "is the base URL that of a gatewayd, and no login page or proxy in between?"
@@ -35,7 +36,7 @@ class Answer:
     def document(self) -> object:
         """The body as JSON; raises `APIResponseError` that says what came instead."""
         try:
-            return json.loads(self.body)
+            return _decode(self.body.decode())
         except (ValueError, RecursionError) as error:
             raise response_error(
                 f"the answer ({self.status}) is not JSON but {len(self.body)} bytes of {self.kind or 'no type'}: "
@@ -81,7 +82,7 @@ def status_error(answer: Answer, now: float) -> APIStatusError:
 
 def _body(answer: Answer) -> object:
     try:
-        return json.loads(answer.body)
+        return _decode(answer.body.decode())
     except (ValueError, RecursionError):
         return answer.body.decode("utf-8", "replace")
 
