@@ -81,7 +81,7 @@ class Counts(click.ParamType[tuple[int, ...]]):
 @click.option(
     "--sabotage",
     type=click.Choice([*BY_NAME]),
-    help="Give the daemons this fault, and try the check that has to find it.",
+    help="Give the daemons this fault, and try the check that has to find it, in no fewer rounds than usual.",
 )
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option(
@@ -121,6 +121,7 @@ def prove(
             seed=secrets.randbelow(_HIGHEST_SEED) if seed is None else seed,
             folder=Path(folder),
             rounds=rounds,
+            at_least_usual=sabotage is not None,  # chance must have room to bring the fault out
             workers=workers,
             daemons=daemons,
             ledger=ledger,

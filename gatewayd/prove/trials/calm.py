@@ -53,7 +53,7 @@ async def run(conditions: Conditions, findings: Findings) -> None:
         streams = await _open_streams(place, user)
         async with load([(place.caller(), lambda: (user, any_call(chance))) for _ in range(CALLERS)]) as calling:
             for daemon in place.daemons:
-                await _reload(daemon, conditions.rounds or ROUNDS, chance, findings["reload"])
+                await _reload(daemon, conditions.rounds_of(ROUNDS), chance, findings["reload"])
         _judge_streams(streams, findings["reload"])
         _judge_calls([call.answer for call in calling.calls], findings["reload"])
         await _kill_a_worker(place, streams, chance, findings["worker-death"])

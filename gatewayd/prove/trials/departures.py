@@ -55,7 +55,7 @@ class Departure:
 async def run(conditions: Conditions, findings: Findings) -> None:
     """A round is a caller who leaves while nothing has come yet, and one who leaves in the middle of an answer."""
     async with stage(conditions, NAME, (Bought(),), workers=max(conditions.workers)) as place:
-        departures = [Departure(place, ending) for _ in range(conditions.rounds or ROUNDS) for ending in _ENDINGS]
+        departures = [Departure(place, ending) for _ in range(conditions.rounds_of(ROUNDS)) for ending in _ENDINGS]
         await asyncio.gather(*(departure.run() for departure in departures))
         books = await close_books(place, findings["drift"])
     for departure in departures:

@@ -28,7 +28,7 @@ async def run(conditions: Conditions, findings: Findings) -> None:
     """A round is a call for each way that an answer can end."""
     told: list[tuple[Ending, Answer]] = []
     async with stage(conditions, NAME, (Bought(),), workers=max(conditions.workers)) as place:
-        for _ in range(conditions.rounds or ROUNDS):
+        for _ in range(conditions.rounds_of(ROUNDS)):
             told += await asyncio.gather(*(_call(place, ending) for ending in WHOLE + BROKEN))
         books = await close_books(place, findings["drift"])
     for ending, answer in told:

@@ -45,7 +45,7 @@ async def run(conditions: Conditions, findings: Findings) -> None:
         habits = _habits(place, conditions.chance(f"{NAME} load"))
         async with load([(place.caller(), habits) for _ in range(CALLERS)]) as calling:
             killer = Killer(place, conditions.chance(NAME))
-            await killer.kill(conditions.rounds or ROUNDS)
+            await killer.kill(conditions.rounds_of(ROUNDS))
         await _judge_lateness(place, findings)
         books = await close_books(place, findings["drift"])
     findings["records"].count("kills", len(killer.wounds))

@@ -35,7 +35,7 @@ _TARGET: Final = Price(1).target()
 async def run(conditions: Conditions, findings: Findings) -> None:
     """A round is a new user; in every other one something is killed."""
     chance, finding = conditions.chance(NAME), findings["limits"]
-    limits = [chance.randint(1, HIGHEST) for _ in range(conditions.rounds or ROUNDS)]
+    limits = [chance.randint(1, HIGHEST) for _ in range(conditions.rounds_of(ROUNDS))]
     calm, troubled = limits[::2], limits[1::2]
     async with _limited(conditions, limits, findings) as place:
         for limit in calm:

@@ -52,7 +52,7 @@ class Suffered:
 
 async def run(conditions: Conditions, findings: Findings) -> None:
     """A round is an outage."""
-    chance, workers, rounds = conditions.chance(NAME), max(conditions.workers), conditions.rounds or ROUNDS
+    chance, workers, rounds = conditions.chance(NAME), max(conditions.workers), conditions.rounds_of(ROUNDS)
     async with (
         reach(conditions, conditions.folder) as ledger,
         stage(conditions, NAME, (_UNLIMITED, _AMPLE), workers=workers, ledger=ledger.ledger) as place,

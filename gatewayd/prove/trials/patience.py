@@ -30,7 +30,7 @@ _TARGET: Final = Price(1).target()
 async def run(conditions: Conditions, findings: Findings) -> None:
     """A round is a new user; all of them at once, for most of the time nothing happens."""
     chance = conditions.chance(NAME)
-    bought = [_drawn(chance) for _ in range(conditions.rounds or ROUNDS)]
+    bought = [_drawn(chance) for _ in range(conditions.rounds_of(ROUNDS))]
     async with stage(conditions, NAME, bought, workers=max(conditions.workers)) as place:
         async with asyncio.TaskGroup() as everybody:
             for number, each in enumerate(bought):

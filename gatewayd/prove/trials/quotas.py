@@ -80,7 +80,7 @@ class Round:
 async def run(conditions: Conditions, findings: Findings) -> None:
     """So many rounds in all, over the numbers of workers that are to be tried."""
     chance = conditions.chance(NAME)
-    rounds = [Round.drawn(chance) for _ in range(conditions.rounds or ROUNDS)]
+    rounds = [Round.drawn(chance) for _ in range(conditions.rounds_of(ROUNDS))]
     for number, workers in enumerate(conditions.workers):
         if share := rounds[number :: len(conditions.workers)]:
             async with stage(conditions, NAME, [Bought(each.quota) for each in share], workers=workers) as place:
