@@ -41,6 +41,8 @@ async def test_status_tells_how_the_daemon_is_while_a_stream_runs_and_stop_lets_
                 "routes": ["email"],
                 "plans": {"free": {"api_calls": 100000}},
                 "last_reload": None,
+                "image": 1,
+                "upgrade_failure": "",
             }
             stopping = [asyncio.create_task(gatewayd_of(daemon, "stop")) for _ in range(2)]
             await daemon.said("draining")
