@@ -1,20 +1,20 @@
 """The children of a supervisor: made, asked, told, and made again when they die."""
 
-import itertools
 import logging
 import os
 import signal
 import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
 from gatewayd.clock import Clock
 from gatewayd.errors import StartError
-from gatewayd.process.child import Run, Work, fork
+from gatewayd.process.child import Run, fork
+from gatewayd.process.hired import Child, Job
+from gatewayd.process.inquiries import Answers, Inquiries, Messages
 from gatewayd.process.lines import Lines
-from gatewayd.process.reactor import Reactor, Timer
+from gatewayd.process.reactor import Reactor
 
 logger = logging.getLogger(__name__)
 
@@ -23,63 +23,6 @@ _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
 _PATIENCE: Final = 2.0  # seconds that a child gets to answer
 _MAX_LINE: Final = 32 * 1024 * 1024
-
-Answers = Mapping["Child", Mapping[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What a child does from its birth on, and the supervisor's sockets that it needs for that."""
-
-    work: Work
-    sockets: Sequence[socket.socket] = ()
-
-
-class Child:
-    """What the supervisor knows of one. Mutable: it may live several times."""
-
-    def __init__(self, name: str, job: Job, *, awaited: bool) -> None:
-        self.name = name
-        self.job = job
-        self.awaited = awaited  # somebody waits for its first life to be ready, and decides if that fails
-        self.pid = 0
-        self.ready = False
-        self.idle = False
-        self.failure = ""
-        self.wanted = True  # when it dies, it is made again
-        self.retired = False  # it ends by itself when nothing of it is needed any more
-        self.restarts = 0
-        self.born = 0.0
-        self.pause: float | None = None  # before it was made the last time
-        self.lines: Lines | None = None
-        self.last: dict[str, Mapping[str, Any]] = {}  # its last answer to each question, in this life
-
-    @property
-    def alive(self) -> bool:
-        return self.lines is not None
-
-    def handed_over(self) -> dict[str, Any]:
-        """For the program that this process becomes; the child is alive."""
-        assert self.lines is not None
-        return {"name": self.name, "pid": self.pid, "line": self.lines.fd}
-
-    def describe(self) -> dict[str, Any]:
-        """For operators."""
-        state = ("serving" if self.ready else "starting") if self.alive else "dead"
-        state = "retired" if self.retired and self.alive else state
-        return {"name": self.name, "pid": self.pid, "state": state, "restarts": self.restarts}
-
-
-class _Inquiry:
-    """A question that several children were asked. Mutable: answers come one by one."""
-
-    def __init__(self, name: str, missing: Collection[Child], then: Callable[[Answers], None]) -> None:
-        self.name = name
-        self.missing = set(missing)
-        self.found: dict[Child, Mapping[str, Any]] = {}
-        self.then = then
-        self.deadline: Timer | None = None
-        self.lasting = True  # who is late stands with its last answer
 
 
 class Crew:
@@ -102,8 +45,7 @@ class Crew:
         self._run = run
         self._buried = buried
         self._forget = forget
-        self._inquiries: dict[int, _Inquiry] = {}
-        self._numbers = itertools.count(1)
+        self._inquiries = Inquiries(reactor)
         self._unborn: list[Callable[[], None]] | None = None  # who waits for the end of a `paused`
         self.children: list[Child] = []
 
@@ -184,7 +126,8 @@ class Crew:
         self, children: Collection[Child], name: str, then: Callable[[Answers], None], *, lasting: bool = True
     ) -> None:
         """Call `then` with the answers of all who are alive; one who is late stands with its last, or not at all."""
-        self._inquire(name, {child: ({"ask": name}, ()) for child in children}, then, _PATIENCE, lasting=lasting)
+        messages: Messages = {child: ({"ask": name}, ()) for child in children}
+        self._inquiries.begin(name, messages, then, _PATIENCE, lasting=lasting)
 
     def hear(self, children: Collection[Child], name: str) -> Answers:
         """The answers, as `ask` gives them. Serves everything else meanwhile."""
@@ -199,33 +142,12 @@ class Crew:
         Returns with less when the children die. Serves everything else meanwhile.
         """
         found: list[Answers] = []
-        messages = {
+        messages: Messages = {
             child: ({"order": name, "with": said, "files": len(files)}, files) for child, (said, files) in words.items()
         }
-        self._inquire(name, messages, found.append, patience, lasting=False)
+        self._inquiries.begin(name, messages, found.append, patience, lasting=False)
         self._reactor.until(lambda: bool(found))
         return found[0]
-
-    def _inquire(
-        self,
-        name: str,
-        messages: Mapping[Child, tuple[dict[str, Any], Sequence[int]]],
-        then: Callable[[Answers], None],
-        patience: float,
-        *,
-        lasting: bool = True,
-    ) -> None:
-        asked = [child for child in messages if child.lines is not None]
-        inquiry = _Inquiry(name, asked, then)
-        inquiry.lasting = lasting
-        number = next(self._numbers)
-        self._inquiries[number] = inquiry
-        inquiry.deadline = self._reactor.later(patience, lambda: self._conclude(number))
-        for child in asked:
-            message, files = messages[child]
-            if child.lines is not None:
-                child.lines.say({**message, "id": number}, files)
-        self._conclude_if_complete(number)
 
     def _bear(self, child: Child) -> None:
         child.born = self._clock.monotonic()
@@ -247,25 +169,10 @@ class Crew:
     def _heard(self, child: Child, message: Any) -> None:
         if not isinstance(message, dict):
             return
-        if (inquiry := self._inquiries.get(message.get("id", 0))) is not None:
-            child.last[inquiry.name] = inquiry.found[child] = message["answer"]
-            inquiry.missing.discard(child)
-            self._conclude_if_complete(message["id"])
+        self._inquiries.heard(child, message)
         child.ready = child.ready or "ready" in message
         child.idle = child.idle or "idle" in message
         child.failure = message.get("failed", child.failure)
-
-    def _conclude_if_complete(self, number: int) -> None:
-        if number in self._inquiries and not self._inquiries[number].missing:
-            self._conclude(number)
-
-    def _conclude(self, number: int) -> None:
-        inquiry = self._inquiries.pop(number)
-        if inquiry.deadline is not None:
-            inquiry.deadline.cancel()
-        late = inquiry.missing if inquiry.lasting else ()
-        stale = {child: child.last[inquiry.name] for child in late if inquiry.name in child.last}
-        inquiry.then(stale | inquiry.found)
 
     def _died(self, child: Child) -> None:
         """Its end of the line is closed, so it is dead or as good as dead."""
@@ -278,9 +185,7 @@ class Crew:
         self._buried(child)
         if child.retired:
             self.children.remove(child)
-        for number in [number for number, each in self._inquiries.items() if child in each.missing]:
-            self._inquiries[number].missing.discard(child)
-            self._conclude_if_complete(number)
+        self._inquiries.died(child)
         if child.wanted and (child.ready or child.restarts or not child.awaited):
             self._bear_again(child, reason)
 

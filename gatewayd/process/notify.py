@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 def notify(environ: Mapping[str, str], *states: str) -> None:
@@ -23,6 +23,11 @@ def notify(environ: Mapping[str, str], *states: str) -> None:
 def reloading(monotonic: float) -> tuple[str, str]:
     """What Type=notify-reload waits for: that it began, and when by CLOCK_MONOTONIC; READY=1 says that it is over."""
     return "RELOADING=1", f"MONOTONIC_USEC={int(monotonic * 1_000_000)}"
+
+
+def serving(places: Sequence[str]) -> tuple[str, str]:
+    """That callers are served at these places; it ends a reload too."""
+    return "READY=1", f"STATUS=serving on {', '.join(places)}"
 
 
 def watchdog_period(environ: Mapping[str, str]) -> float | None:

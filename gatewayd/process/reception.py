@@ -9,7 +9,8 @@ from pathlib import Path
 
 from gatewayd.clock import Clock
 from gatewayd.config.settings import Settings
-from gatewayd.process.crew import Child, Crew, Job
+from gatewayd.process.crew import Crew
+from gatewayd.process.hired import Child, Job
 from gatewayd.process.listen import listen_all, names_of
 from gatewayd.process.operators import listen_for_operators, show_operators
 

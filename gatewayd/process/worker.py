@@ -3,10 +3,8 @@
 import asyncio
 import logging
 import os
-import socket
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from gatewayd.admin.sightings import Sightings
@@ -16,20 +14,17 @@ from gatewayd.config.settings import Settings
 from gatewayd.drain import Drain
 from gatewayd.edge.connection import EdgeConnection
 from gatewayd.edge.server import EdgeRunner
-from gatewayd.generation import Generation
-from gatewayd.identity.providers import providers_of
 from gatewayd.lifecycle import Generations, Pool, build, open_pool
 from gatewayd.metrics import Metrics, Sheet
 from gatewayd.metrics.families import DROPPED, GENERATION, IN_FLIGHT, LAG
+from gatewayd.process.adoption import Adoption, Parts
 from gatewayd.process.bookkeeping import books_path
 from gatewayd.process.child import Link
 from gatewayd.process.entrance import Door, Entrance
 from gatewayd.process.files import allow_connections
 from gatewayd.process.lag import Lag
-from gatewayd.process.logs import Logs, Opened
-from gatewayd.process.parcel import read_settings
-from gatewayd.process.tls import Certificate, certificate
-from gatewayd.stores.open import reach_counters
+from gatewayd.process.logs import Logs
+from gatewayd.process.tls import certificate
 from gatewayd.stores.shared.memory import SharedMemory
 from gatewayd.tracing import open_spans
 
@@ -38,18 +33,6 @@ logger = logging.getLogger(__name__)
 _CUT_PATIENCE: Final = 2.0  # seconds that exchanges get to close their books after they were cut off
 _LAST_CALL: Final = 1.0  # seconds in which a caller may ask once more on a connection that is not needed any more
 _HANG_UP_PATIENCE: Final = 1.0  # seconds that callers get to hang up who still send what nobody reads
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What a reload would put in force here. `doors` is all that callers are taken from then."""
-
-    settings: Settings
-    generation: Generation
-    doors: Mapping[int, Door]
-    tls: Certificate
-    logs: Opened
-    closed: Collection[int] = ()
 
 
 class Worker:
@@ -80,7 +63,7 @@ class Worker:
         self._entrance: Entrance | None = None
         self._pool: Pool | None = None
         self._logs = Logs(clock)
-        self._prepared: Prepared | None = None
+        self._adoption: Adoption | None = None
         self._serving = asyncio.Event()
         self.metrics = Metrics(sheet)
         self._sightings = Sightings()
@@ -90,6 +73,11 @@ class Worker:
         """Every caller's."""
         server = self._runner.server if self._runner is not None else None
         return cast("list[EdgeConnection]", server.connections) if server is not None else ()
+
+    @property
+    def settings(self) -> Settings:
+        """In force."""
+        return self._adoption.settings if self._adoption is not None else self._settings
 
     @property
     def in_flight(self) -> int:
@@ -116,8 +104,9 @@ class Worker:
         lag = Lag()
         stack.callback(lag.stop)
         self._watch(generations, lag)
-        self._entrance = Entrance(runner)
-        await self._entrance.be_at({door.number: door for door in doors}, tls, server.header_timeout)
+        entrance = self._entrance = Entrance(runner)
+        await entrance.be_at({door.number: door for door in doors}, tls, server.header_timeout)
+        self._adoption = Adoption(settings, self._clock, Parts(pool, generations, runner, entrance, self._logs))
         self._serving.set()
 
     def _watch(self, generations: Generations, lag: Lag) -> None:
@@ -135,54 +124,21 @@ class Worker:
 
         The others are sockets, for the `fresh` among the numbers of `doors`. Raises StartError or StoreError.
         """
-        settings_file, *sockets = files
-        try:
-            settings = read_settings(settings_file)
-        finally:
-            os.close(settings_file)
-        fresh = {
-            door["number"]: Door(door["number"], socket.socket(fileno=fd), has_heir=door["has_heir"])
-            for door, fd in zip(words["fresh"], sockets, strict=True)
-        }
         await self._serving.wait()
-        assert self._pool is not None
-        assert self._generations is not None
-        assert self._entrance is not None
-        known = {**self._entrance.doors, **fresh}
-        if settings.counters != self._settings.counters:
-            await reach_counters(settings.counters.url.reveal())
-        tls = certificate(settings.server.tls)
-        generation = build(words["generation"], settings, self._pool, self._clock, self._generations.current)
-        doors = {number: known[number] for number in words["doors"]}
-        self._prepared = Prepared(settings, generation, doors, tls, await self._logs.prepare(settings), words["closed"])
+        assert self._adoption is not None
+        await self._adoption.prepare(words, files)
         return {}
 
     async def commit(self, _words: Any = None, _files: Sequence[int] = ()) -> Mapping[str, Any]:
         """Put in force what was prepared: requests that begin from now on are judged by it."""
-        new, self._prepared = self._prepared, None
-        assert new is not None
-        assert self._pool is not None
-        assert self._generations is not None
-        assert self._runner is not None
-        assert self._entrance is not None
-        server = new.settings.server
-        allow_connections(server.max_connections)
-        self._generations.adopt(new.generation)
-        self._pool.ledger.on_outage(new.settings.ledger.on_outage)
-        self._runner.adopt(server)
-        before = self._settings
-        self._settings = new.settings
-        await self._entrance.be_at(new.doors, new.tls, server.header_timeout, closed=new.closed)
-        await self._logs.commit(new.logs)
-        await self._pool.providers.keep_only({*providers_of(before.auth), *providers_of(new.settings.auth)})
+        assert self._adoption is not None
+        await self._adoption.commit()
         return {}
 
     async def discard(self, _words: Any = None, _files: Sequence[int] = ()) -> Mapping[str, Any]:
         """Forget what was prepared."""
-        old, self._prepared = self._prepared, None
-        if old is not None and self._entrance is not None:
-            self._entrance.forget(old.doors)
-            await self._logs.discard(old.logs)
+        if self._adoption is not None:
+            await self._adoption.discard()
         return {}
 
     async def retire(self, draining: asyncio.Event) -> None:
@@ -203,7 +159,7 @@ class Worker:
     async def drain(self) -> None:
         """Let what is in flight end by itself, up to the drain's deadline or until at once; then cut it off."""
         self._drain.give_notice()
-        deadline = self._clock.monotonic() + self._settings.server.drain_timeout
+        deadline = self._clock.monotonic() + self.settings.server.drain_timeout
         await self._turn_away()
         idle = asyncio.ensure_future(self._drain.idle.wait())
         if not await self._done_in_time(idle, max(0.0, deadline - self._clock.monotonic())):
@@ -220,7 +176,7 @@ class Worker:
             self._runner.end_connections()
             self._drain.await_end()
         else:
-            await self._done_in_time(asyncio.Future(), self._settings.server.drain_delay)
+            await self._done_in_time(asyncio.Future(), self.settings.server.drain_delay)
             self._drain.begin()
 
     async def _close(self, runner: EdgeRunner) -> None:
@@ -300,19 +256,3 @@ async def _retires(link: Link) -> bool:
     for each in words:
         each.cancel()
     return not link.draining.is_set()
-
-
-def share_of(settings: Settings, workers: int) -> Settings:
-    """The settings for one of so many workers: limits over all of them are shared out."""
-
-    def share(limit: int) -> int:
-        return max(1, limit // workers) if limit else 0
-
-    server = replace(
-        settings.server,
-        workers=workers,
-        max_connections=share(settings.server.max_connections),
-        max_in_flight=share(settings.server.max_in_flight),
-    )
-    routes = {name: replace(route, max_in_flight=share(route.max_in_flight)) for name, route in settings.routes.items()}
-    return replace(settings, server=server, routes=routes)

@@ -10,12 +10,15 @@ from gatewayd.clock import Clock
 from gatewayd.config.settings import Settings
 from gatewayd.errors import StartError
 from gatewayd.metrics import Sheet
-from gatewayd.process.crew import Answers, Child, Crew, Job
+from gatewayd.process.crew import Crew
 from gatewayd.process.entrance import Door
 from gatewayd.process.handover import listening
+from gatewayd.process.hired import Child, Job
+from gatewayd.process.inquiries import Answers
 from gatewayd.process.listeners import Listeners, Proposal, share_out
 from gatewayd.process.parcel import settings_file
-from gatewayd.process.worker import serve_callers, share_of
+from gatewayd.process.shares import share_of
+from gatewayd.process.worker import serve_callers
 from gatewayd.stores.shared.memory import SharedMemory
 
 WORKER: Final = "worker"

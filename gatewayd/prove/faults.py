@@ -24,7 +24,8 @@ from gatewayd.errors import StoreUnavailable
 from gatewayd.exchange import Exchange
 from gatewayd.model import Account, Balance, Hold, Holding, Window
 from gatewayd.policies import rate_limit
-from gatewayd.process.crew import Child, Crew
+from gatewayd.process.crew import Crew
+from gatewayd.process.hired import Child
 from gatewayd.process.worker import Worker
 from gatewayd.proxy.call import Call
 from gatewayd.proxy.relay import Relay

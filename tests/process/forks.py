@@ -14,7 +14,8 @@ from typing import Any
 from gatewayd.clock import SystemClock
 from gatewayd.errors import StartError
 from gatewayd.process.child import Link, Work, fork
-from gatewayd.process.crew import Child, Crew, Job
+from gatewayd.process.crew import Crew
+from gatewayd.process.hired import Child, Job
 from gatewayd.process.reactor import Reactor
 from tests.clocks import ManualClock
 

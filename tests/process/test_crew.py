@@ -29,14 +29,6 @@ def test_one_that_was_killed_by_the_crew_is_not_made_again() -> None:
     assert played(forks.killed_by_the_crew) == ["worker was killed by SIGKILL", 0]
 
 
-def test_one_that_answers_late_stands_with_its_last_answer() -> None:
-    assert played(forks.one_answers_late) == [{"quick": {}, "slow": {"count": 1}}] * 2
-
-
-def test_one_that_dies_while_asked_is_not_waited_for() -> None:
-    assert played(forks.one_dies_while_asked) == [[0], False]
-
-
 @pytest.mark.parametrize(
     ("last", "lived", "pause"),
     [(None, 0, 0), (0, 0, 0.1), (0.1, 9.9, 0.2), (4.0, 0, 5.0), (5.0, 0, 5.0), (5.0, 10.0, 0)],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gatewayd.process.notify import notify, reloading, watchdog_period
+from gatewayd.process.notify import notify, reloading, serving, watchdog_period
 
 
 @pytest.fixture(params=["file", "abstract"])
@@ -53,3 +53,7 @@ def test_a_watchdog_is_fed_twice_as_often_as_it_must_be(environ: dict[str, str],
 
 def test_a_reload_is_told_with_the_moment_at_which_it_began() -> None:
     assert reloading(12.5) == ("RELOADING=1", "MONOTONIC_USEC=12500000")
+
+
+def test_who_serves_says_where() -> None:
+    assert serving(["http://127.0.0.1:1", "unix:/a"]) == ("READY=1", "STATUS=serving on http://127.0.0.1:1, unix:/a")

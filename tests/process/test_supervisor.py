@@ -6,61 +6,19 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from gatewayd.metrics import Tally
 from gatewayd.process.control import ask
-from tests.agents import answering, raw_agent
-from tests.daemons import PATIENCE, RunningDaemon, Stream, environment, gatewayd, running_daemon, write_config
+from tests.agents import raw_agent
+from tests.daemons import PATIENCE, Stream, gatewayd, running_daemon, write_config
 from tests.gateways import PLANS
-from tests.process.crews import admin_of, is_running, pids, status
+from tests.process.crews import PATH, calls, eventually, numbers, pids, status, two_workers
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-PATH = "/api/email/process"
 WORKERS = ("worker 1", "worker 2")
-
-
-def two_workers(directory: Path, upstream: str = "http://127.0.0.1:9/api/email", listen: str = "127.0.0.1:0") -> Path:
-    return write_config(directory, upstream, server="workers = 2", listen=listen)
-
-
-async def calls(daemon: RunningDaemon, count: int) -> list[int]:
-    """The statuses of so many calls, each on a connection of its own."""
-    found = []
-    for _ in range(count):
-        async with daemon.session() as session, session.get(PATH) as response:
-            found.append(response.status)
-    return found
-
-
-async def numbers(url: str) -> dict[str, float]:
-    async with aiohttp.ClientSession() as session, session.get(url + "/metrics") as response:
-        lines = (await response.text()).splitlines()
-    return {name: float(value) for name, value in (each.rsplit(" ", 1) for each in lines if not each.startswith("#"))}
-
-
-async def eventually(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not await asyncio.to_thread(true):
-            await asyncio.sleep(0.01)
-
-
-async def test_workers_share_the_callers_and_the_answers_are_added_up(tmp_path: Path) -> None:
-    async with raw_agent(answering(OK)) as agent, running_daemon(two_workers(tmp_path, agent.url)) as daemon:
-        assert set(await calls(daemon, 40)) == {200}
-        found = await asyncio.to_thread(status, daemon.config)
-        values = await numbers(found["admin"])
-    assert [each["name"] for each in found["workers"]] == list(WORKERS)
-    assert [each["name"] for each in found["children"]] == ["bookkeeper", *WORKERS, "operators"]
-    assert found["pid"] == daemon.process.pid
-    assert found["listening"] == [daemon.url]
-    assert values['gatewayd_requests_total{code="200",method="GET",route="email"}'] == 40
-    assert values['gatewayd_request_duration_seconds_count{route="email"}'] == 40
-    assert values["gatewayd_config_generation"] == 1
 
 
 async def test_each_worker_gets_callers(tmp_path: Path) -> None:
@@ -96,53 +54,6 @@ async def test_a_killed_worker_takes_only_its_own_requests_along_and_another_com
     assert len(whole) == before["worker 2"]["in_flight"]
     assert len(ends) - len(whole) == before["worker 1"]["in_flight"]
     assert [each["restarts"] for each in after["workers"]] == [1, 0]
-
-
-async def test_what_a_dead_worker_had_counted_is_not_forgotten(tmp_path: Path) -> None:
-    async with raw_agent(answering(OK)) as agent, running_daemon(two_workers(tmp_path, agent.url)) as daemon:
-        admin = await asyncio.to_thread(admin_of, daemon)
-        await calls(daemon, 10)
-        before = await numbers(admin)
-        for name, pid in (await asyncio.to_thread(pids, daemon.config)).items():
-            if name in WORKERS:
-                os.kill(pid, signal.SIGKILL)
-                await daemon.said(f"{name} (pid {pid}) was killed")
-        await calls(daemon, 1)
-        after = await numbers(admin)
-    key = 'gatewayd_requests_total{code="200",method="GET",route="email"}'
-    assert (before[key], after[key]) == (10, 11)
-    growing = [name for name in before if name.endswith("_total") or "_bucket" in name or "_count" in name]
-    assert all(after[name] >= before[name] for name in growing)
-
-
-async def test_a_killed_page_comes_back(tmp_path: Path) -> None:
-    async with running_daemon(two_workers(tmp_path)) as daemon:
-        admin = await asyncio.to_thread(admin_of, daemon)
-        pid = (await asyncio.to_thread(pids, daemon.config))["operators"]
-        os.kill(pid, signal.SIGKILL)
-        await daemon.said(f"operators (pid {pid}) was killed by SIGKILL")
-        assert (await numbers(admin))["gatewayd_config_generation"] == 1
-
-
-async def test_no_process_outlives_a_killed_supervisor_and_the_next_start_succeeds(tmp_path: Path) -> None:
-    config = two_workers(tmp_path)
-    async with running_daemon(config) as daemon:
-        children = (await asyncio.to_thread(pids, config)).values()
-        daemon.signal(signal.SIGKILL)
-        assert await daemon.ended() == -9
-        async with running_daemon(config) as successor:
-            assert successor.process.pid != daemon.process.pid
-            assert not [pid for pid in children if is_running(pid)]
-
-
-async def test_a_start_waits_for_the_children_of_one_that_was_killed(tmp_path: Path) -> None:
-    config = two_workers(tmp_path)
-    async with running_daemon(config) as daemon:
-        daemon.signal(signal.SIGKILL)
-        await daemon.ended()
-        assert "another gatewayd" not in (await asyncio.to_thread(gatewayd, "status", "-c", config)).stderr
-        async with running_daemon(config) as successor:
-            assert successor.process.returncode is None
 
 
 async def test_a_drain_waits_for_every_worker_and_all_of_them_refuse_meanwhile(tmp_path: Path) -> None:
@@ -219,15 +130,6 @@ def test_an_address_in_use_is_refused_with_several_workers_too(tmp_path: Path, s
     assert f"cannot listen on {address}: the address is in use" in found.stderr
 
 
-def test_one_worker_that_cannot_start_is_the_end_of_all_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "access.log").mkdir()
-    found = gatewayd("start", "-c", two_workers(tmp_path))
-    assert (found.returncode, found.stdout) == (1, "")
-    assert "Traceback" not in found.stderr
-    assert "gatewayd: access_log.file: cannot open" in found.stderr
-    assert not (tmp_path / "control.sock").exists()
-
-
 async def test_a_unix_socket_is_served_by_all(tmp_path: Path) -> None:
     config = two_workers(tmp_path, listen=f"unix:{tmp_path}/public.sock")
     async with running_daemon(config) as daemon:
@@ -254,23 +156,6 @@ async def test_sigusr1_has_the_logs_opened_again_and_ends_nothing(tmp_path: Path
                         assert response.status == 200
 
 
-async def test_what_a_killed_worker_had_counted_stays_counted_to_the_last_request(tmp_path: Path) -> None:
-    async with running_daemon(write_config(tmp_path)) as daemon, daemon.session() as session:
-        for _ in range(7):
-            async with session.get("/health") as response:
-                assert response.status == 200
-        before = ask(tmp_path, "status")
-        os.kill(before["workers"][0]["pid"], signal.SIGKILL)
-        await daemon.said("takes its place")
-        async with asyncio.timeout(10):
-            while ask(tmp_path, "status")["workers"][0]["state"] != "serving":
-                await asyncio.sleep(0.01)
-        tally = Tally.of(ask(tmp_path, "metrics")["samples"])
-        assert tally.requests() == {("gateway", 200): 7}
-        assert tally.gauges["gatewayd_in_flight"][1] == 0
-        assert tally.gauges["gatewayd_config_generation"][1] == 1
-
-
 async def test_logs_on_a_full_disk_cost_no_caller_anything_and_say_what_is_missing(tmp_path: Path) -> None:
     config = write_config(tmp_path, general=PLANS + "[audit_log]\nfile = '/dev/full'\n")
     config.write_text(config.read_text().replace(f'file = "{tmp_path}/access.log"', 'file = "/dev/full"'))
@@ -289,20 +174,3 @@ async def test_logs_on_a_full_disk_cost_no_caller_anything_and_say_what_is_missi
         assert await daemon.ended() == 0
         assert daemon.log.count("log /dev/full cannot be written: No space left on device") == 2
         assert "the access log was too slow or failed: 3 lines were dropped" in daemon.log
-
-
-async def test_a_prometheus_directory_that_a_dead_daemon_left_is_neither_read_nor_written(tmp_path: Path) -> None:
-    left = tmp_path / "prometheus"
-    left.mkdir()
-    for name in ("counter_1.db", "gauge_all_1.db", "histogram_1.db"):
-        (left / name).write_bytes(b"\xff" * 64)
-    before = {path.name: path.read_bytes() for path in left.iterdir()}
-    environ = environment(PROMETHEUS_MULTIPROC_DIR=str(left))
-    async with running_daemon(two_workers(tmp_path), environ=environ) as daemon:
-        async with daemon.session() as session, session.get("/health") as response:
-            assert response.status == 200
-        url = (await asyncio.to_thread(ask, tmp_path, "status"))["admin"]
-        async with asyncio.timeout(5):
-            while (await numbers(url)).get('gatewayd_requests_total{code="200",method="GET",route="gateway"}') != 1:
-                await asyncio.sleep(0.02)
-    assert {path.name: path.read_bytes() for path in left.iterdir()} == before
