@@ -58,6 +58,7 @@ class Bookkeeper:
         self._up: bool | None = None
         self._new = True
         self._closing = False
+        self._closed = False
 
     async def start(self, sock: socket.socket) -> None:
         """Serve workers on `sock`, a Unix socket that listens.
@@ -79,8 +80,13 @@ class Bookkeeper:
         self._awake.set()
         if self._worker is not None:
             await self._worker
+        await self._leave()
+
+    async def _leave(self) -> None:
+        """Let go of workers and ledger; who has come and was not heard yet is sent away at his first word."""
+        self._closed = True
         if self._server is not None:
-            self._server.close()
+            await _shut(self._server)
         self._staff.close()
         await self._vault.close()
 
@@ -90,7 +96,9 @@ class Bookkeeper:
         return {"up": bool(self._up), "pending": pending, "drift": self._posting.drift}
 
     def _hear(self, messenger: Messenger, message: Message) -> None:
-        if message[0] == "hello":
+        if self._closed:
+            messenger.hang_up()
+        elif message[0] == "hello":
             self._greet(messenger, self._staff.named(message[1]))
         elif (teller := self._staff.behind(messenger)) is None:
             messenger.hang_up()
@@ -270,3 +278,12 @@ class Bookkeeper:
         if not self._up:
             self._staff.tell_all("store", True)
         self._up = True
+
+
+async def _shut(server: asyncio.Server) -> None:
+    """Accept nobody any more. Whom asyncio accepts in the turn in which it closes a server, it leaves open."""
+    loop = asyncio.get_running_loop()
+    for sock in server.sockets:
+        loop.remove_reader(sock.fileno())
+    await asyncio.sleep(0)
+    server.close()

@@ -19,6 +19,10 @@ class Weather:
         self.likely = likely
         self.away = False
 
+    def seed(self, seed: int) -> None:
+        """The same weather again."""
+        self._chance.seed(seed)
+
     def fails(self) -> bool:
         return self.away or self._chance.random() < self.likely
 

@@ -35,10 +35,7 @@ async def abandon(bookkeeper: Bookkeeper) -> None:
     if bookkeeper._worker is not None:
         bookkeeper._worker.cancel()
         await asyncio.wait({bookkeeper._worker})
-    if bookkeeper._server is not None:
-        bookkeeper._server.close()
-    bookkeeper._staff.close()
-    await bookkeeper._vault.close()
+    await bookkeeper._leave()
 
 
 class Office:

@@ -1,7 +1,9 @@
 """Workers and their bookkeeper together: who gets units, who is refused, and what the ledger says in the end."""
 
 import asyncio
+import gc
 import itertools
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -242,3 +244,25 @@ async def test_a_successor_finds_every_unit_that_no_worker_has_however_much_its_
     assert books.audit() == {ACCOUNT: 4_000}
     with open_reader(books.settings.ledger.url.reveal()) as reader:
         assert not any(held or leased for held, leased in reader.leased().values())
+
+
+@pytest.mark.parametrize("killed", [True, False], ids=["killed", "closed"])
+async def test_who_comes_just_when_a_bookkeeper_goes_is_sent_away_and_left_with_no_line(
+    tmp_path: Path, killed: bool
+) -> None:
+    async with office(tmp_path) as books:
+        for turns in range(9):  # of the loop, between coming and going
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as worker:
+                worker.setblocking(False)
+                worker.connect(str(books.path))
+                worker.sendall(b'["hello","00000000000000000001-1"]\n')
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                assert books.bookkeeper is not None
+                await (books.kill() if killed else books.bookkeeper.close())
+                await books.open()  # it meets whoever was not accepted before
+                async with asyncio.timeout(5.0):
+                    while b"what have you" not in (said := await asyncio.get_running_loop().sock_recv(worker, 1000)):
+                        if not said:
+                            break
+    gc.collect()  # a socket that nobody closed is found by who clears it away
