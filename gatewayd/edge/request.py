@@ -22,6 +22,8 @@ class EdgeRequest(web.Request):
     raw_headers: tuple[tuple[bytes, bytes], ...] = ()
     raw_path: str = ""
     version: Any = None
+    _client_max_size = 1024**2
+    _client_max_fields = 1000
 
     def __init__(
         self,
@@ -32,7 +34,25 @@ class EdgeRequest(web.Request):
         task: "asyncio.Task[None]",
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        super().__init__(message, payload, protocol, payload_writer, task, loop)
+        if message.path.startswith("/"):
+            # What aiohttp's own beginning comes to for a target in origin form; a test holds the two together.
+            self._message = message
+            self._protocol = protocol
+            self._payload_writer = payload_writer
+            self._payload = payload
+            self._headers = message.headers
+            self._method = message.method
+            self._version = message.version
+            self._cache = {}
+            self._rel_url = message.url
+            self._state = {}
+            self._task = task
+            self._loop = loop
+            self._transport_sslcontext = protocol.ssl_context
+            self._transport_peername = protocol.peername
+            self._transport_sockname = protocol.sockname
+        else:
+            super().__init__(message, payload, protocol, payload_writer, task, loop)
         self.content = payload
         self.keep_alive = not message.should_close
         self.method = message.method

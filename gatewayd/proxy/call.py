@@ -30,7 +30,7 @@ class StaleConnectionError(Exception):
 class Call:
     """One request on one connection. End it with `release` when both sides are done, else with `abort`."""
 
-    __slots__ = ("_bodiless", "_clock", "_interim", "_key", "_patience", "_pool", "_reused", "body", "protocol")
+    __slots__ = ("_bodiless", "_interim", "_key", "_patience", "_pool", "_reused", "_timed", "body", "protocol")
 
     def __init__(self, pool: AgentConnector, key: ConnectionKey, protocol: AgentProtocol) -> None:
         self._pool = pool
@@ -41,7 +41,7 @@ class Call:
         self._bodiless = False
         self._interim = 0
         self._patience = 0.0
-        self._clock: asyncio.TimerHandle | None = None
+        self._timed = False
         self.body: Body | Whole | None = None
 
     @property
@@ -78,18 +78,17 @@ class Call:
     def start_clock(self, patience: float) -> None:
         """From now on the answer must come within `patience` seconds (0: ever); an interim one starts it anew."""
         if patience and self.body is None:
-            if self._clock is not None:
-                self._stop_clock()
             self._patience = patience
-            self._clock = asyncio.get_running_loop().call_later(patience, self._run_out)
+            self._timed = True
+            self.protocol.within(patience, self._run_out)
 
     def _run_out(self) -> None:
+        self._timed = False
         self.fail(UpstreamTimeout())
 
     def _stop_clock(self) -> None:
-        if self._clock is not None:
-            self._clock.cancel()
-            self._clock = None
+        self._timed = False
+        self.protocol.in_time()
 
     async def answer(self) -> AnswerHead:
         """The next head; after one that is not interim, `body` is there.
@@ -108,7 +107,7 @@ class Call:
         if head.is_interim:
             self._count_interim()
         else:
-            if self._clock is not None:
+            if self._timed:
                 self._stop_clock()
             self.body = body_of(reader, self.protocol, head)
         return head
@@ -117,7 +116,7 @@ class Call:
         self._interim += 1
         if self._interim > _MAX_INTERIM:
             raise UpstreamProtocol("The agent sent too many interim answers.")
-        if self._clock is not None:
+        if self._timed:
             self.start_clock(self._patience)
 
     def _broken(self, *, spoke: bool = False) -> Exception:
@@ -135,7 +134,7 @@ class Call:
 
     def release(self) -> None:
         """Give the connection back to the pool, which closes it unless it is clean; what was written still goes out."""
-        if self._clock is not None:
+        if self._timed:
             self._stop_clock()
         if self.body is not None:
             self.body.detach()

@@ -1,6 +1,8 @@
 """The pool of connections to agents: aiohttp's, but each connection hears to the end, and remembers it."""
 
+import asyncio
 import os
+from collections.abc import Callable
 from functools import partial
 from time import monotonic
 from typing import Any, Final, cast
@@ -8,6 +10,9 @@ from typing import Any, Final, cast
 from aiohttp import ClientRequest, ClientTimeout, TCPConnector
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.http import HttpParser
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from gatewayd.trailers import LONGEST, Fields, heard, section
 
@@ -16,6 +21,8 @@ _MAX_FIELD: Final = 32 * 1024
 _MAX_FIELDS: Final = 256
 _NO_TIMEOUT: Final = ClientTimeout()
 _LAST_READS: Final = 4
+_BODILESS: Final = frozenset((204, 304, *range(100, 200)))
+_TICK: Final = 0.001  # seconds, to which loops round a moment
 
 
 class AgentProtocol(ResponseHandler):
@@ -24,6 +31,10 @@ class AgentProtocol(ResponseHandler):
     _listening = False
     _last = b""
     _parses_on = False
+    _late: Callable[[], None] | None = None
+    _due = 0.0
+    _watch: asyncio.TimerHandle | None = None
+    _watch_at = 0.0
 
     def expect(self, *, bodiless: bool) -> None:
         """What comes now is an answer, and may be the end of a chunked one; `bodiless` for HEAD's.
@@ -70,11 +81,67 @@ class AgentProtocol(ResponseHandler):
     def data_received(self, data: bytes) -> None:
         if self._listening:
             self._last = data if not self._last and len(data) <= LONGEST else heard(self._last, data)
-        super().data_received(data)
+        if self._parser is None or self._upgraded or self._payload_parser is not None or not data:
+            super().data_received(data)
+        else:
+            self._parse(data, self._parser)
+
+    def _parse(self, data: bytes, parser: HttpParser[Any]) -> None:
+        """As aiohttp does it, without a timeout for each read, which none of ours has."""
+        try:
+            messages, self._upgraded, tail = parser.feed_data(data)
+        except Exception as error:  # whatever a parser raises, what it was given is no HTTP
+            if self.transport is not None:
+                self.transport.close()
+            self.set_exception(HttpProcessingError(), error)
+            return
+        for message, payload in messages:
+            if message.should_close:
+                self._should_close = True
+            self._payload = payload
+            bodiless = self._skip_payload or message.code in _BODILESS
+            self._buffer.append(((message, EMPTY_PAYLOAD if bodiless else payload), 0))
+        if messages and (waiter := self._waiter) is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+        if tail and self._upgraded:
+            super().data_received(tail)
+
+    def within(self, seconds: float, late: Callable[[], None]) -> None:
+        """Call `late` in so many seconds, unless `in_time` is called before; of two, the newer counts.
+
+        One timer serves all calls of a connection, since nearly all of them are in time.
+        """
+        self._late, self._due = late, self._loop.time() + seconds
+        if self._watch is not None:
+            if self._watch_at <= self._due:
+                return
+            self._watch.cancel()
+        self._watch_at = self._due
+        self._watch = self._loop.call_at(self._due, self._look)
+
+    def in_time(self) -> None:
+        """There is nothing to be late for any more."""
+        self._late = None
+
+    def _look(self) -> None:
+        self._watch = None
+        if (late := self._late) is None:
+            return
+        if self._loop.time() < self._due - _TICK:
+            self._watch_at = self._due
+            self._watch = self._loop.call_at(self._due, self._look)
+        else:
+            self._late = None
+            late()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if isinstance(exc, OSError):
             self._hear_last_words()
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
         super().connection_lost(exc)
 
     def _hear_last_words(self) -> None:

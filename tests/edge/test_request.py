@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -14,6 +15,33 @@ from gatewayd.errors import Refusal
 from tests.agents import talk
 
 AT_HAND = ("content", "keep_alive", "method", "protocol", "raw_headers", "raw_path", "version")
+
+
+@pytest.mark.parametrize("target", [b"/a%20b?c", b"http://x/a?c", b"//a"])
+async def test_a_request_begins_as_aiohttp_would_begin_it(target: bytes) -> None:
+    found: list[tuple[dict[str, object], dict[str, object]]] = []
+
+    def begun(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+        loop = asyncio.get_running_loop()
+        ours = EdgeRequest(message, payload, protocol, writer, task, loop)
+        theirs = web.Request(message, payload, protocol, writer, task, loop)
+        names = web.Request.ATTRS | set(vars(theirs))
+        found.append(
+            ({name: getattr(ours, name, None) for name in names}, {name: getattr(theirs, name, None) for name in names})
+        )
+        return ours
+
+    async def handler(_request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(text="ok")
+
+    server = EdgeServer(Server(handler, request_factory=begun), EdgeLimits(5, 75, 4096, 10), _malformed)
+    listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    said = b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert await talk(listening.sockets[0].getsockname()[1], said, until=b"ok")
+    listening.close()
+    await server.shutdown(1)
+    ((ours, theirs),) = found
+    assert ours == theirs
 
 
 @pytest.mark.parametrize("version", [b"1.1", b"1.0"])

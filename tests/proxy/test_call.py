@@ -210,6 +210,30 @@ async def test_an_answer_that_is_late_times_out() -> None:
         call.abort()
 
 
+async def test_a_shorter_patience_counts_although_the_connection_has_a_timer_for_a_longer_one() -> None:
+    late: list[str] = []
+    async with raw_agent(saying(OK)) as agent, upstream_at(agent.port) as upstream:
+        call, _ = await ask(upstream)
+        protocol, told = call.protocol, asyncio.Event()
+        protocol.within(30, lambda: late.append("the first"))
+        protocol.in_time()
+        protocol.within(0.02, told.set)
+        await asyncio.wait_for(told.wait(), 5)
+        protocol.within(0.01, lambda: late.append("one that was in time"))
+        protocol.in_time()
+        told.clear()
+        protocol.within(0.05, told.set)
+        await asyncio.wait_for(told.wait(), 5)
+        assert protocol._watch is None, "nobody is waited for"
+        protocol.within(30, told.set)
+        closed = protocol.closed
+        assert closed is not None
+        call.abort()
+        await asyncio.wait({closed}, timeout=5)
+        assert protocol._watch is None, "a closed connection keeps no timer"
+    assert late == []
+
+
 async def test_each_interim_head_starts_the_clock_anew() -> None:
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -227,9 +251,9 @@ async def test_each_interim_head_starts_the_clock_anew() -> None:
         call.start_clock(0.3)
         heads = [await call.answer() for _ in range(5)]
         assert [head.status for head in heads] == [102, 102, 102, 102, 200]
-        assert call._clock is None
+        assert call.protocol._late is None
         call.start_clock(0.01)  # an upload that ends only now
-        assert call._clock is None
+        assert call.protocol._late is None
         call.abort()
 
 
