@@ -1,7 +1,7 @@
 """Records out of journals on their way into the ledger, and what they will change there. Arithmetic only."""
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
 from typing import Final
 
@@ -21,6 +21,7 @@ class Backlog:
 
     def __init__(self) -> None:
         self._waiting: deque[Posting] = deque()
+        self._accounts: deque[Account] = deque()  # whose they are
         self.drawn: Counter[Account] = Counter()
         self.beyond: Counter[Account] = Counter()
         self.added = 0
@@ -38,20 +39,28 @@ class Backlog:
         self.added += len(postings)
         for posting in postings:
             account = account_of(posting)
-            self.drawn[account] += posting.drawn
-            self.beyond[account] += posting.record.quantity - posting.drawn
+            self._accounts.append(account)
+            if drawn := posting.drawn:
+                self.drawn[account] += drawn
+            if beyond := posting.record.quantity - drawn:
+                self.beyond[account] += beyond
 
     def first(self, most: int) -> tuple[Posting, ...]:
         return tuple(islice(self._waiting, most))
 
-    def done(self, postings: Sequence[Posting]) -> None:
-        """They were the first, and are in the ledger now."""
+    def done(self, postings: Sequence[Posting]) -> Collection[Account]:
+        """They were the first, and are in the ledger now; whose they are, each once and in order."""
         self.posted += len(postings)
+        accounts: dict[Account, None] = {}
         for posting in postings:
             self._waiting.popleft()
-            account = account_of(posting)
-            _less(self.drawn, account, posting.drawn)
-            _less(self.beyond, account, posting.record.quantity - posting.drawn)
+            account = self._accounts.popleft()
+            accounts[account] = None
+            if drawn := posting.drawn:
+                _less(self.drawn, account, drawn)
+            if beyond := posting.record.quantity - drawn:
+                _less(self.beyond, account, beyond)
+        return accounts
 
 
 def account_of(posting: Posting) -> Account:

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Final
 
-from gatewayd.books.backlog import account_of
 from gatewayd.books.patrol import Patrol
 from gatewayd.books.reserve import Reserve
 from gatewayd.books.staff import Staff
@@ -92,10 +91,10 @@ class Posting:
         postings = self._staff.backlog.first(MOST_RECORDS)
         if postings or returned or in_flight:
             await self._vault.post(Batch(postings, returned, in_flight))
-        self._staff.backlog.done(postings)
+        charged = self._staff.backlog.done(postings)
         self._reserve.gone_back(returned)
         self._remember(in_flight)
-        self._patrol.charged(map(account_of, postings))
+        self._patrol.charged(charged)
         for teller, position in self._staff.shipped().items():
             teller.say("shipped", *position)
         self._staff.forget_posted()

@@ -24,13 +24,21 @@ class Teller:
         self.messenger: Messenger | None = None
         self.outstanding: Counter[Account] = Counter()
         self.open: dict[str, Hold] = {}
-        self.in_flight: Counter[Account] = Counter()
         self.unsure = True
         self.greeting = False
         self.recalls: set[int] = set()
         self.grown = True
         self._stated: Position | None = None
         self._reader = JournalReader(directory)
+
+    @property
+    def in_flight(self) -> Counter[Account]:
+        """Units that its requests are using; added up when somebody asks, which is less often than requests come."""
+        total: Counter[Account] = Counter()
+        for hold in self.open.values():
+            if hold.units:
+                total[hold.account] += hold.units
+        return total
 
     @property
     def position(self) -> Position:
@@ -93,8 +101,8 @@ class Teller:
         postings = []
         for entry in entries:
             if isinstance(entry, Intent):
-                self._begun(entry.hold)
-            elif (hold := self._ended(entry.hold_id)) is not None and (ending := entry.ending) is not None:
+                self.open.setdefault(entry.hold.id, entry.hold)  # a journal repeats intents to free old segments
+            elif (hold := self.open.pop(entry.hold_id, None)) is not None and (ending := entry.ending) is not None:
                 record = UsageRecord(
                     hold.id,
                     hold.user_id,
@@ -103,7 +111,7 @@ class Teller:
                     hold.route,
                     hold.unit,
                     ending.quantity,
-                    Outcome(ending.outcome),
+                    ending.outcome,
                     ending.status,
                     hold.started_at,
                     ending.ended_at,
@@ -118,7 +126,7 @@ class Teller:
         postings = []
         for hold in list(self.open.values()):
             record = hold.record(quantity=hold.cost, outcome=Outcome.UNKNOWN, status=0, ended_at=now)
-            self._ended(hold.id)
+            del self.open[hold.id]
             drawn = min(hold.cost, hold.units) if hold.limit else 0
             postings.append(self._posting(hold, record, drawn, counts=not self.unsure))
         return postings
@@ -129,18 +137,6 @@ class Teller:
 
     def close(self) -> None:
         self._reader.close()
-
-    def _begun(self, hold: Hold) -> None:
-        if hold.id not in self.open:  # a journal repeats intents to free old segments
-            self.in_flight[hold.account] += hold.units
-            self.open[hold.id] = hold
-
-    def _ended(self, hold_id: str) -> Hold | None:
-        if (hold := self.open.pop(hold_id, None)) is not None:
-            self.in_flight[hold.account] -= hold.units
-            if not self.in_flight[hold.account]:
-                del self.in_flight[hold.account]
-        return hold
 
     def _posting(self, hold: Hold, record: UsageRecord, drawn: int, *, counts: bool) -> Posting:
         if drawn and counts:

@@ -15,6 +15,9 @@ from gatewayd.model import UsageRecord, rfc3339
 
 GENESIS: Final = "0" * 64
 
+_TEMPLATE: Final = '%s[%s,%s,%s,%s,%s,%s,%d,"%s",%d,"%s","%s",%d,%d]'
+"""The chain value before, then `canonical` of a row whose first six texts are quoted; the others need no escapes."""
+
 
 class RecordRow(NamedTuple):
     """A row of `usage_records`, exactly as stored and exported."""
@@ -71,11 +74,13 @@ def sealed(previous: str, record: UsageRecord) -> RecordRow:
         record.route,
         record.unit,
         record.quantity,
-        record.outcome.value,
+        str.__str__(record.outcome),
         record.status,
         rfc3339(record.started_at),
         rfc3339(record.ended_at),
         record.bytes_in,
         record.bytes_out,
     )
-    return RecordRow(*columns, link(previous, columns))
+    # The template says what `link` says column by column, at a third of the cost; a test compares the two.
+    words = _TEMPLATE % (previous, *map(quoted, columns[:6]), columns[6], *columns[7:])
+    return RecordRow(*columns, hashlib.sha256(words.encode("ascii")).hexdigest())

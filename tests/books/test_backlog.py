@@ -28,7 +28,8 @@ def test_what_waits_is_what_was_added_and_is_not_done(batches: list[list[Posting
     for postings, size in zip(batches, [*sizes, *[3] * len(batches)], strict=False):
         backlog.add(postings)
         waiting += postings
-        backlog.done(backlog.first(size))
+        done = backlog.first(size)
+        assert list(backlog.done(done)) == list(dict.fromkeys(map(account_of, done)))
         del waiting[:size]
         assert backlog.first(MOST) == tuple(waiting)
         assert backlog.added - backlog.posted == len(backlog) == len(waiting)

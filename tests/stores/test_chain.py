@@ -1,5 +1,6 @@
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -49,6 +50,12 @@ def test_a_stored_moment_reads_back_as_it_was_written(utc: float) -> None:
 
 def test_the_last_moment_of_a_month_is_not_rounded_into_the_next() -> None:
     assert rfc3339(1_764_547_199.9999) == "2025-11-30T23:59:59.999Z"
+
+
+@given(st.text(), st.text(), st.integers(0, 2**63 - 1), moments)
+def test_a_row_is_sealed_by_the_link_that_a_verifier_works_out(name: str, user: str, units: int, at: float) -> None:
+    sealed = chain.sealed(chain.GENESIS, replace(record(hold(name, user=user)), quantity=units, started_at=at))
+    assert sealed.chain == chain.link(chain.GENESIS, sealed[:-1])
 
 
 @given(st.lists(st.text() | st.integers()))
