@@ -1,5 +1,6 @@
 """Where workers find the bookkeeper, and what it says of itself."""
 
+import gc
 import socket
 from contextlib import ExitStack
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gatewayd.errors import StartError
-from gatewayd.process.bookkeeping import books_path, counted, listen_for_books
+from gatewayd.process.bookkeeping import books_path, collect_seldom, counted, listen_for_books
 
 
 def test_a_stale_socket_is_cleared_and_the_new_one_answers(tmp_path: Path) -> None:
@@ -56,3 +57,23 @@ def test_what_is_pending_and_what_drifts_are_gauges() -> None:
         "gatewayd_ledger_pending": 3,
         "gatewayd_ledger_drift": -2,
     }
+
+
+def test_the_records_of_a_batch_are_gone_before_the_collector_looks_at_them() -> None:
+    before, generations = gc.get_threshold(), list[int]()
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            generations.append(info["generation"])
+
+    gc.collect()
+    try:
+        collect_seldom()
+        gc.callbacks.append(note)
+        for _ in range(3):
+            batch = [[number] for number in range(10_000)]
+            del batch
+        gc.callbacks.remove(note)
+    finally:
+        gc.set_threshold(*before)
+    assert generations == []

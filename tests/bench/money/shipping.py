@@ -1,5 +1,6 @@
 """Records on their way into the ledger: what the store takes, and what the whole way from the journal's file takes."""
 
+import gc
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
@@ -13,6 +14,7 @@ from gatewayd.books.bookkeeper import Bookkeeper
 from gatewayd.books.vault import JOURNALS, node_of
 from gatewayd.clock import SystemClock
 from gatewayd.model import Account, Ending, Hold, Outcome
+from gatewayd.process.bookkeeping import collect_seldom
 from gatewayd.stores.base import Batch, LedgerStore, Posting, Want
 from gatewayd.stores.journal.writer import open_journal
 from gatewayd.stores.open import open_store
@@ -98,9 +100,12 @@ async def _post_journal(url: str, state: Path, holds: Sequence[Hold]) -> Seconds
         journal.conclude(hold.id, Ending(1, 1, Outcome.DELIVERED, 200, STARTED_AT + 0.25, 160, 913))
     journal.close()
     keeper = Bookkeeper(settings_in(state, url), SystemClock())
+    collecting = gc.get_threshold()
+    collect_seldom()  # as the bookkeeper's process does
     begun = Seconds.read()
     await keeper.start(_listening(state))
     took = begun.passed()
+    gc.set_threshold(*collecting)
     assert not keeper.status()["pending"]
     await keeper.close()
     return took
