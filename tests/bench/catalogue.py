@@ -1,5 +1,6 @@
 """Every bench there is. A new one is a module that declares it, and a line here."""
 
+from tests.bench.calm import reloading, sharing, succeeding
 from tests.bench.declare import Bench, Ratio
 from tests.bench.identity import providing, revoking, verifying
 from tests.bench.money import counting, crowds, durable, hot_path, refusals, shipping
@@ -27,9 +28,14 @@ _MODULES = (
     looking,
     reporting,
     scraping,
+    reloading,
+    succeeding,
+    sharing,
 )
 
 BENCHES: tuple[Bench, ...] = tuple(bench for module in _MODULES for bench in module.BENCHES)
 RATIOS: tuple[Ratio, ...] = tuple(
-    ratio for module in (throughput, streams, crowds_outside, counting, crowds, calls) for ratio in module.RATIOS
+    ratio
+    for module in (throughput, streams, crowds_outside, counting, crowds, calls, sharing)
+    for ratio in module.RATIOS
 )

@@ -9,7 +9,6 @@ import aiohttp
 
 from tests.process.reloads import bearer
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none"
 PATH = "/api/email/process"
 
 
@@ -20,6 +19,16 @@ class Callers:
         self._url = url
         self.met: Counter[str] = Counter()
         self.over = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def come(self) -> None:
+        """Three of the one kind, and one of the other, until they leave."""
+        self._tasks = [asyncio.create_task(each) for each in (*(self.stay() for _ in range(3)), self.come_and_go())]
+
+    async def leave(self) -> None:
+        """Each after the answer that it waits for."""
+        self.over = True
+        await asyncio.gather(*self._tasks)
 
     async def stay(self) -> None:
         async with aiohttp.ClientSession(self._url, headers=bearer()) as session:
@@ -44,9 +53,8 @@ class Callers:
 @asynccontextmanager
 async def calling(url: str) -> AsyncIterator[Callers]:
     callers = Callers(url)
-    tasks = [asyncio.create_task(each) for each in (*(callers.stay() for _ in range(3)), callers.come_and_go())]
+    callers.come()
     try:
         yield callers
     finally:
-        callers.over = True
-        await asyncio.gather(*tasks)
+        await callers.leave()

@@ -141,8 +141,7 @@ async def test_socket_activated_restarts_refuse_nobody(tmp_path: Path) -> None:
                     while callers.met["200"] < seen + 20:
                         await asyncio.sleep(0.01)
                 if turn == 2:
-                    callers.over = True
-                    await asyncio.sleep(0.1)
+                    await callers.leave()
                 process.terminate()
                 assert await process.wait() == 0
         log.close()

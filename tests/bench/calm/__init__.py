@@ -1,0 +1,1 @@
+"""What callers notice of reloads, upgrades and restarts, and what a second worker costs."""
