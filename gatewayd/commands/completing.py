@@ -17,7 +17,7 @@ VARIABLE: Final = "_GATEWAYD_COMPLETE"
 _METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
-@click.command(epilog='Example: eval "$(gatewayd completion bash)"')
+@click.command(epilog="Example: gatewayd completion bash > ~/.local/share/bash-completion/completions/gatewayd")
 @config_option
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(config: Path, shell: str) -> None:  # noqa: ARG001  # every command takes one

@@ -28,14 +28,15 @@ class Sheet:
     """Numbers in series, each with a name and labels. Mutable by nature; pages are taken when they are written."""
 
     def __init__(self, *, numbers: int = NUMBERS, names: int = NAMES, fd: int | None = None) -> None:
-        """`fd` is another sheet's memory, of the same sizes; the two are one sheet then."""
+        """`fd` is another sheet's memory, of the same sizes; the two are one sheet then. -1 is memory of no other's."""
         size = (1 + numbers) * _WORD + names
         if fd is None:
             fd = os.memfd_create("gatewayd-sheet", os.MFD_CLOEXEC)
             os.ftruncate(fd, size)
         self.sizes = {"numbers": numbers, "names": names}
         self.fd = fd
-        finalize(self, os.close, fd)
+        if fd >= 0:
+            finalize(self, os.close, fd)
         self._memory = mmap.mmap(fd, size)  # shared with children, gone with the last of us
         view = memoryview(self._memory)
         self._used = view[:_WORD].cast("q")  # bytes of names that are whole

@@ -115,6 +115,7 @@ async def test_a_signal_stops_all_of_it(tmp_path: Path, number: signal.Signals) 
         assert all(is_free(port) for port in demo.ports)
         assert "Traceback" not in (tmp_path / "stderr").read_text()
         assert sorted(path.name for path in (tmp_path / "var").iterdir()) == [
+            "directory.json",
             "gatewayd.db",
             "gatewayd.db.lock",
             "gatewayd.lock",
