@@ -1,9 +1,9 @@
 """Plain connections for commands, which have no event loop and may wait; for a server that works, that is."""
 
 import select
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import Final
+from typing import Any, Final
 
 import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ, set_wait_callback
@@ -11,6 +11,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from gatewayd.stores.postgres import schema
 from gatewayd.stores.postgres.address import Address, in_words
+from gatewayd.stores.postgres.connection import Row
 
 SILENCE_SECONDS: Final = 5.0
 """When a server has said nothing for so long, it is asked whether it still takes connections."""
@@ -56,6 +57,19 @@ def _watched(address: Address) -> Iterator[None]:
         yield
     finally:
         set_wait_callback(None)
+
+
+def see_one_moment(connection: Connection) -> None:
+    """Everything it is asked from now on is of the moment of the first question; it can write nothing."""
+    connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+
+
+def rows_of(connection: Connection, address: Address, statement: str, values: Any = None) -> Sequence[Row]:
+    """All that a statement tells. Raises StoreError."""
+    with named(address), connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        rows: list[Row] = cursor.fetchall()
+    return rows
 
 
 def examined(connection: Connection, address: Address) -> int:

@@ -11,7 +11,7 @@ from gatewayd.model import Account, Balance, Directory
 from gatewayd.stores.chain import RecordRow
 from gatewayd.stores.postgres import inquiry, schema
 from gatewayd.stores.postgres.address import Address, located
-from gatewayd.stores.postgres.asking import connected, examined, named
+from gatewayd.stores.postgres.asking import connected, examined, named, rows_of, see_one_moment
 from gatewayd.stores.postgres.connection import Row
 from gatewayd.stores.postgres.storable import fault
 from gatewayd.stores.reading import NodeLeases
@@ -73,10 +73,7 @@ class PostgresReader:
         return [NodeLeases(*row) for row in self._rows(SELECT_NODES)]
 
     def _rows(self, statement: str, values: Any = None) -> Sequence[Row]:
-        with named(self._address), self._connection.cursor() as cursor:
-            cursor.execute(statement, values)
-            rows: list[Row] = cursor.fetchall()
-        return rows
+        return rows_of(self._connection, self._address, statement, values)
 
 
 @contextmanager
@@ -85,7 +82,7 @@ def open_reader(rest: str) -> Iterator[PostgresReader]:
     address = located(rest)
     with connected(address) as connection:
         with named(address):
-            connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+            see_one_moment(connection)
             version = examined(connection, address)
         if version < schema.VERSION:
             what = "is of an older gatewayd" if version else "is empty"

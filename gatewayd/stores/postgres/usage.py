@@ -8,7 +8,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from gatewayd.model import Balance, BillingPeriod, rfc3339
 from gatewayd.stores.postgres.address import Address, located
-from gatewayd.stores.postgres.asking import connected, named
+from gatewayd.stores.postgres.asking import connected, named, rows_of, see_one_moment
 from gatewayd.stores.postgres.connection import Row
 from gatewayd.stores.postgres.storable import fault
 from gatewayd.stores.reading import Standing, Stretch, Used
@@ -87,10 +87,7 @@ class PostgresUsage:
         return Stretch(end, last, [Used(*row) for row in self._rows(USED_AFTER, {"place": place, "end": end})])
 
     def _rows(self, statement: str, values: Mapping[str, Any]) -> Sequence[Row]:
-        with named(self._address), self._connection.cursor() as cursor:
-            cursor.execute(statement, values)
-            rows: list[Row] = cursor.fetchall()
-        return rows
+        return rows_of(self._connection, self._address, statement, values)
 
 
 @contextmanager
@@ -99,5 +96,5 @@ def open_usage(rest: str) -> Iterator[PostgresUsage]:
     address = located(rest)
     with connected(address) as connection:
         with named(address):
-            connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+            see_one_moment(connection)
         yield PostgresUsage(connection, address)
