@@ -78,10 +78,14 @@ class Drain:
 
 
 def _cut(exchange: Exchange, why: Refusal) -> None:
+    """Who has nothing of an answer yet is told why, if the exchange can still tell; else the answer breaks off."""
     exchange.cut = why
-    if not exchange.status:
+    task = exchange.request.task
+    if exchange.sent or exchange.code or task is None:
+        break_off(exchange.request, reset=True)
+    elif exchange.outcome is None:  # whose books are closed as delivered gets what was paid for
         exchange.refused(why)
-    break_off(exchange.request, reset=True)
+        task.cancel()
 
 
 DRAIN: Final = web.AppKey("drain", Drain)

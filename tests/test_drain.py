@@ -5,7 +5,7 @@ import pytest
 from gatewayd.drain import Drain
 from gatewayd.errors import Draining, TokenRevoked, UpstreamConnect
 from gatewayd.exchange import Exchange
-from gatewayd.model import Identity
+from gatewayd.model import Identity, Outcome
 from tests.clocks import ManualClock
 from tests.policies.rings import EMAIL, Ring
 
@@ -20,11 +20,19 @@ class Transport:
         """It has no socket."""
 
 
+class Task:
+    cancelled = 0
+
+    def cancel(self) -> None:
+        self.cancelled += 1
+
+
 class Request:
     remote = "192.0.2.1"
 
-    def __init__(self, transport: Transport | None) -> None:
+    def __init__(self, transport: Transport | None, task: Task | None = None) -> None:
         self.transport = transport
+        self.task = task
 
 
 @pytest.fixture
@@ -32,8 +40,8 @@ def ring(clock: ManualClock) -> Ring:
     return Ring(EMAIL, clock)
 
 
-def begun(ring: Ring, transport: Transport | None = None) -> Exchange:
-    return ring.generations.begin(Request(transport))  # type: ignore[arg-type]
+def begun(ring: Ring, transport: Transport | None = None, task: Task | None = None) -> Exchange:
+    return ring.generations.begin(Request(transport, task))  # type: ignore[arg-type]
 
 
 def test_a_drain_is_idle_when_the_last_exchange_has_left(ring: Ring) -> None:
@@ -62,36 +70,41 @@ def test_an_exchange_that_leaves_before_the_drain_says_nothing(ring: Ring) -> No
 
 
 def test_what_is_cut_ends_by_our_doing(ring: Ring) -> None:
-    drain, transport = Drain(), Transport()
-    waiting, answered, gone = begun(ring, transport), begun(ring, transport), begun(ring)
-    answered.status = 200
-    refused = begun(ring, transport)
+    drain, transport, task = Drain(), Transport(), Task()
+    waiting, headed, answered, refused, done = (begun(ring, transport, task) for _ in range(5))
+    gone = begun(ring, transport)
+    headed.status = answered.status = done.status = 200
+    answered.sent = True
     refused.refused(UpstreamConnect())
-    for exchange in (waiting, answered, gone, refused):
+    done.outcome = Outcome.DELIVERED
+    cut = (waiting, headed, answered, gone, refused, done)
+    for exchange in cut:
         drain.enter(exchange)
     drain.begin()
     drain.cut()
-    assert transport.aborted == 3
-    assert all(isinstance(exchange.cut, Draining) for exchange in (waiting, answered, gone, refused))
-    assert [(each.status, each.code) for each in (waiting, answered, gone, refused)] == [
+    assert all(isinstance(exchange.cut, Draining) for exchange in cut)
+    assert (transport.aborted, task.cancelled) == (3, 2)  # an answer that began, two of our own; two that did not begin
+    assert [(each.status, each.code) for each in cut] == [
+        (503, "draining"),
         (503, "draining"),
         (200, ""),
-        (503, "draining"),
+        (0, ""),
         (502, "upstream_connect"),
+        (200, ""),
     ]
 
 
 def test_only_those_who_are_refused_now_are_cut(ring: Ring) -> None:
-    drain, transport, other = Drain(), Transport(), Transport()
-    waiting, answered = begun(ring, transport), begun(ring, transport)
-    another, unproved = begun(ring, other), begun(ring)
+    drain, transport, other, task = Drain(), Transport(), Transport(), Task()
+    waiting, answered = begun(ring, transport, task), begun(ring, transport, task)
+    another, unproved = begun(ring, other, task), begun(ring)
     for exchange, user in ((waiting, "eve"), (answered, "eve"), (another, "ann")):
         exchange._identity = Identity(user, None, frozenset(), None, None, 9e9)
-    answered.status = 200
+    answered.status, answered.sent = 200, True
     for exchange in (waiting, answered, another, unproved):
         drain.enter(exchange)
     assert drain.cut_refused(lambda identity: identity.user == "eve") == 2
-    assert (transport.aborted, other.aborted) == (2, 0)
+    assert (transport.aborted, other.aborted, task.cancelled) == (1, 0, 1)
     assert [isinstance(each.cut, TokenRevoked) for each in (waiting, answered, another, unproved)] == [
         True,
         True,

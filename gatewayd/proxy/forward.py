@@ -79,6 +79,8 @@ class Passage:
         except Refusal as refusal:
             return await self._fail(self._exchange.cut or refusal)  # who was cut off did not leave
         except asyncio.CancelledError:
+            if (cut := self._cut_in_time()) is not None:
+                return await self._fail(cut)
             self._abandon()
             raise
         finally:
@@ -204,6 +206,15 @@ class Passage:
             await upload.stop()
         await exchange.close_books()
         return carrier
+
+    def _cut_in_time(self) -> Refusal | None:
+        """Why the gateway itself ended this, if the caller is still there and has nothing of an answer yet."""
+        exchange, task, transport = self._exchange, asyncio.current_task(), self._request.transport
+        if exchange.cut is None or exchange.sent or exchange.outcome is not None:
+            return None
+        if task is None or task.uncancel() or transport is None or transport.is_closing():
+            return None
+        return exchange.cut
 
     def _abandon(self) -> None:
         """The task was cancelled: the caller left, or the gateway cut it off (the drain's deadline, a revocation)."""

@@ -562,13 +562,15 @@ async def test_an_answer_that_is_cut_at_the_end_of_the_drain_looks_cut(version: 
     assert (line["status"], line["code"], line["outcome"]) == (200, "draining", "failed")
 
 
-async def test_a_request_that_is_cut_before_its_answer_has_failed(tmp_path: Path) -> None:
+async def test_a_request_that_is_cut_before_its_answer_has_failed_and_is_told_so(tmp_path: Path) -> None:
     async with raw_agent(saying()) as agent, running_gateway(tmp_path, agent.url) as gateway:
         async with calling(gateway) as caller:
             await caller.send(message(gateway))
             while not agent.received:
                 await beat()
             await cut_off(gateway)
+            assert (await caller.head()).status == 503
+            assert b"draining" in await caller.reader.read()
         (record,) = await gateway.posted()
         (line,) = await gateway.log_lines(1)
     assert (record["outcome"], record["quantity"]) == ("failed", 0)
