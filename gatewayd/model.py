@@ -332,3 +332,18 @@ class Directory:
     version: int
     plans: dict[str, str]
     revocations: tuple[Revocation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryPage:
+    """What operators decided after the version `since`, in the order in which they did, up to `version`.
+
+    `since` is 0 where everything is told from the beginning, whatever was asked for: then what is not in this page or
+    the ones behind it is not true any more. `more`: further pages follow this one.
+    """
+
+    since: int
+    version: int
+    plans: dict[str, str]
+    revocations: tuple[Revocation, ...] = ()
+    more: bool = False

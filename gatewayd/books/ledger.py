@@ -13,7 +13,7 @@ from gatewayd.books.link import Link
 from gatewayd.books.messages import Message
 from gatewayd.clock import Clock
 from gatewayd.errors import StoreUnavailable
-from gatewayd.model import Account, Balance, Directory, Durability, Ending, Hold, Holding, Revocation, UsageRecord
+from gatewayd.model import Account, Balance, DirectoryPage, Durability, Ending, Hold, Holding, Revocation, UsageRecord
 from gatewayd.stores.journal.frames import Position
 from gatewayd.stores.journal.writer import Journal
 
@@ -134,12 +134,10 @@ class LeasedLedger:
         """As they stand now, all that this daemon did included."""
         return [Balance(*row) for row in await self._link.ask("balances", user_id, period)]
 
-    async def directory(self, unless: int | None = None) -> Directory | None:
-        answer = await self._link.ask("directory", unless)
-        if answer is None:
-            return None
-        version, plans, revocations = answer
-        return Directory(version, plans, tuple(Revocation(*row) for row in revocations))
+    async def directory(self, since: int) -> DirectoryPage:
+        """What operators decided after this version; see `DirectoryPage`. Raises StoreUnavailable."""
+        begin, version, plans, revocations, more = await self._link.ask("decisions", since)
+        return DirectoryPage(begin, version, plans, tuple(Revocation(*row) for row in revocations), more)
 
     async def close(self) -> None:
         """Give back what is left and see the journal posted, if the bookkeeper is there to do it."""

@@ -10,11 +10,13 @@ from gatewayd.books.staff import Staff
 from gatewayd.books.teller import Teller
 from gatewayd.books.vault import Vault
 from gatewayd.clock import Clock
-from gatewayd.model import Balance, Directory
+from gatewayd.model import Balance, DirectoryPage
 
 BALANCE: Final = attrgetter("user_id", "unit", "period", "limit", "held", "spent")
 DIRECTORY_SECONDS: Final = 0.25
 """All workers share what was read so long ago at most."""
+MOST_DECISIONS: Final = 5_000
+"""In one answer: some milliseconds of everybody's time who has a part in it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +35,8 @@ class Questions:
         self._posting = posting
         self._clock = clock
         self._waiting: list[Question] = []
-        self._directory: Directory | None = None
+        self._asked = 0  # after which version the last page was asked for
+        self._page: DirectoryPage | None = None
         self._read_at = -DIRECTORY_SECONDS
 
     def ask(self, question: Question) -> None:
@@ -60,8 +63,11 @@ class Questions:
             case ["balances", user, period]:
                 await self._posting.post_everything()
                 return await self._balances(user, period)
+            case ["decisions", since]:
+                page = await self._decided(since)
+                return [page.since, page.version, page.plans, [list(each) for each in page.revocations], page.more]
             case ["directory", unless]:
-                return await self._directory_unless(unless)
+                return await self._whole_directory(unless)
         return None
 
     async def _balances(self, user: str, period: str) -> list[list[Any]]:
@@ -73,12 +79,24 @@ class Questions:
                 by_unit[account.unit] = replace(balance, held=balance.held + units)
         return [list(BALANCE(by_unit[unit])) for unit in sorted(by_unit)]
 
-    async def _directory_unless(self, version: int | None) -> list[Any] | None:
-        if self._clock.monotonic() - self._read_at >= DIRECTORY_SECONDS:
-            known = self._directory.version if self._directory is not None else None
-            self._directory = await self._vault.directory(known) or self._directory
-            self._read_at = self._clock.monotonic()
-        found = self._directory
-        if found is None or found.version == version:
+    async def _decided(self, since: int) -> DirectoryPage:
+        late = self._clock.monotonic() - self._read_at >= DIRECTORY_SECONDS
+        if (page := self._page) is None or late or since != self._asked:
+            page = self._page = await self._vault.directory(since, MOST_DECISIONS)
+            self._asked, self._read_at = since, self._clock.monotonic()
+        return page
+
+    async def _whole_directory(self, unless: int | None) -> list[Any] | None:
+        """As a worker asks that was made before the daemon was upgraded to this gatewayd."""
+        page = await self._decided(unless or 0)
+        if page.version == unless:
             return None
-        return [found.version, found.plans, [list(each) for each in found.revocations]]
+        plans: dict[str, str] = {}
+        revocations: dict[tuple[str, str], float] = {}
+        since, more = 0, True
+        while more:
+            page = await self._vault.directory(since, MOST_DECISIONS)
+            plans |= page.plans
+            revocations |= {(kind, subject): until for kind, subject, until in page.revocations}
+            since, more = page.version, page.more
+        return [since, plans, [[*which, until] for which, until in revocations.items()]]

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from gatewayd.clock import Clock
 from gatewayd.config.settings import LedgerSettings
 from gatewayd.errors import StoreError, StoreUnavailable
-from gatewayd.model import Account, Balance, Directory
+from gatewayd.model import Account, Balance, DirectoryPage
 from gatewayd.stores.base import Batch, Examination, Grant, LedgerStore, Recall, Want
 from gatewayd.stores.open import open_store
 
@@ -75,8 +75,8 @@ class Vault:
         """What is in flight in this daemon left out, which knows that better."""
         return await self._do(self._opened.balances(user_id, period, but=self.node))
 
-    async def directory(self, unless: int | None) -> Directory | None:
-        return await self._do(self._opened.directory(unless))
+    async def directory(self, since: int, most: int) -> DirectoryPage:
+        return await self._do(self._opened.directory(since, most))
 
     async def examine(self, account: Account, so_far: Examination | None, most: int) -> Examination:
         """Changes nothing, so when it fails nothing has become uncertain."""

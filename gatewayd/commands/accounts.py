@@ -33,7 +33,7 @@ def account() -> None:
 @click.argument("user")
 @click.option("--plan", required=True, help="A plan of the configuration.")
 def set_(config: Path, user: str, plan: str) -> None:
-    """Set a user's plan from now on; a running daemon goes by it within 2 s."""
+    """Set a user's plan from now on; a running daemon goes by it within 1 s."""
     settings = load_for(_NEEDED, config)
     if not user:
         raise click.BadParameter("a user has a name", param_hint="USER")
@@ -45,7 +45,7 @@ def set_(config: Path, user: str, plan: str) -> None:
     except StoreError as error:
         fail(error)
     audited(settings, "account set", user=user, plan=plan)
-    click.echo(f"{user} is on plan {plan} from now on; a running daemon goes by it within 2 s")
+    click.echo(f"{user} is on plan {plan} from now on; a running daemon goes by it within 1 s")
 
 
 def _unknown(plan: str, known: Mapping[str, object]) -> str:

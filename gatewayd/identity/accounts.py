@@ -1,10 +1,10 @@
 """What operators decided about users, at hand for every request without waiting for a store.
 
-One read of the store every half second serves everybody. The refresher puts the whole directory as one document
-into aiocache, to be found there until its next read: whoever shows accounts (the status of the daemon, its page)
-awaits `directory()` and shares it. A request must not pay aiocache's 7 to 14 µs, so it asks `plan_of` and
-`refuses`, which look into the same document directly. A decision made elsewhere is thus in force within half a
-second and the time of one read.
+One look at the store every half second serves everybody, and reads only what was changed since the last. The
+refresher puts what is known as one document into aiocache, to be found there until its next read: whoever shows
+accounts (the status of the daemon, its page) awaits `directory()` and shares it. A request must not pay aiocache's 7
+to 14 µs, so it asks `plan_of` and `refuses`, which look into the same document directly. A decision made elsewhere is
+thus in force within half a second and the time of one read.
 """
 
 import asyncio
@@ -15,22 +15,23 @@ from typing import Final, Protocol
 
 from aiocache import SimpleMemoryCache
 
+from gatewayd.identity.known import KnownDirectory
 from gatewayd.identity.remembered import DirectoryFile
-from gatewayd.identity.revocations import NONE, Revocations
-from gatewayd.model import Directory, Identity
+from gatewayd.model import DirectoryPage, Identity
 
 log: Final = logging.getLogger(__name__)
 
 REFRESH_SECONDS: Final = 0.5
+KEEPING: Final = 0.1
+"""The part of the time in which what is known may be written to disk, however often it changes."""
 _DOCUMENT: Final = "directory"
-_EMPTY: Final = Directory(version=-1, plans={})
 
 
 class Source(Protocol):
     """Where decisions are kept."""
 
-    async def directory(self, unless: int | None = None) -> Directory | None:
-        """All of them; None if their version is still the one given. Bounded in time."""
+    async def directory(self, since: int) -> DirectoryPage:
+        """The next of them after this version; see `DirectoryPage`. Bounded in time."""
 
 
 class DirectorySnapshot:
@@ -49,8 +50,8 @@ class DirectorySnapshot:
         self._reading = asyncio.Lock()
         self._closing = asyncio.Event()
         self._refresher: asyncio.Task[None] | None = None
-        self._directory = _EMPTY
-        self._revocations = NONE
+        self._keeper: asyncio.Task[None] | None = None
+        self._known = KnownDirectory()
         self._listeners: tuple[Callable[[], object], ...] = ()
         self._loaded = False
         self._failing = False
@@ -62,26 +63,26 @@ class DirectorySnapshot:
 
     def plan_of(self, user: str) -> str | None:
         """The plan that an operator gave to this user; None leaves it to the token's claim."""
-        return self._directory.plans.get(user)
+        return self._known.plans.get(user)
 
     def refuses(self, identity: Identity) -> bool:
         """Whether the token behind this identity was revoked."""
-        return self._revocations.refuses(identity)
+        return self._known.revocations.refuses(identity)
 
     def on_change(self, listener: Callable[[], object]) -> None:
         """Call `listener` whenever revocations have changed; `refuses` knows them by then."""
         self._listeners = (*self._listeners, listener)
 
-    async def directory(self) -> Directory:
-        """The shared document; from the source if that is too old.
+    async def directory(self) -> KnownDirectory:
+        """The shared document, which grows; from the source if that is too old.
 
         Concurrent callers share one read. When the source fails they get the last good one.
         """
         async with self._reading:
-            document: Directory | None = await self._cache.get(_DOCUMENT)
+            document: KnownDirectory | None = await self._cache.get(_DOCUMENT)
             return await self._read() if document is None else document
 
-    async def refresh(self) -> Directory:
+    async def refresh(self) -> KnownDirectory:
         """Read the source now, for whoever just changed it."""
         async with self._reading:
             return await self._read()
@@ -89,7 +90,7 @@ class DirectorySnapshot:
     async def start(self) -> None:
         """Read once, then every `interval` seconds until closed. A source that is away stops nothing."""
         if self._file is not None and (kept := await asyncio.to_thread(self._file.read)) is not None:
-            self._adopt(kept)
+            self._adopt(KnownDirectory(kept.plans, kept.revocations))
         await self.refresh()
         self._refresher = asyncio.create_task(self._keep_fresh(), name="directory")
 
@@ -98,6 +99,8 @@ class DirectorySnapshot:
         self._closing.set()
         if self._refresher is not None:
             await self._refresher
+        if self._keeper is not None:
+            await self._keeper
         await self._cache.delete(_DOCUMENT)
 
     async def _keep_fresh(self) -> None:
@@ -109,33 +112,57 @@ class DirectorySnapshot:
             await asyncio.wait_for(self._closing.wait(), seconds)
         return self._closing.is_set()
 
-    async def _read(self) -> Directory:
+    async def _read(self) -> KnownDirectory:
         try:
-            changed = await self._source.directory(self._directory.version if self._loaded else None)
-            if changed is not None:
-                self._adopt(changed)
-                await self._keep(changed)
+            await self._catch_up()
         except Exception as error:  # any at all: a dead refresher would freeze every decision unseen
             self._failed(error)
         else:
             self._recovered()
-        await self._cache.set(_DOCUMENT, self._directory)
-        return self._directory
+        await self._cache.set(_DOCUMENT, self._known)
+        return self._known
 
-    def _adopt(self, directory: Directory) -> None:
-        before, self._directory = self._directory, directory
-        if directory.revocations != before.revocations:
-            self._revocations = Revocations(directory.revocations)
-            for listener in self._listeners:
-                listener()
+    async def _catch_up(self) -> None:
+        """Read what is new. What has to be read from the beginning comes into force when all of it is there."""
+        known, before = self._known if self._loaded else KnownDirectory(), self._known.version
+        more = True
+        while more:
+            page = await self._source.directory(known.version)
+            if known.version and not page.since:
+                known = KnownDirectory()
+            known.add(page)
+            more = page.more
+            if known is self._known and page.revocations:
+                self._tell()
+        if known is not self._known:
+            self._adopt(known)
+        if known.version != before or not self._loaded:
+            self._keep_soon()
 
-    async def _keep(self, directory: Directory) -> None:
-        if self._file is None:
-            return
-        try:
-            await asyncio.to_thread(self._file.write, directory)
-        except OSError as error:
-            log.warning("accounts and revocations cannot be kept on disk: %s", error.strerror)
+    def _adopt(self, known: KnownDirectory) -> None:
+        before, self._known = self._known, known
+        if known.revocations != before.revocations:
+            self._tell()
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+    def _keep_soon(self) -> None:
+        if self._file is not None and (self._keeper is None or self._keeper.done()):
+            self._keeper = asyncio.create_task(self._keep(self._file), name="directory on disk")
+
+    async def _keep(self, file: DirectoryFile) -> None:
+        """Write it until what is written is what is known."""
+        loop, kept = asyncio.get_running_loop(), -1
+        while kept != self._known.version:
+            begun, standing = loop.time(), self._known.as_it_stands()
+            try:
+                await asyncio.to_thread(file.write, standing)
+            except OSError as error:
+                log.warning("accounts and revocations cannot be kept on disk: %s", error.strerror)
+            kept = standing.version
+            await self._closed_within((loop.time() - begun) * (1 / KEEPING - 1))
 
     def _failed(self, error: Exception) -> None:
         """Once an outage, not once a read."""

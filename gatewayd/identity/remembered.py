@@ -4,17 +4,22 @@ Everything here blocks for as long as a disk takes: call it in a thread.
 """
 
 import os
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import orjson
 
 from gatewayd.model import Directory, Revocation
 
+Thing = TypeVar("Thing")
+
 FILE: Final = "directory.json"
 _VERSION: Final = 1
-_UNKNOWN: Final = -1  # of the ledger's; its next answer is taken as a whole
+_UNKNOWN: Final = 0  # of the ledger's; its next answer is taken as a whole
+_AT_ONCE: Final = 2_000
 
 
 class DirectoryFile:
@@ -36,12 +41,10 @@ class DirectoryFile:
 
     def write(self, directory: Directory) -> None:
         """Raises OSError."""
-        revocations = [tuple(each) for each in directory.revocations]
-        document = {"version": _VERSION, "plans": directory.plans, "revocations": revocations}
         draft = self._path.with_name(f".{FILE}.{os.getpid()}")
         try:
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(orjson.dumps(document))
+                file.writelines(_pieces(directory))
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(self._path)
@@ -49,3 +52,24 @@ class DirectoryFile:
             with suppress(OSError):
                 draft.unlink()
             raise
+
+
+def _pieces(directory: Directory) -> Iterator[bytes]:
+    """One JSON document, so much of it at once that nobody else in the process waits long for it."""
+    yield b'{"version":%d,"plans":{' % _VERSION
+    yield from _joined(orjson.dumps(dict(some)) for some in _some(directory.plans.items()))
+    yield b'},"revocations":['
+    yield from _joined(orjson.dumps([tuple(each) for each in some]) for some in _some(directory.revocations))
+    yield b"]}"
+
+
+def _joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Without the brackets around each of them."""
+    for number, piece in enumerate(pieces):
+        yield (b"," if number else b"") + piece[1:-1]
+
+
+def _some(things: Iterable[Thing]) -> Iterator[list[Thing]]:
+    each = iter(things)
+    while some := list(islice(each, _AT_ONCE)):
+        yield some

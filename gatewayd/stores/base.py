@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from gatewayd.model import Account, Balance, Directory, Hold, Holding, Tally, UsageRecord, Window
+from gatewayd.model import Account, Balance, DirectoryPage, Hold, Holding, Tally, UsageRecord, Window
 
 
 class Counters(Protocol):
@@ -168,8 +168,11 @@ class Inquiry(Protocol):
     async def balances(self, user_id: str, period: str, *, but: str = "") -> Sequence[Balance]:
         """The user's balances, by unit; `held` counts requests in flight, those of the daemon `but` left out."""
 
-    async def directory(self, unless: int | None = None) -> Directory | None:
-        """Accounts and revocations; None if their version is still the one given."""
+    async def directory(self, since: int, most: int) -> DirectoryPage:
+        """At most so many accounts and revocations that were changed after this version, 0 for all there are.
+
+        From the beginning, too, where the ledger never came to that version: it was put back to an older state.
+        """
 
     async def examine(self, account: Account, so_far: Examination | None, most: int) -> Examination:
         """Begin to compare an account with its records, or go on; reads at most `most` records more."""

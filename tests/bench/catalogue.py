@@ -3,7 +3,7 @@
 from tests.bench.calm import reloading, sharing, succeeding
 from tests.bench.declare import Bench, Ratio
 from tests.bench.identity import providing, revoking, verifying
-from tests.bench.money import counting, crowds, durable, hot_path, refusals, shipping
+from tests.bench.money import counting, crowds, durable, hot_path, plans, refusals, shipping
 from tests.bench.page import looking
 from tests.bench.plane import crowds as crowds_outside
 from tests.bench.plane import streams, throughput
@@ -17,6 +17,7 @@ _MODULES = (
     hot_path,
     shipping,
     durable,
+    plans,
     counting,
     crowds,
     refusals,

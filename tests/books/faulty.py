@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from gatewayd.errors import StoreUnavailable
-from gatewayd.model import Account, Balance, Directory
+from gatewayd.model import Account, Balance, DirectoryPage
 from gatewayd.stores.base import Batch, Examination, Grant, LedgerStore, Recall, Want
 
 Done = TypeVar("Done")
@@ -59,8 +59,8 @@ class FaultyStore:
         self._may_fail()
         return await self._store.balances(user_id, period, but=but)
 
-    async def directory(self, unless: int | None = None) -> Directory | None:
-        return await self._through(self._store.directory, unless)
+    async def directory(self, since: int, most: int) -> DirectoryPage:
+        return await self._through(self._store.directory, since, most)
 
     async def examine(self, account: Account, so_far: Examination | None, most: int) -> Examination:
         return await self._through(self._store.examine, account, so_far, most)

@@ -39,7 +39,7 @@ def row(user: str, plan: str | None, revoked_until: str | None = None) -> dict[s
 def test_a_plan_can_be_set_before_the_first_start_and_changed(config: Path) -> None:
     found = command("account", "set", "ann", "--plan", "free", "-c", config)
     assert (found.exit_code, found.stderr) == (0, "")
-    assert found.stdout == "ann is on plan free from now on; a running daemon goes by it within 2 s\n"
+    assert found.stdout == "ann is on plan free from now on; a running daemon goes by it within 1 s\n"
     assert printed(config, "show", "ann") == row("ann", "free")
     assert command("account", "set", "ann", "--plan", "pro", "-c", config).exit_code == 0
     assert command("account", "set", "Zoë Ängström", "--plan", "free", "-c", config).exit_code == 0

@@ -61,7 +61,7 @@ async def test_a_sqlite_ledger_of_a_newer_gatewayd_is_refused_by_start_and_by_ev
             before = hashlib.sha256(file.read_bytes()).digest()
             for words, said in (await outputs(config)).items():
                 assert said.splitlines()[-1] == (
-                    f"gatewayd: ledger {file} was made by a newer gatewayd (schema 99, this one knows 2): "
+                    f"gatewayd: ledger {file} was made by a newer gatewayd (schema 99, this one knows 3): "
                     "upgrade gatewayd, or name another file in ledger.url"
                 ), words
             assert hashlib.sha256(file.read_bytes()).digest() == before
@@ -82,7 +82,7 @@ async def test_a_postgresql_ledger_of_a_newer_gatewayd_is_refused_by_start_and_b
             before = content()
             for words, said in (await outputs(config)).items():
                 (line,) = [line for line in said.splitlines() if line.startswith("gatewayd: ")]
-                assert "was made by a newer gatewayd (schema 99, this one knows 1): upgrade gatewayd, or" in line, words
+                assert "was made by a newer gatewayd (schema 99, this one knows 2): upgrade gatewayd, or" in line, words
                 assert "s3cret" not in said
             assert content() == before
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,17 +10,19 @@ import pytest
 from gatewayd.errors import StoreError
 from gatewayd.identity.accounts import DirectorySnapshot
 from gatewayd.identity.remembered import DirectoryFile
-from gatewayd.model import Directory, Identity, Revocation
+from gatewayd.model import Directory, DirectoryPage, Identity, Revocation
 
 SOON = 0.001
 LATER = 3600.0
 
 
 class Book:
-    """Decisions in memory, which can fail, be slow, and be waited for."""
+    """Decisions in memory, which can fail, be slow, and be waited for; told `most` at a time."""
 
     def __init__(self, **plans: str) -> None:
-        self.kept = Directory(1, plans)
+        self.made: list[tuple[str, str] | Revocation] = list(plans.items())
+        self.most = 1_000
+        self.breaks_at = LATER  # the version from which on nothing more can be read
         self.reads = 0
         self.told = 0
         self.failure: Exception | None = None
@@ -28,7 +31,7 @@ class Book:
         self.open.set()
         self._read = asyncio.Condition()
 
-    async def directory(self, unless: int | None = None) -> Directory | None:
+    async def directory(self, since: int) -> DirectoryPage:
         self.asked.set()
         await self.open.wait()
         async with self._read:
@@ -36,18 +39,24 @@ class Book:
             self._read.notify_all()
         if self.failure:
             raise self.failure
-        if unless == self.kept.version:
-            return None
-        self.told += 1
-        return self.kept
+        if since >= self.breaks_at:
+            raise StoreError("broke off")
+        since = since if since <= len(self.made) else 0
+        found = self.made[since : since + self.most]
+        self.told += len(found)
+        return DirectoryPage(
+            since,
+            since + len(found),
+            dict(each for each in found if not isinstance(each, Revocation)),
+            tuple(each for each in found if isinstance(each, Revocation)),
+            since + len(found) < len(self.made),
+        )
 
     def assign(self, user_id: str, plan: str) -> None:
-        kept = self.kept
-        self.kept = Directory(kept.version + 1, {**kept.plans, user_id: plan}, kept.revocations)
+        self.made.append((user_id, plan))
 
     def revoke(self, *revocations: Revocation) -> None:
-        kept = self.kept
-        self.kept = Directory(kept.version + 1, kept.plans, (*kept.revocations, *revocations))
+        self.made += revocations
 
     async def read(self, times: int) -> None:
         """Until it was read so many times in all."""
@@ -92,7 +101,7 @@ async def test_readers_share_the_document_of_the_refresher() -> None:
     book = Book(alice="gold")
     plans = DirectorySnapshot(book, interval=LATER)
     await plans.start()
-    assert [await plans.directory() for _ in range(5)] == [book.kept] * 5
+    assert [(await plans.directory()).plans for _ in range(5)] == [{"alice": "gold"}] * 5
     assert book.reads == 1
     await plans.close()
 
@@ -104,7 +113,7 @@ async def test_concurrent_readers_share_one_read() -> None:
     readers = [asyncio.create_task(plans.directory()) for _ in range(5)]
     await book.asked.wait()
     book.open.set()
-    assert await asyncio.gather(*readers) == [book.kept] * 5
+    assert [each.plans for each in await asyncio.gather(*readers)] == [{"alice": "gold"}] * 5
     assert book.reads == 1
     await plans.close()
 
@@ -112,7 +121,7 @@ async def test_concurrent_readers_share_one_read() -> None:
 async def test_an_empty_store_is_not_asked_again_for_being_empty() -> None:
     book = Book()
     plans = DirectorySnapshot(book, interval=LATER)
-    assert [await plans.directory(), await plans.directory()] == [book.kept] * 2
+    assert [(await plans.directory()).plans, (await plans.directory()).plans] == [{}] * 2
     assert book.reads == 1
     await plans.close()
 
@@ -122,7 +131,7 @@ async def test_a_document_that_is_too_old_is_read_again() -> None:
     plans = DirectorySnapshot(book, interval=SOON)
     await plans.directory()
     book.assign("alice", "gold")
-    while await plans.directory() != book.kept:
+    while (await plans.directory()).plans != {"alice": "gold"}:
         await asyncio.sleep(0)
     assert book.reads == 2
     await plans.close()
@@ -135,6 +144,71 @@ async def test_a_directory_that_did_not_change_is_not_told_again() -> None:
     await book.read(5)
     assert (book.told, plans.plan_of("alice")) == (1, "gold")
     await plans.close()
+
+
+async def test_only_what_was_changed_is_read_again_however_much_there_is() -> None:
+    book = Book(**{f"user-{number}": "free" for number in range(1_000)})
+    book.most = 30
+    plans = DirectorySnapshot(book, interval=LATER)
+    await plans.start()
+    assert (book.told, len((await plans.directory()).plans)) == (1_000, 1_000)
+    book.assign("user-7", "gold")
+    book.revoke(Revocation("user", "user-8", 1000.0))
+    await plans.refresh()
+    assert (book.told, plans.plan_of("user-7"), plans.plan_of("user-9")) == (1_002, "gold", "free")
+    assert plans.refuses(identity("user-8"))
+    await plans.close()
+
+
+async def test_a_store_put_back_to_an_older_state_is_read_anew_and_in_force_as_a_whole(tmp_path: Path) -> None:
+    book = Book(alice="gold", bob="gold", carol="gold")
+    book.revoke(Revocation("user", "eve", 1000.0))
+    plans = DirectorySnapshot(book, interval=LATER, file=DirectoryFile(tmp_path))
+    told: list[tuple[bool, str | None]] = []
+    plans.on_change(lambda: told.append((plans.refuses(identity("eve")), plans.plan_of("bob"))))
+    await plans.start()
+    book.made = [("alice", "free"), ("bob", "free")]
+    book.most = 1
+    await plans.refresh()
+    assert told == [(True, "gold"), (False, "free")]
+    assert (await plans.directory()).plans == {"alice": "free", "bob": "free"}
+    await plans.close()
+    assert DirectoryFile(tmp_path).read() == Directory(0, {"alice": "free", "bob": "free"})
+
+
+async def test_a_start_that_breaks_off_in_the_middle_leaves_what_was_known_before(tmp_path: Path) -> None:
+    DirectoryFile(tmp_path).write(Directory(7, {"alice": "gold", "zoe": "gold"}))
+    book = Book(alice="free", bob="free")
+    book.most, book.breaks_at = 1, 1
+    plans = DirectorySnapshot(book, interval=LATER, file=DirectoryFile(tmp_path))
+    await plans.start()
+    assert book.told == 1
+    assert (plans.loaded, plans.plan_of("alice"), plans.plan_of("zoe")) == (False, "gold", "gold")
+    book.breaks_at = LATER
+    await plans.refresh()
+    assert (await plans.directory()).plans == {"alice": "free", "bob": "free"}
+    await plans.close()
+
+
+async def test_a_slow_disk_keeps_no_decision_from_being_in_force(tmp_path: Path) -> None:
+    writing, written = threading.Event(), threading.Event()
+
+    class Slow(DirectoryFile):
+        def write(self, directory: Directory) -> None:
+            writing.set()
+            assert written.wait(20)
+            super().write(directory)
+
+    book = Book(alice="free")
+    plans = DirectorySnapshot(book, interval=LATER, file=Slow(tmp_path))
+    await plans.start()
+    await asyncio.to_thread(writing.wait, 20)
+    book.assign("alice", "gold")
+    await plans.refresh()
+    assert plans.plan_of("alice") == "gold"
+    written.set()
+    await plans.close()
+    assert DirectoryFile(tmp_path).read() == Directory(0, {"alice": "gold"})
 
 
 async def test_a_revocation_made_elsewhere_comes_into_force_and_is_told_once() -> None:
@@ -211,7 +285,7 @@ async def test_a_reader_that_leaves_spoils_nothing_for_the_others() -> None:
     await book.asked.wait()
     leaving.cancel()
     book.open.set()
-    assert await staying == book.kept
+    assert (await staying).plans == {"alice": "gold"}
     await plans.close()
 
 
@@ -266,5 +340,5 @@ async def test_a_disk_that_takes_nothing_costs_no_decision(tmp_path: Path, caplo
     plans = DirectorySnapshot(book, interval=LATER, file=DirectoryFile(tmp_path / "missing"))
     await plans.start()
     assert plans.plan_of("alice") == "gold"
-    assert "cannot be kept on disk" in caplog.text
     await plans.close()
+    assert "cannot be kept on disk" in caplog.text

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewayd.identity.revocations import NONE, Revocations
+from gatewayd.identity.revocations import Revocations
 from gatewayd.model import Identity, Revocation, RevocationKind
 
 TOKEN = Revocation("token", "t1", 0.0)
@@ -44,7 +44,7 @@ def test_a_token_is_refused_by_id_user_or_time(revocations: list[Revocation], ca
 
 
 def test_without_revocations_nobody_is_refused() -> None:
-    assert not NONE.refuses(identity(issued_at=None))
+    assert not Revocations().refuses(identity(issued_at=None))
 
 
 KINDS: list[RevocationKind] = ["token", "user", "all"]
@@ -63,3 +63,14 @@ def test_the_index_says_what_each_revocation_says_by_itself(revocations: list[Re
         return due and (by.kind == "all" or by.subject == caller.user)
 
     assert Revocations(revocations).refuses(caller) is any(map(refused, revocations))
+
+
+@given(st.lists(MADE), st.lists(MADE), CALLERS)
+def test_what_is_added_later_is_as_if_it_had_been_there(
+    first: list[Revocation], later: list[Revocation], caller: Identity
+) -> None:
+    grown = Revocations(first)
+    grown.add(later)
+    assert grown == Revocations([*first, *later])
+    assert Revocations(grown) == grown
+    assert grown.refuses(caller) is Revocations([*first, *later]).refuses(caller)

@@ -10,7 +10,7 @@ import pytest
 
 from gatewayd.books.patrol import difference
 from gatewayd.errors import StoreError, StoreUnavailable
-from gatewayd.model import Account, Balance, Directory, Revocation
+from gatewayd.model import Account, Balance, Directory, DirectoryPage, Revocation
 from gatewayd.stores.base import Batch, Grant, LedgerStore, Posting
 from gatewayd.stores.postgres import clerk as postgres_clerk
 from gatewayd.stores.reading import NodeLeases
@@ -282,21 +282,41 @@ async def test_accounts_are_told_in_order_and_each_once(store: LedgerStore) -> N
     assert await store.accounts(max(ALICE, BOB, DECEMBER), 2) == []
 
 
-async def test_the_directory_is_told_when_its_version_changed(store: LedgerStore, place: Place) -> None:
-    before = await store.directory()
-    assert before is not None
-    assert (before.plans, before.revocations) == ({}, ())
-    assert await store.directory(before.version) is None
+async def test_of_the_directory_what_changed_since_a_version_is_told(store: LedgerStore, place: Place) -> None:
+    assert await store.directory(0, 10) == DirectoryPage(0, 0, {})
     with place.clerk() as clerk:
         clerk.assign("alice", "free")
         clerk.assign("bob", "pro")
         clerk.assign("alice", "pro")
-    after = await store.directory(before.version)
-    assert after is not None
-    assert after.version != before.version
-    assert after.plans == {"alice": "pro", "bob": "pro"}
+    whole = await store.directory(0, 10)
+    assert whole == DirectoryPage(0, 3, {"bob": "pro", "alice": "pro"})
+    assert await store.directory(2, 10) == DirectoryPage(2, 3, {"alice": "pro"})
+    assert await store.directory(3, 10) == DirectoryPage(3, 3, {})
     with place.read() as reader:
-        assert reader.directory() == after
+        assert reader.directory() == Directory(3, {"alice": "pro", "bob": "pro"})
+
+
+async def test_the_directory_is_told_in_pages_in_the_order_of_the_decisions(store: LedgerStore, place: Place) -> None:
+    with place.clerk() as clerk:
+        clerk.assign("alice", "free")
+        clerk.revoke(Revocation("user", "zoe", 1.5))
+        clerk.assign("bob", "pro")
+        clerk.revoke(Revocation("all", "", 2.5))
+    assert await store.directory(0, 2) == DirectoryPage(
+        0, 2, {"alice": "free"}, (Revocation("user", "zoe", 1.5),), True
+    )
+    with place.clerk() as clerk:
+        clerk.assign("alice", "pro")
+    assert await store.directory(2, 2) == DirectoryPage(2, 4, {"bob": "pro"}, (Revocation("all", "", 2.5),), True)
+    assert await store.directory(4, 2) == DirectoryPage(4, 5, {"alice": "pro"})
+
+
+async def test_who_knows_a_version_that_the_ledger_never_came_to_is_told_everything(
+    store: LedgerStore, place: Place
+) -> None:
+    with place.clerk() as clerk:
+        clerk.assign("alice", "free")
+    assert await store.directory(7, 10) == DirectoryPage(0, 1, {"alice": "free"})
 
 
 async def test_of_two_revocations_the_later_time_stands(store: LedgerStore, place: Place) -> None:
@@ -310,8 +330,7 @@ async def test_of_two_revocations_the_later_time_stands(store: LedgerStore, plac
             Revocation("all", "", 7.0),
         ):
             clerk.revoke(revocation)
-    found = await store.directory()
-    assert found is not None
+    found = await store.directory(0, 10)
     assert set(found.revocations) == {
         Revocation("user", "alice", 2_000.5),
         Revocation("token", "alice", 10.0),
@@ -319,9 +338,7 @@ async def test_of_two_revocations_the_later_time_stands(store: LedgerStore, plac
     }
     with place.clerk() as clerk:
         clerk.revoke(Revocation("token", "bob", 1.0))
-    again = await store.directory(found.version)
-    assert again is not None
-    assert len(again.revocations) == 4
+    assert await store.directory(found.version, 10) == DirectoryPage(6, 7, {}, (Revocation("token", "bob", 1.0),))
 
 
 async def test_a_clerk_writes_before_the_first_start(place: Place, clock: ManualClock) -> None:
@@ -330,8 +347,7 @@ async def test_a_clerk_writes_before_the_first_start(place: Place, clock: Manual
     with place.clerk() as clerk:
         clerk.revoke(Revocation("all", "", 7.0))
     store = await place.open(clock)
-    found = await store.directory()
-    assert found == Directory(found.version if found else 0, {"alice": "pro"}, (Revocation("all", "", 7.0),))
+    assert await store.directory(0, 10) == DirectoryPage(0, 2, {"alice": "pro"}, (Revocation("all", "", 7.0),))
     await store.post(NODE, batch(posting()))
     await store.close()
     assert balances(place) == {ALICE: (0, 0, 0, 1)}

@@ -16,10 +16,17 @@ from gatewayd.stores.postgres.storable import fault
 
 PATIENCE: Final = "SET statement_timeout = '10s'; SET lock_timeout = '5s'; SET synchronous_commit = on; COMMIT"
 
-WRITE_PLAN: Final = "INSERT INTO accounts VALUES (%s, %s) ON CONFLICT (user_id) DO UPDATE SET plan = excluded.plan"
+# Each with a version of its own, which NEXT_VERSION made in the same transaction: its lock puts them in a row, so
+# that whoever sees one sees all before it.
+WRITE_PLAN: Final = (
+    "INSERT INTO accounts (user_id, plan, changed) "
+    "SELECT %s, %s, value::bigint FROM ledger_meta WHERE key = 'directory' "
+    "ON CONFLICT (user_id) DO UPDATE SET plan = excluded.plan, changed = excluded.changed"
+)
 WRITE_REVOCATION: Final = (
-    "INSERT INTO revocations VALUES (%s, %s, %s) ON CONFLICT (kind, subject) DO UPDATE "
-    "SET issued_until = greatest(revocations.issued_until, excluded.issued_until)"
+    "INSERT INTO revocations (kind, subject, issued_until, changed) "
+    "SELECT %s, %s, %s, value::bigint FROM ledger_meta WHERE key = 'directory' ON CONFLICT (kind, subject) DO UPDATE "
+    "SET issued_until = greatest(revocations.issued_until, excluded.issued_until), changed = excluded.changed"
 )
 NEXT_VERSION: Final = "UPDATE ledger_meta SET value = (value::bigint + 1)::text WHERE key = 'directory'"
 # A daemon that is there answers, however little it has to give back.
@@ -83,8 +90,8 @@ class PostgresClerk:
         if reason := fault(value for value in values if isinstance(value, str)):
             raise StoreError(f"this name cannot be stored ({reason}): correct it")
         with named(self._address), self._connection, self._connection.cursor() as cursor:
-            cursor.execute(statement, tuple(values))
             cursor.execute(NEXT_VERSION)
+            cursor.execute(statement, tuple(values))
 
 
 @contextmanager

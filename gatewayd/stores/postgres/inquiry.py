@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
-from gatewayd.model import Account, Balance, Directory, Revocation
+from gatewayd.model import Account, Balance, Directory, DirectoryPage, Revocation
 from gatewayd.stores.base import Examination
+from gatewayd.stores.paging import page_of
 from gatewayd.stores.postgres.connection import Row, Session
 from gatewayd.stores.postgres.storable import fault
 
@@ -17,13 +18,27 @@ SELECT_BALANCES: Final = """
     WHERE (%(user)s::text IS NULL OR user_id = %(user)s) AND (%(period)s::text IS NULL OR period = %(period)s)
     ORDER BY user_id, period, unit
 """
-# One statement, so all of it is of one moment; nothing where the version is the one that is known.
+# One statement, so all of it is of one moment.
 SELECT_DIRECTORY: Final = """
-    WITH now AS (SELECT value FROM ledger_meta WHERE key = 'directory' AND value <> %s)
-    SELECT 'version', value, '', 0 FROM now
-    UNION ALL SELECT 'account', user_id, plan, 0 FROM now, accounts
-    UNION ALL SELECT kind, subject, '', issued_until FROM now, revocations
+    SELECT 'version', value, '', 0 FROM ledger_meta WHERE key = 'directory'
+    UNION ALL SELECT 'account', user_id, plan, 0 FROM accounts
+    UNION ALL SELECT kind, subject, '', issued_until FROM revocations
     ORDER BY 1, 2
+"""
+# The same. The version comes first; a known one that the ledger never came to is as good as none.
+SELECT_CHANGED: Final = """
+    WITH now AS MATERIALIZED (
+        SELECT value::bigint AS version, CASE WHEN value::bigint < %(since)s THEN 0 ELSE %(since)s END AS since
+        FROM ledger_meta WHERE key = 'directory'
+    )
+    SELECT * FROM (SELECT version, 'version', '', '', since::double precision FROM now) AS head
+    UNION ALL SELECT * FROM (
+        (SELECT changed, 'account', user_id, plan, 0 FROM accounts
+            WHERE changed > (SELECT since FROM now) ORDER BY changed LIMIT %(most)s)
+        UNION ALL (SELECT changed, kind, subject, '', issued_until FROM revocations
+            WHERE changed > (SELECT since FROM now) ORDER BY changed LIMIT %(most)s)
+        ORDER BY 1 LIMIT %(most)s
+    ) AS found
 """
 # One statement, so all of it is of one moment: what the account says, and up to which record it says so.
 SELECT_STANDING: Final = """
@@ -53,10 +68,10 @@ async def balances(session: Session, user_id: str, period: str, but: str) -> Seq
     return [Balance(*row) for row in rows]
 
 
-async def directory(session: Session, unless: int | None) -> Directory | None:
+async def directory(session: Session, since: int, most: int) -> DirectoryPage:
     """See `base.Inquiry.directory`."""
-    rows = await session.rows(SELECT_DIRECTORY, ("" if unless is None else str(unless),))
-    return directory_of(rows) if rows else None
+    (version, _, _, _, begin), *rows = await session.rows(SELECT_CHANGED, {"since": since, "most": most})
+    return page_of(int(begin), version, most, rows)
 
 
 def directory_of(rows: Sequence[Row]) -> Directory:

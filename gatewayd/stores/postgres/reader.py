@@ -61,7 +61,7 @@ class PostgresReader:
         return int(records), head
 
     def directory(self) -> Directory:
-        return inquiry.directory_of(self._rows(inquiry.SELECT_DIRECTORY, ("",)))
+        return inquiry.directory_of(self._rows(inquiry.SELECT_DIRECTORY))
 
     def last_plans(self) -> Mapping[str, str]:
         return dict(self._rows(SELECT_LAST_PLANS))

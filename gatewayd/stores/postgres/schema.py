@@ -57,8 +57,29 @@ FIRST: Final = """
     INSERT INTO ledger_meta VALUES
         ('schema_version', '0'), ('records', '0'), ('head', repeat('0', 64)), ('directory', '0')
 """
+# The directory's version with which a row was changed, another one for each, so that only what is new is read.
+CHANGES: Final = """
+    ALTER TABLE accounts ADD COLUMN changed bigint NOT NULL DEFAULT 0;
+    ALTER TABLE revocations ADD COLUMN changed bigint NOT NULL DEFAULT 0;
+    SELECT FROM ledger_meta WHERE key = 'directory' FOR UPDATE;
+    UPDATE accounts SET changed = place FROM (
+        SELECT user_id AS known, row_number() OVER (ORDER BY user_id) + (
+            SELECT value::bigint FROM ledger_meta WHERE key = 'directory'
+        ) AS place FROM accounts
+    ) AS numbered WHERE user_id = known;
+    UPDATE revocations SET changed = place FROM (
+        SELECT kind AS known, subject AS whose, row_number() OVER (ORDER BY kind, subject) + (
+            SELECT value::bigint FROM ledger_meta WHERE key = 'directory'
+        ) + (SELECT count(*) FROM accounts) AS place FROM revocations
+    ) AS numbered WHERE kind = known AND subject = whose;
+    UPDATE ledger_meta SET value = (
+        value::bigint + (SELECT count(*) FROM accounts) + (SELECT count(*) FROM revocations)
+    )::text WHERE key = 'directory';
+    CREATE INDEX accounts_by_change ON accounts (changed);
+    CREATE INDEX revocations_by_change ON revocations (changed)
+"""
 # The one at place n brings a ledger of schema n to n + 1. Never change one that was released.
-MIGRATIONS: Final = (FIRST,)
+MIGRATIONS: Final = (FIRST, CHANGES)
 VERSION: Final = len(MIGRATIONS)
 TABLES: Final = (
     "accounts",

@@ -6,13 +6,15 @@ from typing import Final
 
 from gatewayd.clock import Clock
 from gatewayd.errors import StoreUnavailable
-from gatewayd.model import Account, Balance, Directory, Durability
+from gatewayd.model import Account, Balance, DirectoryPage, Durability
 from gatewayd.stores.base import Batch, Examination, Grant, LedgerStore, Recall, Want
 from gatewayd.stores.postgres import inquiry, leasing, posting, recalling, schema
 from gatewayd.stores.postgres.address import in_words, lasts, located
 from gatewayd.stores.postgres.connection import Lane, Server, Session
 
 OPENING_SECONDS: Final = 10.0
+MIGRATION_SECONDS: Final = 300.0
+"""To bring a ledger up to date; one with a million accounts takes some."""
 
 
 class PostgresStore:
@@ -51,8 +53,8 @@ class PostgresStore:
     async def balances(self, user_id: str, period: str, *, but: str = "") -> Sequence[Balance]:
         return await self._counter.run(partial(inquiry.balances, user_id=user_id, period=period, but=but))
 
-    async def directory(self, unless: int | None = None) -> Directory | None:
-        return await self._counter.run(partial(inquiry.directory, unless=unless))
+    async def directory(self, since: int, most: int) -> DirectoryPage:
+        return await self._counter.run(partial(inquiry.directory, since=since, most=most))
 
     async def examine(self, account: Account, so_far: Examination | None, most: int) -> Examination:
         return await self._audits.run(partial(inquiry.examine, account=account, so_far=so_far, most=most))
@@ -75,14 +77,17 @@ async def open_store(rest: str, durability: Durability, clock: Clock) -> LedgerS
     server = _known(rest)
     address = server.address
     lane = Lane(server, width=1, seconds=OPENING_SECONDS)
+    patient = Lane(server, width=1, seconds=MIGRATION_SECONDS)
     try:
-        await lane.run(partial(_prepare, name=address.name))
+        if not await lane.run(partial(_prepare, name=address.name, patient=False)):
+            await patient.run(partial(_prepare, name=address.name, patient=True))
     except StoreUnavailable as error:
         if error.__cause__ is not None and lasts(error.__cause__):
             raise in_words(address, error.__cause__) from error.__cause__
         raise
     finally:
         lane.close()
+        patient.close()
     return PostgresStore(server)
 
 
@@ -92,10 +97,17 @@ def _known(rest: str) -> Server:
     return Server(located(rest))
 
 
-async def _prepare(session: Session, name: str) -> None:
+async def _prepare(session: Session, name: str, *, patient: bool) -> bool:
+    """Whether it is up to date now: one of an older schema is not touched, unless there is the time for it."""
     await session.rows(schema.LOCK)
     (found,) = await session.rows(schema.EXAMINE, (list(schema.TABLES),))
     version = 0
     if schema.examine(name, found):
         version = schema.judge(name, found, await session.rows(schema.SELECT_VERSION))
+    if 0 < version < schema.VERSION:
+        if not patient:
+            await session.rows("COMMIT")
+            return False
+        await session.rows(f"SET LOCAL statement_timeout = '{MIGRATION_SECONDS:g}s'")
     await session.rows(schema.script(version), (str(schema.VERSION),))
+    return True

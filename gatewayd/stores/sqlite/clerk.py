@@ -15,10 +15,15 @@ from gatewayd.stores.sqlite.opening import located, locked, make_directory
 
 PATIENCE_SECONDS: Final = 5.0
 
-WRITE_PLAN: Final = "INSERT INTO accounts VALUES (?, ?) ON CONFLICT (user_id) DO UPDATE SET plan = excluded.plan"
+# Each with a version of its own, which NEXT_VERSION made in the same transaction.
+WRITE_PLAN: Final = (
+    "INSERT INTO accounts (user_id, plan, changed) SELECT ?, ?, value FROM ledger_meta WHERE key = 'directory' "
+    "ON CONFLICT (user_id) DO UPDATE SET plan = excluded.plan, changed = excluded.changed"
+)
 WRITE_REVOCATION: Final = (
-    "INSERT INTO revocations VALUES (?, ?, ?) ON CONFLICT (kind, subject) DO UPDATE "
-    "SET issued_until = max(issued_until, excluded.issued_until)"
+    "INSERT INTO revocations (kind, subject, issued_until, changed) "
+    "SELECT ?, ?, ?, value FROM ledger_meta WHERE key = 'directory' ON CONFLICT (kind, subject) DO UPDATE "
+    "SET issued_until = max(issued_until, excluded.issued_until), changed = excluded.changed"
 )
 SELECT_UNITS: Final = "SELECT coalesce(sum(units), 0) FROM usage_leases WHERE node = ?"
 NEXT_VERSION: Final = "UPDATE ledger_meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE key = 'directory'"
@@ -52,8 +57,8 @@ class SqliteClerk:
     def _write(self, statement: str, values: tuple[str | float, ...]) -> None:
         try:
             with schema.named(self._file), schema.transaction(self._connection):
-                self._connection.execute(statement, values)
                 self._connection.execute(NEXT_VERSION)
+                self._connection.execute(statement, values)
         except UnicodeEncodeError as error:
             raise StoreError("this name is not Unicode: write it in UTF-8") from error
 

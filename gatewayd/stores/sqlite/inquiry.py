@@ -4,8 +4,9 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from gatewayd.model import Account, Balance, Directory, Revocation
+from gatewayd.model import Account, Balance, Directory, DirectoryPage, Revocation
 from gatewayd.stores.base import Examination
+from gatewayd.stores.paging import page_of
 
 SELECT_BALANCES: Final = (
     "SELECT user_id, unit, period, limit_units, (SELECT coalesce(sum(in_flight), 0) FROM usage_leases AS lease "
@@ -18,6 +19,11 @@ SELECT_ANY_BALANCES: Final = SELECT_BALANCES.format(
 )
 SELECT_DIRECTORY_VERSION: Final = "SELECT value FROM ledger_meta WHERE key = 'directory'"
 SELECT_REVOCATIONS: Final = "SELECT kind, subject, issued_until FROM revocations ORDER BY kind, subject"
+SELECT_CHANGED: Final = """
+    SELECT changed, 'account', user_id, plan, 0.0 FROM accounts WHERE changed > :since
+    UNION ALL SELECT changed, kind, subject, '', issued_until FROM revocations WHERE changed > :since
+    ORDER BY 1 LIMIT :most
+"""
 # All of one moment: what the account says, and up to which record it says so.
 SELECT_STANDING: Final = """
     SELECT coalesce(sum(spent), 0), abs(coalesce(sum(held), 0) - (
@@ -57,9 +63,11 @@ def directory(connection: sqlite3.Connection) -> Directory:
     return Directory(version, plans, revocations)
 
 
-def newer_directory(connection: sqlite3.Connection, unless: int | None) -> Directory | None:
-    """None if the version is still the one given."""
-    return None if _directory_version(connection) == unless else directory(connection)
+def directory_page(connection: sqlite3.Connection, since: int, most: int) -> DirectoryPage:
+    """See `base.Inquiry.directory`."""
+    version = _directory_version(connection)
+    since = since if since <= version else 0
+    return page_of(since, version, most, connection.execute(SELECT_CHANGED, {"since": since, "most": most}).fetchall())
 
 
 def _directory_version(connection: sqlite3.Connection) -> int:

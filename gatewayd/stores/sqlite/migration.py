@@ -59,5 +59,13 @@ def _unknown(row: tuple[str, str, str, str, str, str, int, str], now: float) -> 
     )
 
 
+def _number_decisions(connection: sqlite3.Connection, _now: float) -> None:
+    for statement in schema.CHANGES:
+        connection.execute(statement)
+
+
 # By the version that a step begins with.
-STEPS: Final[Mapping[int, Callable[[sqlite3.Connection, float], None]]] = {1: _from_holds_to_leases}
+STEPS: Final[Mapping[int, Callable[[sqlite3.Connection, float], None]]] = {
+    1: _from_holds_to_leases,
+    2: _number_decisions,
+}

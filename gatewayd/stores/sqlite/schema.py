@@ -10,7 +10,7 @@ from gatewayd.errors import StoreError
 from gatewayd.stores.chain import GENESIS
 
 APPLICATION_ID: Final = 0x67777964  # "gwyd"
-VERSION: Final = 2
+VERSION: Final = 3
 QUICK_CHECK_BELOW: Final = 64 * 1024 * 1024
 
 # `asked` and `answered` are for daemons that share a database; here there is one, and they stay 0.
@@ -37,6 +37,27 @@ REVOCATIONS: Final = """CREATE TABLE revocations (
 # With the quantity, so that an account is summed up without reading its records.
 RECORDS_OF_AN_ACCOUNT: Final = (
     "CREATE INDEX usage_records_by_account ON usage_records (user_id, unit, started_at, quantity)"
+)
+
+# The directory's version with which a row was changed, another one for each, so that only what is new is read.
+CHANGES: Final = (
+    "ALTER TABLE accounts ADD COLUMN changed INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE revocations ADD COLUMN changed INTEGER NOT NULL DEFAULT 0",
+    """UPDATE accounts SET changed = place FROM (
+        SELECT user_id AS known, row_number() OVER (ORDER BY user_id) + (
+            SELECT CAST(value AS INTEGER) FROM ledger_meta WHERE key = 'directory'
+        ) AS place FROM accounts
+    ) WHERE user_id = known""",
+    """UPDATE revocations SET changed = place FROM (
+        SELECT kind AS known, subject AS whose, row_number() OVER (ORDER BY kind, subject) + (
+            SELECT CAST(value AS INTEGER) FROM ledger_meta WHERE key = 'directory'
+        ) + (SELECT count(*) FROM accounts) AS place FROM revocations
+    ) WHERE kind = known AND subject = whose""",
+    """UPDATE ledger_meta SET value = CAST(
+        CAST(value AS INTEGER) + (SELECT count(*) FROM accounts) + (SELECT count(*) FROM revocations) AS TEXT
+    ) WHERE key = 'directory'""",
+    "CREATE INDEX accounts_by_change ON accounts (changed)",
+    "CREATE INDEX revocations_by_change ON revocations (changed)",
 )
 
 TABLES: Final = (
@@ -70,6 +91,7 @@ TABLES: Final = (
     *LEASES,
     REVOCATIONS,
     RECORDS_OF_AN_ACCOUNT,
+    *CHANGES,
 )
 
 HINTS: Final = {

@@ -5,7 +5,7 @@ from functools import partial
 
 from gatewayd.clock import Clock
 from gatewayd.errors import StoreError, StoreUnavailable
-from gatewayd.model import Account, Balance, Directory, Durability
+from gatewayd.model import Account, Balance, DirectoryPage, Durability
 from gatewayd.stores.base import Batch, Examination, Grant, LedgerStore, Recall, Want
 from gatewayd.stores.sqlite import inquiry, leasing, posting, schema
 from gatewayd.stores.sqlite.committer import Committer
@@ -47,8 +47,8 @@ class SqliteStore:
     async def balances(self, user_id: str, period: str, *, but: str = "") -> Sequence[Balance]:
         return await self._committer.inquire(partial(inquiry.balances, user_id=user_id, period=period, but=but))
 
-    async def directory(self, unless: int | None = None) -> Directory | None:
-        return await self._committer.inquire(partial(inquiry.newer_directory, unless=unless))
+    async def directory(self, since: int, most: int) -> DirectoryPage:
+        return await self._committer.inquire(partial(inquiry.directory_page, since=since, most=most))
 
     async def examine(self, account: Account, so_far: Examination | None, most: int) -> Examination:
         return await self._committer.inquire(partial(inquiry.examine, account=account, so_far=so_far, most=most))

@@ -1,6 +1,6 @@
 import pytest
 
-from gatewayd.model import Account, Balance, Directory, Revocation
+from gatewayd.model import Account, Balance, DirectoryPage, Revocation
 from gatewayd.stores.base import Batch
 from gatewayd.stores.postgres.clerk import open_clerk
 from tests import postgres
@@ -18,14 +18,13 @@ async def test_a_balance_counts_what_is_in_flight_anywhere_but_here(rest: str) -
         assert await store.balances("a\0b", "2025-11") == []
 
 
-async def test_the_directory_is_told_whole_and_only_when_it_is_another(rest: str) -> None:
+async def test_a_name_that_means_something_in_the_question_is_a_name_like_any_other(rest: str) -> None:
     async with opened(rest) as store:
-        assert await store.directory() == Directory(0, {})
-        assert await store.directory(0) is None
         with open_clerk(rest) as clerk:
             clerk.assign("version", "gold")
             clerk.revoke(Revocation("user", "account", 12.25))
-        assert await store.directory(0) == Directory(2, {"version": "gold"}, (Revocation("user", "account", 12.25),))
+        page = DirectoryPage(0, 2, {"version": "gold"}, (Revocation("user", "account", 12.25),))
+        assert await store.directory(0, 10) == page
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import pytest
 
 from gatewayd.errors import StoreError
+from gatewayd.model import DirectoryPage, Revocation
 from gatewayd.stores.postgres import schema
 from gatewayd.stores.postgres.clerk import open_clerk
 from gatewayd.stores.postgres.reader import open_reader
@@ -88,3 +89,26 @@ async def test_a_ledger_of_an_older_gatewayd_is_brought_up_to_date_by_the_daemon
     assert postgres.execute("SELECT extra FROM accounts", database) == []
     with open_reader(rest) as reader:
         assert reader.end() == (0, "0" * 64)
+
+
+async def test_decisions_of_schema_1_are_numbered_beyond_what_its_daemons_knew(postgres: postgres.Server) -> None:
+    database = postgres.database()
+    rest = postgres.rest(database)
+    postgres.execute(schema.FIRST, database)
+    for statement in (
+        "UPDATE ledger_meta SET value = '1' WHERE key = 'schema_version'",
+        "UPDATE ledger_meta SET value = '9' WHERE key = 'directory'",
+        "INSERT INTO accounts VALUES ('bob', 'pro'), ('cat', 'pro'), ('ann', 'pro')",
+        "INSERT INTO revocations VALUES ('token', 'x', 2.0), ('all', '', 1.0)",
+    ):
+        postgres.execute(statement, database)
+    async with opened(rest) as store:
+        whole = DirectoryPage(0, 12, {"ann": "pro", "bob": "pro", "cat": "pro"}, (), True)
+        assert await store.directory(0, 3) == whole
+        revoked = (Revocation("all", "", 1.0), Revocation("token", "x", 2.0))
+        assert await store.directory(12, 3) == DirectoryPage(12, 14, {}, revoked)
+        with open_clerk(rest) as clerk:
+            clerk.assign("bob", "free")
+        assert await store.directory(14, 3) == DirectoryPage(14, 15, {"bob": "free"})
+    async with opened(rest) as store:  # once is enough
+        assert await store.directory(14, 3) == DirectoryPage(14, 15, {"bob": "free"})

@@ -1,4 +1,4 @@
-"""A ledger as gatewayd 0.1 left it: schema 1, with a table of holds."""
+"""Ledgers of older gatewayds: schema 1 with a table of holds, and schema 2, whose decisions have no versions."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -29,6 +29,23 @@ TABLES = """
     INSERT INTO accounts VALUES ('alice', 'pro');
     PRAGMA application_id = 1735883108;
 """
+TABLES_2 = """
+    CREATE TABLE usage_leases (
+        node TEXT NOT NULL, user_id TEXT NOT NULL, unit TEXT NOT NULL, period TEXT NOT NULL, units INTEGER NOT NULL,
+        in_flight INTEGER NOT NULL, asked INTEGER NOT NULL DEFAULT 0, answered INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (node, user_id, unit, period)
+    ) WITHOUT ROWID;
+    CREATE INDEX usage_leases_by_account ON usage_leases (user_id, unit, period);
+    CREATE TABLE revocations (
+        kind TEXT NOT NULL, subject TEXT NOT NULL, issued_until REAL NOT NULL, PRIMARY KEY (kind, subject)
+    ) WITHOUT ROWID;
+    CREATE INDEX usage_records_by_account ON usage_records (user_id, unit, started_at, quantity);
+    DROP TABLE usage_holds;
+    DELETE FROM accounts;
+    UPDATE ledger_meta SET value = '2' WHERE key = 'schema_version';
+    INSERT INTO accounts VALUES ('bob', 'pro'), ('cat', 'pro'), ('ann', 'pro');
+    INSERT INTO revocations VALUES ('token', 'x', 2.0), ('all', '', 1.0);
+"""
 ADD = (
     "INSERT INTO usage_balances VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
     "SET held = held + excluded.held, spent = spent + excluded.spent"
@@ -51,5 +68,15 @@ def an_older_ledger(path: Path, records: Sequence[UsageRecord] = (), holds: Sequ
             connection.execute(ADD, (hold.user_id, hold.unit, hold.period, hold.limit, hold.units, 0))
         meta = [("schema_version", "1"), ("records", str(len(records))), ("head", head)]
         connection.executemany("INSERT INTO ledger_meta VALUES (?, ?)", meta)
+        connection.commit()
+    return path
+
+
+def a_ledger_of_schema_2(path: Path, *, directory: int) -> Path:
+    """With plans of ann, bob and cat and two revocations, and this version of the directory."""
+    an_older_ledger(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(TABLES_2)
+        connection.execute("INSERT INTO ledger_meta VALUES ('directory', ?)", (str(directory),))
         connection.commit()
     return path

@@ -5,7 +5,7 @@ from contextlib import closing
 import pytest
 
 from gatewayd.books.patrol import difference
-from gatewayd.model import Account, Directory
+from gatewayd.model import Account, Directory, DirectoryPage
 from gatewayd.stores.base import Batch
 from gatewayd.stores.sqlite import inquiry, schema
 from gatewayd.stores.sqlite.leasing import lease
@@ -22,16 +22,21 @@ def connection() -> Iterator[sqlite3.Connection]:
 
 def test_drift_and_balances_are_found_by_an_index_and_read_no_whole_table(connection: sqlite3.Connection) -> None:
     names: dict[str, object] = {"user": "alice", "unit": "api_calls", "period": "2025-11", "but": ""}
-    names |= {"at": "", "quantity": 0, "row": 0, "through": 9, "most": 9}
+    names |= {"at": "", "quantity": 0, "row": 0, "through": 9, "most": 9, "since": 0}
     for question in (
         inquiry.SELECT_ACCOUNTS,
         inquiry.SELECT_BALANCES_OF_A_USER,
+        inquiry.SELECT_CHANGED,
         inquiry.SELECT_QUANTITIES,
         inquiry.SELECT_STANDING,
     ):
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {question}", names)]
         assert plan
-        assert not [step for step in plan if step.startswith(("SCAN usage", "SCAN balance"))]
+        assert not [
+            step
+            for step in plan
+            if step.startswith(("SCAN usage", "SCAN balance", "SCAN accounts", "SCAN revocations"))
+        ]
 
 
 def test_only_records_of_the_period_and_of_the_user_count_in_its_drift(connection: sqlite3.Connection) -> None:
@@ -61,5 +66,4 @@ def test_requests_in_flight_of_other_daemons_count_and_those_of_this_one_do_not(
 
 def test_a_new_ledger_has_an_empty_directory(connection: sqlite3.Connection) -> None:
     assert inquiry.directory(connection) == Directory(0, {})
-    assert inquiry.newer_directory(connection, 0) is None
-    assert inquiry.newer_directory(connection, None) == Directory(0, {})
+    assert inquiry.directory_page(connection, 0, 10) == DirectoryPage(0, 0, {})

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from gatewayd.errors import StoreError
-from gatewayd.model import Account
+from gatewayd.model import Account, DirectoryPage, Revocation
 from gatewayd.stores.sqlite import migration
+from gatewayd.stores.sqlite.clerk import open_clerk
 from gatewayd.stores.sqlite.reader import open_reader
 from gatewayd.stores.sqlite.store import open_store
 from tests.clocks import ManualClock
 from tests.stores.ledgers import ALICE, NOVEMBER, audit, drift, hold, record
-from tests.stores.sqlite.older import an_older_ledger
+from tests.stores.sqlite.older import a_ledger_of_schema_2, an_older_ledger
 
 DECEMBER = NOVEMBER + 8 * 86_400
 ROOT = Path(__file__).parents[3]
@@ -88,7 +89,7 @@ async def test_a_migration_that_fails_leaves_the_ledger_as_it_was_and_free(
         connection.execute("DROP TRIGGER no")
     assert not caplog.text
     await (await open_store(str(path), "process", clock)).close()
-    assert "brought from schema 1 to 2" in caplog.text
+    assert "brought from schema 1 to 3" in caplog.text
 
 
 async def test_a_start_killed_in_the_middle_of_a_migration_is_as_if_it_had_not_begun(
@@ -103,6 +104,23 @@ async def test_a_start_killed_in_the_middle_of_a_migration_is_as_if_it_had_not_b
     await (await open_store(str(path), "process", clock)).close()
     with open_reader(str(path)) as reader:
         assert audit(reader) == {ALICE: 5, TOKENS: 5}
+
+
+async def test_decisions_of_schema_2_are_numbered_beyond_what_its_daemons_knew(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    path = a_ledger_of_schema_2(tmp_path / "ledger.db", directory=9)
+    older = r"older gatewayd \(schema 2, this one needs 3\): start the daemon once"
+    with pytest.raises(StoreError, match=older), open_reader(str(path)):
+        pass
+    store = await open_store(str(path), "process", clock)
+    assert await store.directory(0, 3) == DirectoryPage(0, 12, {"ann": "pro", "bob": "pro", "cat": "pro"}, (), True)
+    revoked = (Revocation("all", "", 1.0), Revocation("token", "x", 2.0))
+    assert await store.directory(12, 3) == DirectoryPage(12, 14, {}, revoked)
+    with open_clerk(str(path)) as clerk:
+        clerk.assign("bob", "free")
+    assert await store.directory(14, 3) == DirectoryPage(14, 15, {"bob": "free"})
+    await store.close()
 
 
 def test_a_current_ledger_is_not_written_to(path: Path) -> None:

@@ -79,7 +79,7 @@ def foreign_application(path: Path) -> None:
 
 
 def newer(path: Path) -> None:
-    altered(made(path), "UPDATE ledger_meta SET value = '3' WHERE key = 'schema_version'")
+    altered(made(path), "UPDATE ledger_meta SET value = '99' WHERE key = 'schema_version'")
 
 
 def no_version(path: Path) -> None:
@@ -109,7 +109,7 @@ def a_directory(path: Path) -> None:
         pytest.param(cut_off, "is damaged: restore it from a backup", id="cut off"),
         pytest.param(foreign, "belongs to another program: name another file", id="another program's tables"),
         pytest.param(foreign_application, "belongs to another program: name another file", id="another program's id"),
-        pytest.param(newer, "was made by a newer gatewayd (schema 3, this one knows 2): upgrade", id="newer"),
+        pytest.param(newer, "was made by a newer gatewayd (schema 99, this one knows 3): upgrade", id="newer"),
         pytest.param(no_version, "is damaged: restore it from a backup", id="no version"),
         pytest.param(garbled_version, "is damaged: restore it from a backup", id="garbled version"),
         pytest.param(no_tables, "cannot be used (no such table: ledger_meta): restore it", id="a table is missing"),
@@ -204,7 +204,7 @@ def test_durability_says_what_a_commit_waits_for(path: Path, durability: Durabil
 
 def test_a_clean_stop_leaves_one_plain_file(path: Path) -> None:
     opened = open_file(str(path), "process")
-    opened.connection.execute("INSERT INTO accounts VALUES ('alice', 'pro')")
+    opened.connection.execute("INSERT INTO accounts VALUES ('alice', 'pro', 1)")
     assert Path(f"{path}-wal").stat().st_size
     opened.close()
     assert sorted(each.name for each in path.parent.iterdir()) == ["ledger.db", "ledger.db.lock"]

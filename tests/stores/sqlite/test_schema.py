@@ -39,8 +39,8 @@ def test_the_tables_are_those_that_operators_were_promised(connection: sqlite3.C
     assert columns(connection, "usage_leases") == [
         *("node", "user_id", "unit", "period", "units", "in_flight", "asked", "answered"),
     ]
-    assert columns(connection, "accounts") == ["user_id", "plan"]
-    assert columns(connection, "revocations") == ["kind", "subject", "issued_until"]
+    assert columns(connection, "accounts") == ["user_id", "plan", "changed"]
+    assert columns(connection, "revocations") == ["kind", "subject", "issued_until", "changed"]
     connection.close()
 
 
@@ -54,26 +54,26 @@ def test_tables_are_made_all_or_none(connection: sqlite3.Connection) -> None:
 
 def test_tables_that_somebody_else_made_meanwhile_are_left_alone(connection: sqlite3.Connection) -> None:
     schema.create(connection)
-    connection.execute("INSERT INTO accounts VALUES ('alice', 'pro')")
+    connection.execute("INSERT INTO accounts VALUES ('alice', 'pro', 1)")
     schema.create(connection)
-    assert connection.execute("SELECT * FROM accounts").fetchall() == [("alice", "pro")]
+    assert connection.execute("SELECT * FROM accounts").fetchall() == [("alice", "pro", 1)]
     connection.close()
 
 
 def test_a_transaction_begins_even_if_the_last_one_could_not_be_undone(connection: sqlite3.Connection) -> None:
     schema.create(connection)
     connection.execute("BEGIN")
-    connection.execute("INSERT INTO accounts VALUES ('alice', 'pro')")
+    connection.execute("INSERT INTO accounts VALUES ('alice', 'pro', 1)")
     with schema.transaction(connection):
-        connection.execute("INSERT INTO accounts VALUES ('bob', 'pro')")
-    assert connection.execute("SELECT * FROM accounts").fetchall() == [("bob", "pro")]
+        connection.execute("INSERT INTO accounts VALUES ('bob', 'pro', 2)")
+    assert connection.execute("SELECT * FROM accounts").fetchall() == [("bob", "pro", 2)]
     connection.close()
 
 
 def test_a_failed_transaction_leaves_nothing_behind(connection: sqlite3.Connection) -> None:
     schema.create(connection)
     with pytest.raises(KeyError):
-        fail_inside_a_transaction(connection, "INSERT INTO accounts VALUES ('alice', 'pro')")
+        fail_inside_a_transaction(connection, "INSERT INTO accounts VALUES ('alice', 'pro', 1)")
     assert connection.execute("SELECT count(*) FROM accounts").fetchone() == (0,)
     assert not connection.in_transaction
     connection.close()
