@@ -55,7 +55,14 @@ def at(ended: float, status: int = 200) -> Answer:
         pytest.param(False, [refused(seconds="soon")], {"other answers": 1}, (0, 0), id="not told when"),
         pytest.param(True, [refused(), refused(ended=1.9), at(3.2)], {}, (1, 1), id="early, and then in time"),
         pytest.param(True, [refused(), at(1.9)], {"let through early": 1}, (0, 1), id="let through early"),
-        pytest.param(True, [refused(), at(2.1)], {}, (0, 0), id="too slow to be early"),
+        pytest.param(
+            True, [refused(), at(2.1), refused(), at(1.9)], {"let through early": 1}, (0, 1), id="late, and then early"
+        ),
+        pytest.param(
+            True, [refused(), refused(ended=2.1), refused(ended=1.9), at(3.2)], {}, (1, 1), id="late and refused first"
+        ),
+        pytest.param(True, [refused(), *[at(2.1), refused()] * 5, at(3.2)], {}, (1, 0), id="never in time to be early"),
+        pytest.param(True, [refused(), at(2.1, 503)], {"other answers": 1}, (0, 0), id="late, and something else"),
     ],
 )
 async def test_a_visit_is_judged_by_what_it_was_told(
