@@ -2,20 +2,25 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import click
 import orjson
 
+from gatewayd.clock import SystemClock
 from gatewayd.commands.common import abandon_stdout, audited, config_option, fail, load_for
 from gatewayd.commands.usage import EVERY, Month, table
+from gatewayd.config.settings import Settings
 from gatewayd.errors import StoreError
+from gatewayd.model import BillingPeriod
 from gatewayd.stores.open import open_clerk, open_reader
 from gatewayd.stores.reading import LedgerReader, NodeLeases
 from gatewayd.stores.verifying import Audit
 
 _NEEDED: Final = ("ledger",)
+_MOST_WARNINGS: Final = 20
 _QUESTION: Final = (
     "Free {found.units} units of {found.accounts} accounts? What {found.node} served and has not posted is lost to the "
     "ledger then"
@@ -30,21 +35,37 @@ def ledger() -> None:
 @ledger.command(epilog="Example: gatewayd ledger verify -c conf/gatewayd.toml")
 @config_option
 def verify(config: Path) -> None:
-    """Check the chain of the records, the balances against them, and the end; a line a fault, and exit 1 on any."""
-    url = load_for(_NEEDED, config).ledger.url.reveal()
+    """Check the chain of the records, the balances against them, and the end; a line a fault, and exit 1 on any.
+
+    A limit that no plan has is a warning: no call is decided by it, and a changed configuration leaves such, too.
+    """
+    settings = load_for((*_NEEDED, "plans"), config)
     faults = 0
     try:
-        with open_reader(url) as reader:
+        with open_reader(settings.ledger.url.reveal()) as reader:
             audit = Audit(reader)
             for fault in audit.faults():
                 click.echo(fault)
                 faults += 1
+            _warn(audit, settings)
     except StoreError as error:
         fail(error)
     if faults:
         fail(f"the ledger is not whole: {faults} fault{'s' if faults != 1 else ''} in {audit.records} records")
     figures = f"{audit.records} records, {audit.balances} balances, {audit.units} units spent"
     click.echo(f"the ledger is whole: {figures}, head {audit.head}")
+
+
+def _warn(audit: Audit, settings: Settings) -> None:
+    quotas: dict[str, set[int]] = {}
+    for plan in settings.plans.values():
+        for unit, quota in plan.quota.items():
+            quotas.setdefault(unit, set()).add(quota)
+    odd = iter(audit.oddities(BillingPeriod.at(SystemClock().utc()).name, quotas))
+    for line in islice(odd, _MOST_WARNINGS):
+        click.echo(f"warning: {line}", err=True)
+    if more := sum(1 for _ in odd):
+        click.echo(f"warning: and {more} more such limits", err=True)
 
 
 @ledger.command(epilog="Example: gatewayd ledger export --user ann --period 2026-11 > november.jsonl")

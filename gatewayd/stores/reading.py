@@ -38,7 +38,12 @@ class LedgerReader(Protocol):
         """The plan of each user's latest record, by user id; an account's plan wins over it."""
 
     def leased(self) -> Mapping[Account, tuple[int, int]]:
-        """Of every account with a balance: `held` as the balance says it, and the sum of the daemons' leases."""
+        """Of every account with a balance or a lease: `held` as the balance says it (0 if there is none), and the sum
+        of the daemons' leases.
+        """
+
+    def misnumbered(self) -> Sequence[str]:
+        """A line for each number, by which rows are found, that is not the one that gatewayd gave."""
 
     def nodes(self) -> Sequence[NodeLeases]:
         """Every daemon that has units in leases, or requests in flight, by name."""

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from gatewayd.model import Account
@@ -28,6 +28,7 @@ class Audit:
         self.units = 0
         self.head = GENESIS
         self._breaks = 0
+        self._limits: dict[Account, int] = {}
 
     def faults(self) -> Iterator[str]:
         """A line for each fault, the records' in their order. Raises StoreError."""
@@ -36,6 +37,14 @@ class Audit:
         yield from self._end()
         yield from self._spent()
         yield from self._held()
+        if not self._breaks:  # or it may be no more than what a missing record leaves
+            yield from self._ledger.misnumbered()
+
+    def oddities(self, period: str, quotas: Mapping[str, Collection[int]]) -> Iterator[str]:
+        """Limits in a period that no plan has, by the quotas of each unit: a changed configuration leaves such, too."""
+        for account, limit in self._limits.items():
+            if account.period == period and limit and limit not in quotas.get(account.unit, ()):
+                yield f"balance {place(account)}: limit_units is {limit}, which is no plan's quota of {account.unit}"
 
     def _record(self, row: RecordRow) -> Iterator[str]:
         before, name = self.head, shown(row.id)
@@ -76,6 +85,10 @@ class Audit:
             account = Account(balance.user_id, balance.unit, balance.period)
             total = self._sums.pop(account, 0)
             self.balances += 1
+            if not _counted(balance.spent, balance.limit) or balance.limit < 0:
+                yield f"balance {place(account)}: a column holds what gatewayd never writes"
+                continue
+            self._limits[account] = balance.limit
             if balance.spent != total:
                 yield f"balance {place(account)}: spent is {balance.spent}, its records add up to {total}"
         for account, total in sorted(self._sums.items()):
@@ -83,10 +96,18 @@ class Audit:
 
     def _held(self) -> Iterator[str]:
         for account, (held, leased) in self._ledger.leased().items():
+            if not _counted(held, leased):
+                yield f"balance {place(account)}: held or a lease holds what gatewayd never writes"
+                continue
             if held != leased:
                 yield f"balance {place(account)}: held is {held}, its leases add up to {leased}"
             if min(held, leased) < 0:
                 yield f"balance {place(account)}: held or a lease is below 0"
+
+
+def _counted(*amounts: object) -> bool:
+    """Whether they are whole numbers; a database may let others in."""
+    return all(type(amount) is int for amount in amounts)
 
 
 def _readable(row: RecordRow) -> bool:

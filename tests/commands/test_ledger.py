@@ -97,6 +97,19 @@ def test_each_fault_is_a_line_and_the_exit_is_1(ledger: Path, statement: str, li
     assert found.stderr.startswith(f"gatewayd: the ledger is not whole: {len(lines)} fault")
 
 
+def test_a_limit_of_this_month_that_no_plan_has_is_a_warning_and_no_fault(config: Path) -> None:
+    now = SystemClock().utc()
+    users = [hold(f"r{number}", user=f"user-{number}", at=now, limit=777) for number in range(22)]
+    asyncio.run(fill(config, [*users, hold("r22", user="ann", at=now, limit=100_000)]))
+    found = command("ledger", "verify", "-c", config)
+    assert (found.exit_code, found.stdout.partition(":")[0]) == (0, "the ledger is whole")
+    told = found.stderr.splitlines()
+    assert len(told) == 21
+    assert told[0].startswith("warning: balance user-0 api_calls 20")
+    assert told[0].endswith(": limit_units is 777, which is no plan's quota of api_calls")
+    assert told[-1] == "warning: and 2 more such limits"
+
+
 def test_export_has_every_column_of_every_record_in_the_order_of_the_chain(ledger: Path) -> None:
     rows = exported(ledger)
     assert [row["id"] for row in rows] == ["r0", "r1", "r2", "r3"]

@@ -98,22 +98,22 @@ def batch(*postings: Posting) -> Batch:
 class Place:
     """Where a ledger of one implementation lives, across openings.
 
-    `tamper` does one SQL statement to the database behind the store's back.
+    `tamper` does one SQL statement to the database behind the store's back, and tells its rows, if it has any.
     """
 
     open: Callable[[Clock], Coroutine[Any, Any, LedgerStore]]
     read: Callable[[], AbstractContextManager[LedgerReader]]
     clerk: Callable[[], AbstractContextManager[Clerk]]
     usage: Callable[[], AbstractContextManager[UsageReader]]
-    tamper: Callable[[str], None]
+    tamper: Callable[[str], list[tuple[object, ...]]]
 
 
 def _sqlite(directory: Path) -> Place:
     path = str(directory / "ledger.db")
 
-    def tamper(statement: str) -> None:
+    def tamper(statement: str) -> list[tuple[object, ...]]:
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-            connection.execute(statement)
+            return connection.execute(statement).fetchall()
 
     return Place(
         partial(open_store, path, "process"),
@@ -127,8 +127,8 @@ def _sqlite(directory: Path) -> Place:
 def _postgresql(_directory: Path) -> Place:
     rest = shared_server().space()
 
-    def tamper(statement: str) -> None:
-        execute(rest, statement)
+    def tamper(statement: str) -> list[tuple[object, ...]]:
+        return execute(rest, statement)
 
     return Place(
         partial(open_postgres_store, rest, "process"),

@@ -26,6 +26,8 @@ class Book:
     spent: dict[Account, int] = field(default_factory=dict)
     leases: dict[Account, tuple[int, int]] = field(default_factory=dict)
     written: tuple[int, str] = (0, chain.GENESIS)
+    numbers: list[str] = field(default_factory=list)
+    limit: int = 100
 
     def write(self, name: str, user: str = "ann", quantity: int = 1) -> None:
         head = self.rows[-1].chain if self.rows else chain.GENESIS
@@ -38,7 +40,7 @@ class Book:
 
     def balances(self, *, user_id: str | None = None, period: str | None = None) -> Sequence[Balance]:
         assert (user_id, period) == (None, None)
-        return [Balance(*account, 100, 0, spent) for account, spent in self.spent.items()]
+        return [Balance(*account, self.limit, 0, spent) for account, spent in self.spent.items()]
 
     def records(self) -> Iterator[RecordRow]:
         return iter(self.rows)
@@ -54,6 +56,9 @@ class Book:
 
     def leased(self) -> Mapping[Account, tuple[int, int]]:
         return self.leases
+
+    def misnumbered(self) -> Sequence[str]:
+        return self.numbers
 
     def nodes(self) -> Sequence[NodeLeases]:
         return []
@@ -190,6 +195,31 @@ def test_a_balance_that_is_gone_is_named(book: Book) -> None:
 def test_what_is_held_must_be_what_is_leased(book: Book, held: int, leased: int, lines: list[str]) -> None:
     book.leases[ANN] = held, leased
     assert faults(book) == lines
+
+
+@pytest.mark.parametrize(
+    ("limit", "period", "odd"),
+    [
+        pytest.param(100, "2025-11", [], id="a plan's"),
+        pytest.param(0, "2025-11", [], id="none"),
+        pytest.param(777, "2025-12", [], id="of another month"),
+        pytest.param(777, "2025-11", ["ann", "bob"], id="nobody's"),
+    ],
+)
+def test_a_limit_that_no_plan_has_is_odd_and_no_fault(book: Book, limit: int, period: str, odd: list[str]) -> None:
+    book.limit = limit
+    audit = Audit(book)
+    assert list(audit.faults()) == []
+    said = "limit_units is 777, which is no plan's quota of api_calls"
+    lines = [f"balance {user} api_calls 2025-11: {said}" for user in odd]
+    assert list(audit.oddities(period, {"api_calls": {100, 1_000}, "tokens": {777}})) == lines
+
+
+def test_wrong_numbers_are_told_unless_a_missing_record_explains_them(book: Book) -> None:
+    book.numbers = ["record r3: seq is 9"]
+    assert faults(book) == ["record r3: seq is 9"]
+    del book.rows[1]
+    assert "record r3: seq is 9" not in faults(book)
 
 
 @pytest.mark.parametrize("value", ["ten", None, b"10", 1.5, True])

@@ -9,6 +9,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812
 from gatewayd.errors import StoreError
 from gatewayd.model import Account, Balance, Directory
 from gatewayd.stores.chain import RecordRow
+from gatewayd.stores.numbering import DECISIONS, end_of, misnumbered_decisions
 from gatewayd.stores.postgres import inquiry, schema
 from gatewayd.stores.postgres.address import Address, located
 from gatewayd.stores.postgres.asking import connected, examined, named, rows_of, see_one_moment
@@ -29,6 +30,15 @@ SELECT_LEASED: Final = """
         SELECT coalesce(sum(units), 0)::bigint FROM usage_leases AS lease
         WHERE lease.user_id = balance.user_id AND lease.unit = balance.unit AND lease.period = balance.period
     ) FROM usage_balances AS balance
+    UNION ALL SELECT user_id, unit, period, 0, sum(units)::bigint FROM usage_leases AS lease WHERE NOT EXISTS (
+        SELECT FROM usage_balances AS balance
+        WHERE lease.user_id = balance.user_id AND lease.unit = balance.unit AND lease.period = balance.period
+    ) GROUP BY user_id, unit, period
+"""
+# The next record's number is how many there are, so one above that would be in its way.
+SELECT_MISPLACED: Final = """
+    SELECT id, seq, place FROM (SELECT id, seq, row_number() OVER (ORDER BY seq) AS place FROM usage_records) AS placed
+    WHERE seq <> place ORDER BY seq LIMIT 1
 """
 SELECT_NODES: Final = """
     SELECT node, count(*), sum(units)::bigint, sum(in_flight)::bigint FROM usage_leases
@@ -57,8 +67,7 @@ class PostgresReader:
                 yield RecordRow(*row)
 
     def end(self) -> tuple[int, str]:
-        (head,), (records,) = self._rows(SELECT_END)
-        return int(records), head
+        return end_of(self._rows(SELECT_END), self._address.name)
 
     def directory(self) -> Directory:
         return inquiry.directory_of(self._rows(inquiry.SELECT_DIRECTORY))
@@ -68,6 +77,13 @@ class PostgresReader:
 
     def leased(self) -> Mapping[Account, tuple[int, int]]:
         return {Account(*row[:3]): (row[3], row[4]) for row in self._rows(SELECT_LEASED)}
+
+    def misnumbered(self) -> Sequence[str]:
+        misplaced = [
+            f"record {record}: seq is {seq}, it is the {place}. of the chain"
+            for record, seq, place in self._rows(SELECT_MISPLACED)
+        ]
+        return [*misplaced, *misnumbered_decisions(self._rows(DECISIONS))]
 
     def nodes(self) -> Sequence[NodeLeases]:
         return [NodeLeases(*row) for row in self._rows(SELECT_NODES)]

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from gatewayd.errors import StoreError
 from gatewayd.model import Account, Balance, Directory
 from gatewayd.stores.chain import RecordRow
+from gatewayd.stores.numbering import DECISIONS, end_of, misnumbered_decisions
 from gatewayd.stores.reading import NodeLeases
 from gatewayd.stores.sqlite import inquiry, schema
 from gatewayd.stores.sqlite.opening import located
@@ -19,7 +20,10 @@ SELECT_LAST_PLANS: Final = "SELECT user_id, plan, max(rowid) FROM usage_records 
 SELECT_LEASED: Final = (
     "SELECT user_id, unit, period, held, (SELECT coalesce(sum(units), 0) FROM usage_leases AS lease "
     "WHERE lease.user_id = balance.user_id AND lease.unit = balance.unit AND lease.period = balance.period) "
-    "FROM usage_balances AS balance"
+    "FROM usage_balances AS balance UNION ALL "
+    "SELECT user_id, unit, period, 0, sum(units) FROM usage_leases AS lease WHERE NOT EXISTS (SELECT * "
+    "FROM usage_balances AS balance WHERE lease.user_id = balance.user_id AND lease.unit = balance.unit "
+    "AND lease.period = balance.period) GROUP BY user_id, unit, period"
 )
 SELECT_NODES: Final = (
     "SELECT node, count(*), sum(units), sum(in_flight) FROM usage_leases WHERE units > 0 OR in_flight > 0 "
@@ -45,8 +49,8 @@ class SqliteReader:
 
     def end(self) -> tuple[int, str]:
         with schema.named(self._file):
-            head, records = self._connection.execute(schema.SELECT_META).fetchall()
-        return int(records[0]), head[0]
+            rows = self._connection.execute(schema.SELECT_META).fetchall()
+        return end_of(rows, self._file)
 
     def directory(self) -> Directory:
         with schema.named(self._file):
@@ -60,6 +64,10 @@ class SqliteReader:
         with schema.named(self._file):
             rows = self._connection.execute(SELECT_LEASED).fetchall()
         return {Account(*account): (held, leased) for *account, held, leased in rows}
+
+    def misnumbered(self) -> Sequence[str]:
+        with schema.named(self._file):
+            return misnumbered_decisions(self._connection.execute(DECISIONS))
 
     def nodes(self) -> Sequence[NodeLeases]:
         with schema.named(self._file):
