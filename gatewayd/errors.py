@@ -215,11 +215,13 @@ class UpstreamProtocol(UpstreamFailure):
 
 
 class Unavailable(Refusal):
+    """`retry_after` is in seconds; what is said of the kind holds where nobody knows better."""
+
     status = 503
     retry_after: ClassVar[int] = 1
 
-    def __init__(self, detail: str = "") -> None:
-        super().__init__(detail, headers=(("Retry-After", str(self.retry_after)),))
+    def __init__(self, detail: str = "", *, retry_after: int | None = None) -> None:
+        super().__init__(detail, headers=(("Retry-After", str(retry_after or self.retry_after)),))
 
 
 class Draining(Unavailable):
@@ -241,7 +243,7 @@ class StoreUnavailable(Unavailable):
 
 
 class IssuerUnavailable(Unavailable):
-    """None of the issuer's keys is known: whether a token is good cannot be told, so it is not called bad."""
+    """The token's key is unknown and could not be asked for: nobody can tell whether it is good, so it is not bad."""
 
     code, title = "issuer_unavailable", "The identity provider's keys cannot be had"
 

@@ -28,8 +28,8 @@ class RawAgent:
         recorded = Recording(reader, kept)
         try:
             await self._script(recorded, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # cancelled by the end of the loop only, which would say so at length
         finally:
             self.closed.set()
             writer.close()

@@ -60,6 +60,7 @@ def test_every_code_of_the_contract_has_its_status_and_nothing_else_has_a_code()
         pytest.param(errors.MethodNotAllowed(("GET", "HEAD")), [("Allow", "GET, HEAD")], id="405"),
         pytest.param(errors.RateLimited(retry_after=7), [("Retry-After", "7")], id="429"),
         pytest.param(errors.Draining(), [("Retry-After", "1")], id="503"),
+        pytest.param(errors.IssuerUnavailable(retry_after=9), [("Retry-After", "9")], id="503, when is known"),
         pytest.param(
             errors.QuotaExhausted(unit="u", limit=1, used=1, plan="p", resets_at=""),
             [("x-should-retry", "false")],

@@ -118,7 +118,7 @@ ADMIN: Final = Table(AdminSettings, (
 
 JWKS: Final = Table(JwksSettings, (
     Key("refresh", "5m", POSITIVE, "How old published keys may become before they are fetched again."),
-    Key("cooldown", "1s", POSITIVE, "Least time between two fetches, however many unknown keys tokens name."),
+    Key("cooldown", "1s", POSITIVE, "Time from a fetch in vain to the next, however many unknown keys tokens name."),
     Key("stale", "7d", DURATION, "How long keys serve that cannot be fetched again; 0s is for ever."),
     Key("timeout", "5s", POSITIVE, "How long the provider may take."),
     Key("ca", ABSENT, FILE, "PEM file of the authorities that the provider's certificate is from; else the system's."),

@@ -10,8 +10,14 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from gatewayd.errors import GatewayError, StartError
 from gatewayd.identity.jwk import MAX_BYTES, read_object
 
-# Compressed answers are not asked for: a small one could be a large document.
-_HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "gatewayd"}
+# Compressed answers are not asked for: a small one could be a large document. No cache on the way may answer with what
+# it kept: a key that is not in there may be published (RFC 9111 section 5.2.1.4).
+_HEADERS: Final = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "Cache-Control": "no-cache",
+    "User-Agent": "gatewayd",
+}
 # What providers and plain file servers call a JSON document; an error page of a proxy is none of them.
 _TYPES: Final = frozenset({"", "text/plain", "application/octet-stream"})
 

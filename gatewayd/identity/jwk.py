@@ -30,6 +30,10 @@ _MAX_MEMBER: Final = 2_732  # base64 of 16,384 bits; larger numbers cost whoever
 _MAX_NAME: Final = 256
 
 
+At = tuple[str, str | None]
+"""What a token's header says of its key: `alg` and `kid`."""
+
+
 class Unusable(GatewayError):
     """A document, or a key in it, that cannot serve; the message says why, for the log, and quotes nothing of it."""
 
@@ -38,7 +42,7 @@ class Unusable(GatewayError):
 class KeySet:
     """Keys by algorithm and id; under no id, those that a token without one is tried with. Immutable."""
 
-    keys: Mapping[tuple[str, str | None], tuple[VerificationKey, ...]]
+    keys: Mapping[At, tuple[VerificationKey, ...]]
     size: int = 0
 
     def find(self, algorithm: str, key_id: str | None) -> tuple[VerificationKey, ...]:
@@ -46,9 +50,9 @@ class KeySet:
         return self.keys.get((algorithm, key_id), ())
 
     def without(self, others: "KeySet") -> "KeySet":
-        """What is here and not there, by id."""
-        left = {at: keys for at, keys in self.keys.items() if at not in others.keys and at[1] is not None}
-        return KeySet(left, len({key_id for _, key_id in left}))
+        """What is here and not there."""
+        left = {at: tuple(key for key in keys if key not in others.find(*at)) for at, keys in self.keys.items()}
+        return KeySet({at: keys for at, keys in left.items() if keys}, sum(map(bool, left.values())))
 
 
 NO_KEYS: Final = KeySet({})

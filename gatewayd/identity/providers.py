@@ -10,8 +10,9 @@ from gatewayd.clock import Clock
 from gatewayd.config.settings import AuthSettings, Provider
 from gatewayd.errors import IssuerUnavailable
 from gatewayd.identity.fetching import fetch, trust
+from gatewayd.identity.holding import Shared
 from gatewayd.identity.jwk import Unusable, read_keys
-from gatewayd.identity.published import PublishedKeys, Shared
+from gatewayd.identity.published import PublishedKeys
 from gatewayd.identity.shelf import Shelf
 from gatewayd.identity.signatures import VerificationKey
 
@@ -57,8 +58,12 @@ class KeptKeys:
     def __init__(self, state_dir: Path, provider: Provider) -> None:
         self._shelf = Shelf(state_dir, provider)
 
-    async def find(self, algorithm: str, key_id: str | None) -> Sequence[VerificationKey]:
+    async def find(
+        self, algorithm: str, key_id: str | None, tried: Sequence[VerificationKey] = ()
+    ) -> Sequence[VerificationKey]:
         """As KeySource.find; nothing is waited for."""
+        if tried:
+            return ()
         try:
             kept = self._shelf.read()
             if kept is not None:

@@ -1,27 +1,31 @@
 """The keys that an identity provider publishes, at hand without waiting for it.
 
 A token whose key is known never waits. One that names an unknown key waits for the next look at the provider, which
-all who wait share; looks have a cool-down between them, over all workers of the daemon (`shelf` keeps the turn and
-the time of the last), so that names nobody ever heard of cost the provider nothing. A look that began before a token
-came proves nothing about its key: it waits for one that began later, and is refused only then.
+all who wait share, over all workers of the daemon (`shelf` keeps the turn to look, and what came of it). A look that
+began before a token came proves nothing about its key: it waits for one that began later, and is refused only then.
+
+A look that nobody's key came of is followed by a cool-down, so that names nobody ever heard of cost the provider
+nothing; one that brought a key somebody waited for is not, so that whoever signs with a new key need not wait either.
 
 Good keys stay in force while the provider is away or says nonsense, over restarts too, until they are stale.
 """
 
 import asyncio
 import logging
+import math
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from typing import Final, Protocol
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Final
 
 from gatewayd.clock import Clock
 from gatewayd.config.settings import Provider
-from gatewayd.errors import GatewayError, IssuerUnavailable
-from gatewayd.identity.fetching import Unfetched, discovery_url, jwks_url_in, place
-from gatewayd.identity.jwk import Unusable, read_keys
-from gatewayd.identity.ring import KeyRing
-from gatewayd.identity.shelf import Kept, Shelf, Turn, name_of
+from gatewayd.errors import IssuerUnavailable
+from gatewayd.identity.fetching import Unfetched
+from gatewayd.identity.holding import UNTURNED, Fetch, Holding, Shared
+from gatewayd.identity.jwk import At, Unusable
+from gatewayd.identity.shelf import Notes, Shelf, Turn
 from gatewayd.identity.signatures import VerificationKey
 
 log: Final = logging.getLogger(__name__)
@@ -29,23 +33,13 @@ log: Final = logging.getLogger(__name__)
 PATIENCE: Final = 15.0
 """Seconds that a token may wait for a key nobody knows, however slow the provider is."""
 LONGEST_PAUSE: Final = 3.0
-"""Seconds of a cool-down that a token waits for; it is refused at once where more are left."""
+"""Seconds of a cool-down that a token waits for; its caller is told to come again where more are left."""
+MOST_WAITING: Final = 10_000
+"""Tokens that may wait in one worker; the callers of more are told to come again."""
 RETRY: Final = 10.0
 """Seconds until a provider that failed is asked again, if nobody waits for it."""
-_TURN_PAUSE: Final = 0.02  # between two looks whether another worker's turn is over
-_MOST_TOLD: Final = 8  # broken keys that are told of one document
-
-Fetch = Callable[[str], Awaitable[bytes]]
-
-
-class Shared(Protocol):
-    """Where daemons find each other's documents."""
-
-    async def find(self, name: str) -> object:
-        """What was kept under the name; None if nothing is there or nobody can tell."""
-
-    async def keep(self, name: str, document: bytes, seconds: float) -> None:
-        """Keep it, if that can be."""
+# Seconds between two looks whether another worker's turn is over; at first it has hardly begun.
+_FIRST_PAUSE, _LAST_PAUSE = 0.005, 0.05
 
 
 class PublishedKeys:
@@ -54,16 +48,14 @@ class PublishedKeys:
     def __init__(self, provider: Provider, fetch: Fetch, shelf: Shelf, shared: Shared, clock: Clock) -> None:
         """`fetch` gives the document at a URL, or raises Unfetched."""
         self._provider = provider
-        self._fetch = fetch
         self._shelf = shelf
-        self._shared = shared
         self._clock = clock
-        self._ring = KeyRing()
-        self._kept: Kept | None = None
-        self._looked_at = 0.0  # when the last look began whose end is known here, in UTC seconds
-        self._wanted_at = 0.0  # a look that began then or later is waited for
-        self._waiting = 0
-        self._failing = False
+        self._holding = Holding(provider, fetch, shelf, shared, clock)
+        # Of looks, when they began, in monotonic seconds: nobody sets that clock, and all workers have the same one.
+        self._notes = Notes()
+        self._wanted_at = 0.0  # one that began then or later is waited for
+        self._waiting: Counter[At] = Counter()
+        self._in_line = 0  # their sum
         self._closed = False
         self._news: asyncio.Future[None] | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -72,22 +64,22 @@ class PublishedKeys:
     @property
     def name(self) -> str:
         """For logs and operators."""
-        return self._provider.issuer or place(self._provider.jwks_url or "")
+        return self._holding.name
 
     @property
     def size(self) -> int:
         """Keys in force."""
-        return self._ring.size
+        return self._holding.size
 
     @property
     def age(self) -> float | None:
         """Seconds since the keys in force were asked for; None without any."""
-        return max(0.0, self._clock.utc() - self._kept.asked_at) if self._kept is not None else None
+        return self._holding.age
 
     @property
     def failing(self) -> bool:
         """Whether the last look failed."""
-        return self._failing
+        return self._holding.failing
 
     def start(self) -> None:
         """Begin to know them, and keep them fresh until closed. Waits for nobody."""
@@ -103,35 +95,50 @@ class PublishedKeys:
                     await task
         self._tell()
 
-    async def find(self, algorithm: str, key_id: str | None) -> Sequence[VerificationKey]:
+    async def find(
+        self, algorithm: str, key_id: str | None, tried: Sequence[VerificationKey] = ()
+    ) -> Sequence[VerificationKey]:
         """As KeySource.find."""
-        found = self._ring.find(algorithm, key_id, self._clock.monotonic())
-        return found or await self._awaited(algorithm, key_id)
+        return self._untried(algorithm, key_id, tried) or await self._awaited(algorithm, key_id, tried)
 
-    async def _awaited(self, algorithm: str, key_id: str | None) -> Sequence[VerificationKey]:
-        came_at = self._clock.utc()
-        self._waiting += 1
-        try:
+    def _untried(
+        self, algorithm: str, key_id: str | None, tried: Sequence[VerificationKey]
+    ) -> Sequence[VerificationKey]:
+        found = self._holding.find(algorithm, key_id)
+        return [key for key in found if key not in tried] if tried else found
+
+    async def _awaited(
+        self, algorithm: str, key_id: str | None, tried: Sequence[VerificationKey]
+    ) -> Sequence[VerificationKey]:
+        came_at = self._clock.monotonic()
+        with self._waited_for(algorithm, key_id), suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
-                while True:
-                    if found := self._ring.find(algorithm, key_id, self._clock.monotonic()):
-                        return found
-                    if self._looked_at >= came_at or self._pause > LONGEST_PAUSE or self._closed:
-                        break
+                while self._notes.ended_at < came_at and self._pause <= LONGEST_PAUSE and not self._closed:
                     await asyncio.shield(self._next_news(came_at))  # who leaves takes nobody's answer along
-        except TimeoutError:
-            pass
-        finally:
-            self._waiting -= 1
-        if not self.size:
+                    if found := self._untried(algorithm, key_id, tried):
+                        return found
+        if self._notes.known_at >= came_at:
+            return ()
+        raise IssuerUnavailable(retry_after=max(1, math.ceil(self._pause)))
+
+    @contextmanager
+    def _waited_for(self, algorithm: str, key_id: str | None) -> Iterator[None]:
+        if self._in_line >= MOST_WAITING:
             raise IssuerUnavailable
-        return ()
+        self._in_line += 1
+        self._waiting[algorithm, key_id] += 1
+        try:
+            yield
+        finally:
+            self._in_line -= 1
+            self._waiting[algorithm, key_id] -= 1
+            if not self._waiting[algorithm, key_id]:
+                del self._waiting[algorithm, key_id]
 
     @property
     def _pause(self) -> float:
         """Seconds until the cool-down is over."""
-        since = self._clock.utc() - self._looked_at
-        return self._provider.jwks.cooldown - since if since >= 0 else 0.0
+        return max(0.0, self._notes.asked_at + self._provider.jwks.cooldown - self._clock.monotonic())
 
     def _next_news(self, wanted_at: float) -> "asyncio.Future[None]":
         """Done when something is known that was not, of a look that is under way."""
@@ -151,140 +158,97 @@ class PublishedKeys:
         """A little earlier or later than others, so that daemons do not ask all at once."""
         while True:
             every = self._provider.jwks.refresh * random.uniform(0.9, 1.0)  # noqa: S311  # no secret
-            self._expire()
-            await asyncio.shield(self._next_news(self._clock.utc() - every))
-            while self._looking is not None and not self._looking.done():
-                await asyncio.wait({self._looking})
-            age = self.age
+            await self._holding.from_shelf()
+            self._holding.expire()
+            if (age := self.age) is None or age >= every:
+                await asyncio.shield(self._next_news(self._clock.monotonic() - min(RETRY, every)))
+                while self._looking is not None and not self._looking.done():
+                    await asyncio.wait({self._looking})
+                age = self.age
             left = every - age if age is not None else 0.0
             await asyncio.sleep(left if left > 0 else min(RETRY, every))
 
-    def _expire(self) -> None:
-        age, stale = self.age, self._provider.jwks.stale
-        if stale and age is not None and age > stale and self.size:
-            log.error("keys of %s: they are too old to be used", self.name)
-            self._ring.drop()
-
     async def _look(self) -> None:
         """Until what is wanted is known: on the shelf, else at the provider when it may be asked."""
+        changes = self._holding.changes
         try:
-            await self._from_shelf()
-            if self._looked_at < self._wanted_at:
-                await self._in_turn()
+            await self._holding.from_shelf()
+            if self._holding.changes != changes:
+                self._tell()
+            await self._in_turn()
         except Exception:  # whatever it is, those who wait must hear that it is over
             log.exception("keys of %s cannot be looked for", self.name)
-            self._looked_at = self._clock.utc()
+            self._notes = self._notes._replace(ended_at=self._clock.monotonic())
         finally:
             self._tell()
 
     async def _in_turn(self) -> None:
+        """One worker at a time asks; the others see what comes of it, without waiting for a turn of theirs."""
         try:
             turn = await asyncio.to_thread(self._shelf.turn)
         except OSError as error:
-            log.warning("keys of %s: no file in server.state_dir can be made: %s", self.name, error.strerror)
+            self._holding.trouble(UNTURNED, error.strerror)
             await self._ask(None)
             return
+        self._holding.over(UNTURNED)
         with turn:
-            while not turn.take():  # noqa: ASYNC110  # nobody tells when another process lets go
-                await asyncio.sleep(_TURN_PAUSE)
-            await self._from_shelf()  # it may have come while we waited
-            self._looked_at = max(self._looked_at, min(turn.asked_at, self._clock.utc()))
-            if self._looked_at < self._wanted_at:
+            pause = _FIRST_PAUSE
+            while not turn.take():
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LAST_PAUSE)
+                if await self._heard(turn):
+                    return
+            if not await self._heard(turn):
                 await self._ask(turn)
+
+    async def _heard(self, turn: Turn) -> bool:
+        """Whether what is wanted is known, after what others noted."""
+        notes = turn.notes(self._clock.monotonic())
+        if notes.ended_at > self._notes.ended_at:
+            taken = notes.known_at > self._notes.known_at and await self._holding.from_shelf()
+            self._notes = notes if taken else notes._replace(known_at=self._notes.known_at)
+            self._tell()
+        elif notes.ended_at == self._notes.ended_at:
+            self._notes = self._notes._replace(asked_at=notes.asked_at)
+        return self._notes.ended_at >= self._wanted_at or self._satisfied
+
+    @property
+    def _satisfied(self) -> bool:
+        """Whether nobody waits any more for what is not known, and keys are fresh. Others may have asked."""
+        fresh = (age := self.age) is not None and age < self._provider.jwks.refresh * 0.9
+        return fresh and all(key_id and self._holding.find(algorithm, key_id) for algorithm, key_id in self._waiting)
 
     async def _ask(self, turn: Turn | None) -> None:
         """When the cool-down is over; what another daemon has shared by then may do."""
         if (pause := self._pause) > 0:
+            if pause > LONGEST_PAUSE:
+                self._tell()
             await asyncio.sleep(pause)
-        if await self._adopt(Kept.unpacked(await self._shared.find(self._key))):
-            self._tell()
-            await asyncio.sleep(0)  # those who have their key now are gone after this
-            if not self._waiting and self._kept is not None and self._kept.asked_at >= self._wanted_at:
-                return
-        began_at = self._clock.utc()
-        if turn is not None:
-            with suppress(OSError):  # a full disk; the daemon's other workers will ask themselves
-                turn.note(began_at)
-        try:
-            await self._from_provider(began_at)
-        except (Unfetched, Unusable) as fault:
-            self._failed(fault)
-        finally:
-            self._looked_at = began_at
-            self._tell()
-
-    async def _from_shelf(self) -> None:
-        try:
-            kept = await asyncio.to_thread(self._shelf.read)
-        except OSError as error:
-            log.warning("keys of %s: what was kept cannot be read: %s", self.name, error.strerror)
+        await self._holding.from_others()
+        if self._satisfied:
             return
-        if await self._adopt(kept):
-            # Another daemon's clock says nothing of when somebody came to us; this daemon's workers have one clock.
-            self._looked_at = max(self._looked_at, kept.asked_at if kept is not None else 0.0)
-            self._tell()
-
-    async def _from_provider(self, began_at: float) -> None:
-        url = self._provider.jwks_url or await self._discovered()
-        document = await self._fetch(url)
-        told: list[str] = []
-        keys = await asyncio.to_thread(read_keys, document, told.append)
-        for fault in told[:_MOST_TOLD]:
-            log.warning("keys of %s: %s", self.name, fault)
-        if self._failing:
-            log.info("keys of %s can be had again", self.name)
-        self._failing = False
-        kept = Kept(began_at, url, document)
-        self._kept = kept
-        self._ring.adopt(keys, self._clock.monotonic())
-        self._looked_at = began_at
+        before, began_at = self._notes, self._clock.monotonic()
+        self._notes = before._replace(asked_at=began_at)
+        _note(turn, self._notes)
+        try:
+            first = not self.size
+            new = await self._holding.from_provider()
+        except (Unfetched, Unusable) as fault:
+            self._holding.failed(fault)
+            self._notes = self._notes._replace(ended_at=began_at)
+            _note(turn, self._notes)
+            return
+        asked_at = 0.0 if first or any(at in self._waiting for at in new) else began_at
+        self._notes = Notes(asked_at, began_at, began_at)
         self._tell()  # nobody waits for a disk
-        await self._keep(kept)
+        kept = await self._holding.keep()
+        _note(turn, self._notes if kept else before._replace(asked_at=asked_at))
+        if turn is not None:
+            turn.end()
+        await self._holding.share()
 
-    async def _discovered(self) -> str:
-        """Asked anew with every look that nobody waits for; in between, keys are where they were."""
-        assert self._provider.issuer is not None
-        if self._kept is not None and self._waiting and not self._failing:
-            return self._kept.jwks_url
-        return jwks_url_in(await self._fetch(discovery_url(self._provider.issuer)), self._provider.issuer)
 
-    async def _keep(self, kept: Kept) -> None:
-        writing = asyncio.ensure_future(asyncio.to_thread(self._shelf.write, kept))
-        try:
-            await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            await asyncio.wait({writing})  # a thread cannot be called back, and nothing may be written after close
-            raise
-        except OSError as error:
-            log.warning("keys of %s cannot be kept on disk: %s", self.name, error.strerror)
-        await self._shared.keep(self._key, kept.packed(), self._provider.jwks.stale or 366 * 86_400)
-
-    @property
-    def _key(self) -> str:
-        return f"jwks:{name_of(self._provider)}"
-
-    async def _adopt(self, kept: Kept | None) -> bool:
-        """Put what others found in force, if it is newer than ours and not stale; whether it was."""
-        now, stale = self._clock.utc(), self._provider.jwks.stale
-        if kept is None or kept.asked_at <= (self._kept.asked_at if self._kept is not None else 0.0):
-            return False
-        if kept.asked_at > now:  # another clock, or ours was set back: it must not seem fresh for longer
-            kept = Kept(now, kept.jwks_url, kept.document)
-        if stale and now - kept.asked_at > stale:
-            return False
-        try:
-            keys = await asyncio.to_thread(read_keys, kept.document, lambda _: None)
-        except Unusable as fault:
-            log.warning("keys of %s: what was kept cannot be used: %s", self.name, fault)
-            return False
-        self._kept = kept
-        self._ring.adopt(keys, self._clock.monotonic())
-        return True
-
-    def _failed(self, fault: GatewayError) -> None:
-        """Once an outage, not once a look."""
-        if not self._failing:
-            age = self.age
-            known = f"the {self.size} known ones stay in force, {age:.0f} s old" if age is not None else "none is known"
-            log.warning("keys of %s cannot be had: %s; %s", self.name, fault, known)
-        self._failing = True
+def _note(turn: Turn | None, notes: Notes) -> None:
+    if turn is not None:
+        with suppress(OSError):  # a full disk; the daemon's other workers will ask themselves
+            turn.note(notes)

@@ -1,10 +1,11 @@
 """The keys of one provider as they come and go: those in force, and those just withdrawn. Pure, time is told."""
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from gatewayd.identity.jwk import NO_KEYS, KeySet
+from gatewayd.identity.jwk import MAX_TRIED, NO_KEYS, At, KeySet
 from gatewayd.identity.signatures import VerificationKey
 
 GRACE: Final = 30.0
@@ -32,21 +33,24 @@ class KeyRing:
 
     def find(self, algorithm: str, key_id: str | None, now: float) -> tuple[VerificationKey, ...]:
         """Those that may have signed a token whose header says this; `now` is monotonic."""
-        if found := self._current.find(algorithm, key_id):
+        found = self._current.find(algorithm, key_id)
+        if (found and key_id is not None) or not self._leaving:
             return found
         while self._leaving and self._leaving[0].until <= now:
             self._leaving.popleft()
         for each in reversed(self._leaving):
-            if found := each.keys.find(algorithm, key_id):
-                return found
-        return ()
+            found += each.keys.find(algorithm, key_id)
+            if found and (key_id is not None or len(found) >= MAX_TRIED):
+                break
+        return found[:MAX_TRIED]
 
-    def adopt(self, keys: KeySet, now: float) -> None:
-        """These are in force from now on."""
-        withdrawn = self._current.without(keys)
+    def adopt(self, keys: KeySet, now: float) -> Collection[At]:
+        """These are in force from now on; what a token may say that found nothing, or something else, before."""
+        before, self._current = self._current, keys
+        withdrawn = before.without(keys)
         if withdrawn.size:
             self._leaving.append(_Leaving(now + GRACE, withdrawn))
-        self._current = keys
+        return {at for at, found in keys.keys.items() if found != before.keys.get(at)}
 
     def drop(self) -> None:
         """None is in force any more."""

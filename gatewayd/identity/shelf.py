@@ -10,13 +10,16 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from struct import Struct
+from typing import Final, NamedTuple, Self
 
 from gatewayd.config.settings import Provider
 
 FOLDER: Final = "jwks"
 _VERSION: Final = 1
-_TIME_LENGTH: Final = 32
+_NOTES: Final = Struct(
+    "<3d"
+)  # written over in place: each time is whole, since no page is left between two of its bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,20 @@ class Shelf:
         return Turn(os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
+class Notes(NamedTuple):
+    """What a daemon's workers tell each other of their looks at a provider: when these began, in monotonic seconds.
+
+    0 stands for never, and for whatever another boot of the machine left.
+    """
+
+    asked_at: float = 0.0
+    """The last one that others have to keep their distance from."""
+    ended_at: float = 0.0
+    """The last one that is over, whatever came of it."""
+    known_at: float = 0.0
+    """The last one whose document is on the shelf."""
+
+
 class Turn:
     """A worker's turn to ask, once it was taken; the kernel ends it with its holder. Mutable."""
 
@@ -99,16 +116,16 @@ class Turn:
             return False
         return True
 
-    @property
-    def asked_at(self) -> float:
-        """When anybody of this daemon asked last, with or without success; 0 for never."""
-        try:
-            return float(os.pread(self._file, _TIME_LENGTH, 0) or 0)
-        except ValueError:
-            return 0.0
+    def notes(self, now: float) -> Notes:
+        """What was noted last, by whichever worker; whoever has not got the turn may look too. Raises OSError."""
+        data = os.pread(self._file, _NOTES.size, 0)
+        if len(data) < _NOTES.size:
+            return Notes()
+        return Notes(*(each if 0 <= each <= now else 0.0 for each in _NOTES.unpack(data)))
 
-    def note(self, asked_at: float) -> None:
-        os.pwrite(self._file, f"{asked_at!r}".ljust(_TIME_LENGTH).encode(), 0)
+    def note(self, notes: Notes) -> None:
+        """Raises OSError."""
+        os.pwrite(self._file, _NOTES.pack(*notes), 0)
 
     def end(self) -> None:
         """Let the next one; again is harmless."""

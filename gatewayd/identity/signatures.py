@@ -54,10 +54,13 @@ class VerificationKey:
 class KeySource(Protocol):
     """Where a verifier finds its keys: in the configuration, or at an identity provider."""
 
-    async def find(self, algorithm: str, key_id: str | None) -> Sequence[VerificationKey]:
-        """Those that a token may be signed with whose header says this, few enough to try each.
+    async def find(
+        self, algorithm: str, key_id: str | None, tried: Sequence[VerificationKey] = ()
+    ) -> Sequence[VerificationKey]:
+        """Those that a token may be signed with whose header says this, few enough to try each, but those `tried`.
 
-        Waits only for a key that is not known. Raises IssuerUnavailable if none is known at all.
+        Waits only for a key that is not known. None means that there is no such key; raises IssuerUnavailable where
+        that cannot be said.
         """
 
 
@@ -77,11 +80,13 @@ class ConfiguredKeys:
             if keys := tuple(_keys_for(algorithm, settings, key, elsewhere=published is not None)):
                 self._keys[algorithm] = keys
 
-    async def find(self, algorithm: str, key_id: str | None) -> Sequence[VerificationKey]:
+    async def find(
+        self, algorithm: str, key_id: str | None, tried: Sequence[VerificationKey] = ()
+    ) -> Sequence[VerificationKey]:
         found = self._keys.get(algorithm, ())
         if found or self._published is None or needs_secret(algorithm):
-            return found
-        return await self._published.find(algorithm, key_id)
+            return () if tried else found
+        return await self._published.find(algorithm, key_id, tried)
 
 
 def _keys_for(algorithm: str, settings: IssuerSettings, at: str, *, elsewhere: bool) -> Iterator[VerificationKey]:

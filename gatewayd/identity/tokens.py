@@ -8,7 +8,7 @@ from gatewayd.config.settings import AuthSettings, Provider
 from gatewayd.errors import TokenInvalid
 from gatewayd.identity.cache import VerifiedTokens
 from gatewayd.identity.issuers import Issuers, claims_of
-from gatewayd.identity.jws import parse_jws
+from gatewayd.identity.jws import CompactJws, parse_jws
 from gatewayd.identity.signatures import KeySource
 from gatewayd.model import Identity
 
@@ -52,11 +52,18 @@ class TokenVerifier:
     async def _prove(self, token: str, now: float) -> Identity:
         jws = parse_jws(token, self._issuers.algorithms)
         issuer = self._issuers.of(jws)
-        for key in await issuer.keys.find(jws.algorithm, jws.key_id):
-            if key.verifies(jws):
-                break
-        else:
+        if not await _is_signed(jws, issuer.keys):
             raise TokenInvalid(UNVERIFIED)
         identity = issuer.rules.identify(claims_of(jws), now)
         self._verified.keep(token, identity, now, now + issuer.remembered)
         return identity
+
+
+async def _is_signed(jws: CompactJws, keys: KeySource) -> bool:
+    """Whether one of the keys signed it. What names none may be signed with one that is newer than those known."""
+    tried = await keys.find(jws.algorithm, jws.key_id)
+    if any(key.verifies(jws) for key in tried):
+        return True
+    if jws.key_id is not None or not tried:
+        return False
+    return any(key.verifies(jws) for key in await keys.find(jws.algorithm, None, tried))

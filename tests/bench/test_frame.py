@@ -209,14 +209,13 @@ def _ones(of: Bench) -> Measured:
 
 
 SERVERS = ("money.shipping.postgres", "money.counters.redis", "money.disk")
-DAEMONS = ("identity.rotating", "identity.unknown", "identity.away", "identity.revoking")
 
 
 def one_of_each_kind() -> list[Bench]:
     """Those that need nothing `make test` does not bring; of those that are opened alike, the first one."""
     kinds: dict[object, Bench] = {}
     for each in catalogue.BENCHES:
-        if each.peer is None and not each.name.startswith((*SERVERS, *DAEMONS)):
+        if each.peer is None and not each.name.startswith(SERVERS):
             kinds.setdefault(each.open.func if isinstance(each.open, partial) else each.open, each)
     return list(kinds.values())
 

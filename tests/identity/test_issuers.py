@@ -1,6 +1,7 @@
 """Several issuers at once: each is judged by its own rules, and none can sign for another."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import jwt
@@ -89,7 +90,9 @@ async def test_a_provider_is_asked_for_the_keys_of_its_issuer_only() -> None:
     asked: list[Provider] = []
 
     class Keys:
-        async def find(self, algorithm: str, key_id: str | None) -> list[VerificationKey]:
+        async def find(
+            self, algorithm: str, key_id: str | None, tried: Sequence[VerificationKey] = ()
+        ) -> list[VerificationKey]:
             return [VerificationKey.of_public_key(algorithm, private_key("P-256").public_key())] if key_id else []  # type: ignore[arg-type]
 
     def published(provider: Provider) -> Keys:

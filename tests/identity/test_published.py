@@ -1,58 +1,36 @@
-"""An identity provider's outage is not our callers', and neither is its rotation."""
+"""A rotation of keys is not our callers' trouble, and names that nobody ever heard of are not the provider's."""
 
 import asyncio
-import logging
+import itertools
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
-from functools import partial
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
 
-from gatewayd.clock import SystemClock
-from gatewayd.config.settings import Provider
 from gatewayd.errors import IssuerUnavailable
-from gatewayd.identity.fetching import fetch
-from gatewayd.identity.jwk import MAX_KEYS
+from gatewayd.identity import published
 from gatewayd.identity.published import PublishedKeys
-from gatewayd.identity.shelf import Shelf
-from gatewayd.stores.documents import Documents, open_documents
-from tests.clocks import ManualClock
-from tests.identity.forging import JWKS
 from tests.identity.provider import PATH, IdentityProvider, identity_provider
-
-QUICK = replace(JWKS, cooldown=0.05, timeout=2.0)
+from tests.identity.workers import keys_of, known
 
 
 @asynccontextmanager
-async def keys_of(
-    provider: IdentityProvider,
-    state: Path,
-    *,
-    shared: Documents | None = None,
-    discovered: bool = False,
-    clock: Any = None,
-    **jwks: Any,
-) -> AsyncIterator[PublishedKeys]:
-    """As a worker has them."""
-    settings = replace(QUICK, **jwks)
-    where = Provider(None, provider.url, settings) if discovered else Provider(provider.jwks_url, None, settings)
-    documents = shared or open_documents("memory:", shared=False)
-    async with aiohttp.ClientSession(auto_decompress=False) as session:
-        get = partial(fetch, session, timeout=settings.timeout)
-        keys = PublishedKeys(where, get, Shelf(state, where), documents, clock or SystemClock())
-        keys.start()
-        try:
-            yield keys
-        finally:
-            await keys.close()
+async def flooded(*workers: PublishedKeys, width: int = 50) -> AsyncIterator[None]:
+    """Meanwhile every worker is asked for names that nobody ever heard of, always so many at once."""
 
+    async def ask(keys: PublishedKeys, number: int) -> None:
+        for turn in itertools.count():
+            assert not await keys.find("ES256", f"random {number} {turn}")
 
-async def known(keys: PublishedKeys, *ids: str) -> list[bool]:
-    return [bool(await keys.find("ES256", each)) for each in ids]
+    tasks = [asyncio.create_task(ask(keys, number)) for keys in workers for number in range(width)]
+    try:
+        yield
+        assert not any(task.done() for task in tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_a_key_is_fetched_once_and_then_known_without_asking(tmp_path: Path) -> None:
@@ -73,12 +51,13 @@ async def test_a_known_key_is_found_without_a_turn_of_the_loop(tmp_path: Path) -
         assert done.value.value
 
 
-async def test_a_new_key_is_fetched_when_a_token_first_names_it(tmp_path: Path) -> None:
-    async with identity_provider() as provider, keys_of(provider, tmp_path) as keys:
-        for _ in range(5):
+async def test_a_rotation_waits_for_no_cooldown_if_the_last_look_found_what_it_was_for(tmp_path: Path) -> None:
+    async with identity_provider() as provider, AsyncExitStack() as stack:
+        workers = [await stack.enter_async_context(keys_of(provider, tmp_path, cooldown=3600.0)) for _ in range(3)]
+        for turn in range(5):
             new = provider.rotate()
-            assert await known(keys, new) == [True]
-        assert provider.fetches <= 6
+            assert await asyncio.gather(*(known(each, new) for each in workers)) == [[True]] * 3
+            assert provider.fetches <= 2 + turn
 
 
 async def test_unknown_names_cost_the_provider_one_look_a_cooldown(tmp_path: Path) -> None:
@@ -89,6 +68,54 @@ async def test_unknown_names_cost_the_provider_one_look_a_cooldown(tmp_path: Pat
         passed = asyncio.get_running_loop().time() - began
         assert not any(found)
         assert 1 <= provider.fetches - before <= 1 + passed / 0.3
+
+
+async def test_a_flood_of_unknown_names_lets_every_rotation_through(tmp_path: Path) -> None:
+    async with identity_provider() as provider, AsyncExitStack() as stack:
+        workers = [await stack.enter_async_context(keys_of(provider, tmp_path, cooldown=0.1)) for _ in range(3)]
+        await known(workers[0], "key-1")
+        began, before = asyncio.get_running_loop().time(), provider.fetches
+        async with flooded(*workers):
+            for _ in range(5):
+                new = provider.rotate(keep=2)
+                assert await asyncio.gather(*(known(each, new) for each in workers)) == [[True]] * 3
+        passed = asyncio.get_running_loop().time() - began
+        assert provider.fetches - before <= 1 + 5 + passed / 0.1
+
+
+async def test_a_worker_that_asks_all_the_time_keeps_no_other_from_what_it_learns(tmp_path: Path) -> None:
+    async with (
+        identity_provider() as provider,
+        keys_of(provider, tmp_path, cooldown=0.2) as busy,
+        keys_of(provider, tmp_path, cooldown=0.2) as quiet,
+    ):
+        await known(quiet, "key-1")
+        async with flooded(busy):
+            for _ in range(5):
+                provider.came.clear()
+                await provider.came.wait()
+                new, before = provider.rotate(), provider.fetches
+                assert await known(quiet, new) == [True]
+                assert provider.fetches - before <= 2
+
+
+async def test_no_more_wait_than_there_is_room_for_and_they_are_told_to_come_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(published, "MOST_WAITING", 3)
+    async with identity_provider() as provider, keys_of(provider, tmp_path) as keys:
+        await known(keys, "key-1")
+        provider.gate.clear()
+        provider.came.clear()
+        waiting = [asyncio.create_task(known(keys, f"random {number}")) for number in range(3)]
+        await provider.came.wait()
+        with pytest.raises(IssuerUnavailable):
+            await known(keys, "one more")
+        assert await known(keys, "key-1") == [True]
+        provider.gate.set()
+        assert await asyncio.gather(*waiting) == [[False]] * 3
+        assert await known(keys, "another") == [False]
+        assert not keys._waiting
 
 
 async def test_a_look_that_began_before_the_token_came_does_not_condemn_it(tmp_path: Path) -> None:
@@ -119,38 +146,6 @@ async def test_who_leaves_takes_nobodys_look_along(tmp_path: Path) -> None:
         assert provider.fetches == 1
 
 
-@pytest.mark.parametrize(
-    "trouble",
-    [
-        pytest.param({"status": 500}, id="500"),
-        pytest.param({"status": 302, "headers": {"Location": "/elsewhere"}}, id="redirect"),
-        pytest.param({"body": b"x" * (10 * 1024 * 1024)}, id="10 MB"),
-        pytest.param({"body": b'{"keys":[' + b"{}," * 10_000 + b"{}]}"}, id="10,001 keys"),
-        pytest.param({"body": b'{"keys":[{"kty":"EC"}]}'}, id="broken keys only"),
-        pytest.param({"body": b"[]"}, id="wrong type of JSON"),
-        pytest.param({"body": b"<html>", "headers": {"Content-Type": "text/html"}}, id="wrong type"),
-        pytest.param({"body": b'{"keys":[]}'}, id="no keys"),
-    ],
-)
-async def test_nonsense_from_the_provider_is_told_once_and_the_last_good_keys_stay(
-    tmp_path: Path, trouble: dict[str, Any], caplog: pytest.LogCaptureFixture
-) -> None:
-    async with identity_provider() as provider, keys_of(provider, tmp_path) as keys:
-        await known(keys, "key-1")
-        for name, value in trouble.items():
-            setattr(provider, name, value)
-        assert await known(keys, "a", "b", "key-1") == [False, False, True]
-        assert keys.failing
-        (line,) = [each.message for each in caplog.records if "cannot be had" in each.message]
-        assert "the 1 known ones stay in force" in line
-        for name in trouble:
-            setattr(provider, name, {"status": 200, "body": None, "headers": {}}[name])
-        with caplog.at_level(logging.INFO):
-            assert await known(keys, provider.rotate()) == [True]
-        assert "can be had again" in caplog.text
-        assert not keys.failing
-
-
 async def test_a_slow_provider_delays_nobody_whose_key_is_known(tmp_path: Path) -> None:
     async with identity_provider() as provider, keys_of(provider, tmp_path, timeout=0.1) as keys:
         await known(keys, "key-1")
@@ -159,19 +154,8 @@ async def test_a_slow_provider_delays_nobody_whose_key_is_known(tmp_path: Path) 
         await asyncio.sleep(0)
         assert await known(keys, "key-1") == [True]
         assert not waiting.done()
-        assert await waiting == [False]
-
-
-async def test_known_keys_outlive_a_restart_while_the_provider_is_down(tmp_path: Path) -> None:
-    provider = IdentityProvider()
-    provider.rotate()
-    async with provider.serving(), keys_of(provider, tmp_path) as keys:
-        await known(keys, "key-1")
-        while not list(tmp_path.glob("jwks/*.keys")):
-            await asyncio.sleep(0.001)
-    async with keys_of(provider, tmp_path) as keys:
-        assert await known(keys, "key-1", "another") == [True, False]
-    assert provider.fetches == 1
+        with pytest.raises(IssuerUnavailable):
+            await waiting
 
 
 async def test_without_any_key_it_is_not_said_that_the_token_is_bad(tmp_path: Path) -> None:
@@ -180,6 +164,18 @@ async def test_without_any_key_it_is_not_said_that_the_token_is_bad(tmp_path: Pa
     async with keys_of(provider, tmp_path) as keys:
         with pytest.raises(IssuerUnavailable):
             await keys.find("ES256", "key-1")
+
+
+async def test_nobody_is_called_bad_by_keys_that_are_let_go_while_he_waits(tmp_path: Path) -> None:
+    async with identity_provider() as provider, keys_of(provider, tmp_path) as keys:
+        await known(keys, "key-1")
+        provider.gate.clear()
+        provider.came.clear()
+        waiting = asyncio.create_task(known(keys, "new"))
+        await provider.came.wait()
+        await keys.close()
+        with pytest.raises(IssuerUnavailable):
+            await waiting
 
 
 async def test_a_provider_that_comes_up_late_is_asked_again(tmp_path: Path) -> None:
@@ -221,67 +217,23 @@ async def test_keys_are_fetched_anew_when_they_are_no_longer_fresh(tmp_path: Pat
         assert keys.size == 1
 
 
-async def test_keys_that_are_too_old_serve_nobody(tmp_path: Path) -> None:
-    clock = ManualClock()
-    provider = IdentityProvider()
-    provider.rotate()
-    async with provider.serving(), keys_of(provider, tmp_path, clock=clock, stale=600.0) as keys:
-        await known(keys, "key-1")
-        while not list(tmp_path.glob("jwks/*.keys")):
-            await asyncio.sleep(0.001)
-    clock.advance(599)
-    async with keys_of(provider, tmp_path, clock=clock, stale=600.0) as keys:
-        assert await known(keys, "key-1") == [True]
-        clock.advance(2)
-        keys._expire()
-        assert keys.size == 0
-    clock.advance(3600)
-    async with keys_of(provider, tmp_path, clock=clock, stale=600.0) as keys:
-        with pytest.raises(IssuerUnavailable):
-            await keys.find("ES256", "key-1")
-
-
-async def test_a_long_cooldown_is_not_waited_for(tmp_path: Path) -> None:
+async def test_a_long_cooldown_is_not_waited_for_but_told(tmp_path: Path) -> None:
     async with identity_provider() as provider, keys_of(provider, tmp_path, cooldown=60.0) as keys:
-        await known(keys, "key-1")
-        async with asyncio.timeout(2):
-            assert await known(keys, "new") == [False]
-        assert provider.fetches == 1
+        assert await known(keys, "key-1", "nobody's") == [True, False]
+        async with asyncio.timeout(5):
+            for _ in range(3):
+                with pytest.raises(IssuerUnavailable) as caught:
+                    await known(keys, provider.rotate())
+                assert 50 <= int(dict(caught.value.headers)["Retry-After"]) <= 60
+        assert provider.fetches == 2
 
 
-async def test_the_issuer_is_asked_where_its_keys_are(tmp_path: Path) -> None:
-    async with identity_provider() as provider, keys_of(provider, tmp_path, discovered=True) as keys:
-        assert await known(keys, "key-1") == [True]
-        assert provider.asked == ["/.well-known/openid-configuration", PATH]
-        assert await known(keys, provider.rotate()) == [True]
-        assert provider.asked == ["/.well-known/openid-configuration", PATH, PATH]
-
-
-async def test_a_daemon_takes_what_another_has_shared(tmp_path: Path) -> None:
-    shared = open_documents("memory:", shared=False)
-    provider = IdentityProvider()
-    provider.rotate()
-    async with provider.serving(), keys_of(provider, tmp_path / "a", shared=shared) as keys:
-        await known(keys, "key-1")
-        while await shared.find(keys._key) is None:
-            await asyncio.sleep(0.001)
-    async with keys_of(provider, tmp_path / "b", shared=shared) as keys:
-        assert await known(keys, "key-1") == [True]
-    assert provider.fetches == 1
-
-
-async def test_a_state_directory_that_takes_no_file_costs_no_key(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "jwks").touch()
+async def test_a_token_that_names_no_key_may_be_signed_with_a_newer_one_of_the_same_algorithm(tmp_path: Path) -> None:
     async with identity_provider() as provider, keys_of(provider, tmp_path) as keys:
-        assert await known(keys, "key-1", "new", "key-1") == [True, False, True]
-    assert "cannot be kept on disk" in caplog.text
-
-
-def test_a_real_document_is_far_below_the_bounds() -> None:
-    provider = IdentityProvider()
-    for _ in range(20):
-        provider.rotate()
-    assert len(provider.document()) < 20 * 1024
-    assert len(provider.keys) < MAX_KEYS
+        old = await keys.find("ES256", None)
+        assert len(old) == 1
+        assert not await keys.find("ES256", None, old)
+        provider.rotate(keep=1)
+        assert [key in old for key in await keys.find("ES256", None, old)] == [False]
+        assert len(await keys.find("ES256", None)) == 2  # the one just withdrawn, too
+        assert provider.fetches == 3

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gatewayd.config.settings import Provider
-from gatewayd.identity.shelf import FOLDER, Kept, Shelf, name_of
+from gatewayd.identity.shelf import FOLDER, Kept, Notes, Shelf, name_of
 from tests.identity.forging import JWKS
 
 PROVIDER = Provider("https://idp.example/keys", None, JWKS)
@@ -63,25 +63,35 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path, monkeypatc
     assert len(list((tmp_path / FOLDER).iterdir())) == 1
 
 
-def test_turns_are_taken_one_after_the_other_and_remember_when_was_asked(tmp_path: Path) -> None:
+def test_turns_are_taken_one_after_the_other_and_what_is_noted_is_read_by_all(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path, PROVIDER)
     first, second = shelf.turn(), shelf.turn()
     assert first.take()
     assert not second.take()
-    assert second.asked_at == 0
-    first.note(1_764_000_000.125)
+    assert second.notes(1e9) == Notes()
+    noted = Notes(asked_at=1000.25, ended_at=999.125, known_at=0.5)
+    first.note(noted)
+    assert second.notes(1e9) == noted
     first.end()
     first.end()
     assert second.take()
-    assert second.asked_at == 1_764_000_000.125
-    second.note(5.0)
-    assert second.asked_at == 5.0
+    second.note(Notes(5.0))
+    assert second.notes(1e9) == Notes(asked_at=5.0)
     second.end()
 
 
-def test_a_turn_that_says_nonsense_was_never_taken(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "left", [b"", b"yesterday", b"1764000000.125".ljust(32), b"\xff" * 24, b"\0" * 16 + b"\0\0\0\0\0\0\xf0\x7f"]
+)
+def test_notes_that_say_nonsense_say_nothing(tmp_path: Path, left: bytes) -> None:
     shelf = Shelf(tmp_path, PROVIDER)
     shelf.turn().end()
-    next((tmp_path / FOLDER).iterdir()).write_bytes(b"yesterday")
+    next((tmp_path / FOLDER).iterdir()).write_bytes(left)
     with shelf.turn() as turn:
-        assert turn.asked_at == 0
+        assert max(turn.notes(1e9)) < 1
+
+
+def test_notes_of_another_boot_say_nothing(tmp_path: Path) -> None:
+    with Shelf(tmp_path, PROVIDER).turn() as turn:
+        turn.note(Notes(50_000.0, 7.0, 50_000.0))
+        assert turn.notes(600.0) == Notes(ended_at=7.0)

@@ -64,7 +64,9 @@ class Published:
     def __init__(self) -> None:
         self.keys = read_keys(published(), lambda _: None)
 
-    async def find(self, algorithm: str, key_id: str | None) -> Sequence[VerificationKey]:
+    async def find(
+        self, algorithm: str, key_id: str | None, tried: Sequence[VerificationKey] = ()
+    ) -> Sequence[VerificationKey]:
         return self.keys.find(algorithm, key_id)
 
 
@@ -145,7 +147,9 @@ def test_a_key_that_cannot_serve_stops_the_start(clock: ManualClock) -> None:
 
 async def test_keys_may_come_from_elsewhere_by_their_id(clock: ManualClock) -> None:
     class OneKey:
-        async def find(self, algorithm: str, key_id: str | None) -> Sequence[VerificationKey]:
+        async def find(
+            self, algorithm: str, key_id: str | None, tried: Sequence[VerificationKey] = ()
+        ) -> Sequence[VerificationKey]:
             return [VerificationKey.of_secret(algorithm, SECRET.encode())] if key_id == "k1" else []
 
     verifier = TokenVerifier(auth_settings(secret=None), clock, keys=OneKey())
@@ -153,6 +157,27 @@ async def test_keys_may_come_from_elsewhere_by_their_id(clock: ManualClock) -> N
     for header in ('{"alg":"HS256","kid":"k2"}', '{"alg":"HS256"}'):
         with pytest.raises(TokenInvalid):
             await verifier.verify(forge(header=header))
+
+
+async def test_a_token_that_names_no_key_is_tried_once_more_with_those_that_are_newer(clock: ManualClock) -> None:
+    old, new = (VerificationKey.of_secret("HS256", each.encode() * 32) for each in "on")
+    asked: list[tuple[str | None, Sequence[VerificationKey]]] = []
+
+    class Rotated:
+        async def find(
+            self, algorithm: str, key_id: str | None, tried: Sequence[VerificationKey] = ()
+        ) -> Sequence[VerificationKey]:
+            asked.append((key_id, tried))
+            return [new] if tried else [old]
+
+    verifier = TokenVerifier(auth_settings(secret=None), clock, keys=Rotated())
+    assert (await verifier.verify(forge(secret="n" * 32))).user == "alice"
+    assert (await verifier.verify(forge(secret="o" * 32))).user == "alice"
+    assert asked == [(None, ()), (None, [old]), (None, ())]
+    for header, secret in (('{"alg":"HS256","kid":"k"}', "n"), ('{"alg":"HS256"}', "x")):
+        with pytest.raises(TokenInvalid):
+            await verifier.verify(forge(header=header, secret=secret * 32))
+    assert asked[3:] == [("k", ()), (None, ()), (None, [old])]
 
 
 async def test_a_token_expires_after_its_leeway_and_says_so(clock: ManualClock, verifier: TokenVerifier) -> None:
