@@ -1,9 +1,10 @@
 """Agents that tests command: raw sockets that say exactly what they are told, and keep what they were sent."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -105,6 +106,20 @@ async def raw_agent(script: Script, tls: ssl.SSLContext | None = None) -> AsyncI
         yield agent
     finally:
         server.close()
+
+
+@asynccontextmanager
+async def deaf_agent() -> AsyncIterator[str]:
+    """The address of one that is there and takes no connection: whoever connects waits (its queue is full)."""
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(8):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/api/email"
 
 
 async def talk(port: int, data: bytes, *, until: bytes | None = None, patience: float = 10.0) -> bytes:

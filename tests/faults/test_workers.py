@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gatewayd.stores.chain import RecordRow
-from tests.agents import raw_agent
+from tests.agents import deaf_agent, raw_agent
 from tests.daemons import PATIENCE, Stream, running_daemon
 from tests.faults.crowds import (
     PATH,
@@ -163,6 +163,26 @@ async def test_a_worker_killed_alone_gives_its_units_back_within_two_seconds_of_
             stream.go_on.set()
             for response in begun:
                 response.close()
+
+
+async def test_a_worker_killed_as_it_was_connecting_leaves_an_unknown_record_that_costs(tmp_path: Path) -> None:
+    """Nobody can say whether a byte had gone out by then."""
+    async with deaf_agent() as url:
+        config = configured(tmp_path, url, workers=1, quota=1)
+        config.write_text(f'{config.read_text()}timeouts = {{ connect = "60s" }}\n')
+        async with running_daemon(config) as daemon, callers(daemon) as session:
+            calling = asyncio.create_task(ask(session, PATH, bearer()))
+            async with asyncio.timeout(PATIENCE):
+                while not (found := (await asyncio.to_thread(status, config))["workers"][0])["in_flight"]:
+                    await asyncio.sleep(0.01)
+            kill(found["pid"])
+            await asyncio.gather(calling, return_exceptions=True)  # it is cut off, or called again by its client
+            async with asyncio.timeout(PATIENCE):
+                while not (records := records_of(config)):
+                    await asyncio.sleep(0.02)
+            [record] = records.values()
+            assert (record.outcome, record.status, record.quantity) == ("unknown", 0, 1)
+            assert (await ask(session, PATH, bearer())).status == 402
 
 
 async def until_serving(config: Path, name: str) -> None:
