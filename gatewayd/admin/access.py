@@ -3,12 +3,14 @@
 import asyncio
 import hmac
 import logging
-from collections.abc import Mapping
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from ipaddress import ip_address
 from typing import Final
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from gatewayd.audit import action_line, append
 from gatewayd.clock import Clock
@@ -28,6 +30,13 @@ REFUSALS: Final = 10
 # What is looked at all the time, by pages and by monitoring, and shows nobody's own affairs.
 _WATCHED: Final = frozenset({"/", "/live", "/metrics", "/api/overview", "/api/status"})
 _STATIC: Final = "/static/"
+# The second is for browsers, which ask their user (RFC 7617). No page elsewhere can make them act: all is read only.
+_CHALLENGES: Final = CIMultiDict(
+    [
+        ("WWW-Authenticate", 'Bearer realm="gatewayd admin"'),
+        ("WWW-Authenticate", 'Basic realm="gatewayd admin", charset="UTF-8"'),
+    ]
+)
 
 
 class Access:
@@ -48,7 +57,7 @@ class Access:
         by = self._proved(request) if self._digests else LOOPBACK
         if by is None:
             await self._note_refusal(request)
-            raise web.HTTPUnauthorized(headers={"WWW-Authenticate": 'Bearer realm="gatewayd admin"'})
+            raise web.HTTPUnauthorized(headers=_CHALLENGES)
         if not self._digests and not self._local and not _names_this_machine(request):
             await self._note_refusal(request)
             raise web.HTTPForbidden(text="Without an admin.token, this is for this machine only, by its own names.")
@@ -58,8 +67,8 @@ class Access:
     def _proved(self, request: web.Request) -> str | None:
         """The name of the token that was sent; all of them are compared, however early one is found."""
         try:
-            sent = bearer_token(request.headers.getall("Authorization", ()))
-        except TokenInvalid:
+            sent = _sent(request.headers.getall("Authorization", ()))
+        except (TokenInvalid, ValueError):
             return None
         digest = _digest((sent or "").encode())
         found = [name for name, known in self._digests.items() if hmac.compare_digest(digest, known)]
@@ -84,6 +93,13 @@ class Access:
             await asyncio.to_thread(append, self._audit_log, line)
         except LinesLost as error:
             log.warning("audit_log.file: %s cannot be written: %s", self._audit_log, error)
+
+
+def _sent(authorization: Sequence[str]) -> str | None:
+    """The token, as a bearer's or as the password of whatever user name. Raises TokenInvalid or ValueError."""
+    if len(authorization) == 1 and authorization[0][:6].lower() == "basic ":
+        return b64decode(authorization[0][6:], validate=True).decode().partition(":")[2]
+    return bearer_token(authorization)
 
 
 def _digest(token: bytes) -> bytes:

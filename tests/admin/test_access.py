@@ -51,6 +51,21 @@ async def test_each_token_has_its_owners_name_in_the_audit_log(tmp_path: Path) -
     assert not any(token in audit.read_text() for token in (ANN, BEN, "t" * 24))
 
 
+async def test_a_browser_is_asked_for_a_token_and_sends_it_as_a_password(tmp_path: Path) -> None:
+    async with (
+        running_gateway(tmp_path, "http://127.0.0.1:9", admin=TOKENS) as gateway,
+        aiohttp.ClientSession(gateway.admin_url) as session,
+    ):
+        async with session.get("/") as refused:
+            challenges = refused.headers.getall("WWW-Authenticate")
+        assert (refused.status, [each.split(" ")[0] for each in challenges]) == (401, ["Bearer", "Basic"])
+        for user, password, status in (("", ANN, 200), ("me", ANN, 200), (ANN, "", 401), ("ann", BEN + "x", 401)):
+            basic = {"Authorization": aiohttp.encode_basic_auth(user, password)}
+            assert (await ask(session, "/", basic)).status == status
+        for broken in ("Basic", "Basic %", "Basic " + "=" * 9, "Basic YW5u", "Basic /w=="):
+            assert (await ask(session, "/", {"Authorization": broken})).status == 401
+
+
 @pytest.mark.parametrize(
     ("host", "status"),
     [
