@@ -97,6 +97,7 @@ PROOFS: dict[str, tuple[str, ...]] = {
         "tests/test_money.py::test_who_leaves_while_the_hold_is_pending_holds_nothing_afterwards",
     ),
     "the ledger is away, and the caller has a lease": (
+        "tests/books/test_makeshift.py::test_in_an_outage_every_idle_unit_of_the_daemon_serves_whoever_wants_it",
         f"{AWAY}::test_an_outage_under_load_costs_503_at_most_and_the_quota_is_spent_exactly",
         f"{AWAY}::test_a_daemon_starts_without_its_database_serves_whom_it_can_and_posts_all_when_it_is_there",
     ),

@@ -13,6 +13,7 @@ from contextlib import ExitStack, suppress
 from typing import Any, Final
 
 from gatewayd.books.lending import Lending, Wish
+from gatewayd.books.makeshift import Makeshift
 from gatewayd.books.messages import Message, Messenger
 from gatewayd.books.posting import Posting
 from gatewayd.books.questions import Question, Questions
@@ -50,6 +51,7 @@ class Bookkeeper:
         self._reserve = reserve = Reserve()
         self._requests = Requests(vault, staff, reserve, clock)
         self._lending = Lending(vault, staff, reserve, self._requests, clock)
+        self._makeshift = Makeshift(staff, self._lending.want)
         self._posting = Posting(vault, staff, reserve, clock)
         self._questions = Questions(vault, staff, self._posting, clock)
         self._server: asyncio.Server | None = None
@@ -109,7 +111,7 @@ class Bookkeeper:
     def _heard(self, teller: Teller, message: Message) -> None:
         match message:
             case ["want", number, user, unit, period, limit, least, needed, most]:
-                self._lending.want(Wish(teller, number, Account(user, unit, period), limit, least, needed, most))
+                self._want(Wish(teller, number, Account(user, unit, period), limit, least, needed, most))
             case ["back", user, unit, period, units]:
                 self._given_back(teller, Account(user, unit, period), units)
             case ["recalled", number, user, unit, period, units]:
@@ -117,6 +119,7 @@ class Bookkeeper:
                 self._answered(teller, number)
             case ["has", segment, offset, leases]:
                 self._lending.forget(teller)  # it asks again for all that it wants
+                self._makeshift.forget(teller)
                 teller.has([(Account(*account), units) for *account, units in leases], Position(segment, offset))
                 self._vault.certain = False  # grants and returns that were on their way may be lost
             case ["grown"]:
@@ -142,20 +145,30 @@ class Bookkeeper:
     def _left(self, teller: Teller) -> None:
         teller.messenger, teller.greeting = None, False
         self._lending.forget(teller)
+        self._makeshift.forget(teller)
         for number in teller.recalls:
             self._lending.unanswered(number)
             self._requests.unanswered(number)
+            self._makeshift.answered(number)
         teller.recalls.clear()
+
+    def _want(self, wish: Wish) -> None:
+        if self._up is not False or not self._makeshift.want(wish):
+            self._lending.want(wish)
 
     def _given_back(self, teller: Teller, account: Account, units: int) -> None:
         if units:
+            limit = teller.limits.get(account)
             teller.took_back(account, units)
             self._reserve.add(account, units, self._clock.monotonic())
+            if self._up is False:  # what is in the reserve is not certain then
+                self._makeshift.add(account, units, limit)
 
     def _answered(self, teller: Teller, number: int) -> None:
         teller.recalls.discard(number)
         self._lending.answered(number)
         self._requests.answered(number)
+        self._makeshift.answered(number)
 
     async def _work(self) -> None:
         while not self._closing:
@@ -260,6 +273,7 @@ class Bookkeeper:
             for account, units in taken.items():
                 leased[account] = leased.get(account, 0) - units
         self._reserve.replace(leased, self._clock.monotonic())
+        self._makeshift.end()
         self._vault.certain, self._new = True, False
         return True
 
@@ -269,7 +283,7 @@ class Bookkeeper:
             logger.error("the ledger is away: leases and units without a limit are served, nothing new is leased")
             self._staff.tell_all("store", False)
         self._up = False
-        self._lending.give_up()
+        self._lending.give_up(self._makeshift.want)
         self._questions.give_up()
 
     def _came_up(self) -> None:

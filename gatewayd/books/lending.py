@@ -1,5 +1,6 @@
 """Who wants units, who gets them, and that nobody is refused while somebody else has some idle."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -24,6 +25,7 @@ class Wish:
     `asked`: the recalls that this daemon's workers have not answered yet; `recalls`: other daemons', until `deadline`;
     `nodes`: all that were asked; `silent`: one of them did not answer. A `question` wants nothing but to know that
     everything idle is back. All are in order (`ready`) once journals were read that say what was done before.
+    `tried`: it was seen whether it can be served without the ledger.
     """
 
     teller: Teller
@@ -41,6 +43,7 @@ class Wish:
     recalls: list[Recall] = field(default_factory=list)
     deadline: float | None = None
     silent: bool = False
+    tried: bool = False
 
     @property
     def waits(self) -> bool:
@@ -51,7 +54,7 @@ class Wish:
         return not self.question and (usable >= self.least if self.least else grant.spent <= grant.limit)
 
     def granted(self, units: int, *, sound: bool) -> None:
-        self.teller.gave(self.account, units)
+        self.teller.gave(self.account, units, self.limit)
         self.teller.say("granted", *self.account, self.number, units, sound)
 
     def refused(self, used: int, spent: int) -> None:
@@ -110,11 +113,12 @@ class Lending:
         """Whose connection is gone asks again when it comes back."""
         self._wishes = [wish for wish in self._wishes if wish.teller is not teller]
 
-    def give_up(self) -> None:
-        """The ledger is away."""
+    def give_up(self, otherwise: Callable[[Wish], bool]) -> None:
+        """The ledger is away: what cannot be had `otherwise`, either, nobody can say."""
         wishes, self._wishes = self._wishes, []
         for wish in wishes:
-            wish.away()
+            if not otherwise(wish):
+                wish.away()
 
     async def lend(self) -> None:
         """Serve the wishes that wait for nobody, as far as the ledger says that there are units."""

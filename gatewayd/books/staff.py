@@ -101,10 +101,15 @@ class Staff:
         """Whether there is more to read or to post."""
         return bool(self.backlog) or any(teller.behindhand for teller in self)
 
-    def recall(self, account: Account, *, but: Teller | None = None) -> set[int]:
-        """Ask all who have some of it to give back what is idle; the numbers that their answers will bear."""
+    def recall(self, account: Account, *, but: Teller | None = None, within: int | None = None) -> set[int]:
+        """Ask all who have some of it to give back what is idle; the numbers that their answers will bear.
+
+        `within`: only those whose units are known to have been leased under at most this limit.
+        """
         asked = set()
         for teller in self:
+            if within is not None and teller.limits.get(account, within + 1) > within:
+                continue
             if teller is not but and teller.present and teller.outstanding[account]:
                 number = next(self._numbers)
                 teller.recalls.add(number)

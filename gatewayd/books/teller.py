@@ -15,6 +15,7 @@ class Teller:
     """One worker, alive or dead. Mutable: it follows the journal.
 
     `outstanding` is what the worker was given and has neither used (as far as its journal was read) nor returned.
+    `limits`: the largest limit that any of it was leased under, where this bookkeeper gave all of it.
     `unsure` until a living worker has said what it has, after this bookkeeper took over from another.
     `greeting` from its first word to that statement: meanwhile its journal is not read, nor is it given anything.
     """
@@ -23,6 +24,7 @@ class Teller:
         self.directory = directory
         self.messenger: Messenger | None = None
         self.outstanding: Counter[Account] = Counter()
+        self.limits: dict[Account, int] = {}
         self.open: dict[str, Hold] = {}
         self.unsure = True
         self.greeting = False
@@ -69,13 +71,19 @@ class Teller:
         if self.messenger is not None:
             self.messenger.say(*message)
 
-    def gave(self, account: Account, units: int) -> None:
+    def gave(self, account: Account, units: int, limit: int) -> None:
+        """Units that were leased under this limit."""
+        if not self.outstanding[account]:
+            self.limits[account] = limit
+        elif account in self.limits:
+            self.limits[account] = max(limit, self.limits[account])
         self.outstanding[account] += units
 
     def took_back(self, account: Account, units: int) -> None:
         self.outstanding[account] -= units
         if not self.outstanding[account]:
             del self.outstanding[account]
+            self.limits.pop(account, None)
 
     def greet(self, messenger: Messenger) -> None:
         """It came, or came back; nothing is known for certain until it has said what it has."""
@@ -85,6 +93,7 @@ class Teller:
     def has(self, leases: list[tuple[Account, int]], position: Position) -> None:
         """What a living worker says that it has, all taken off that it wrote into its journal before the position."""
         self.outstanding = Counter(dict(leases))
+        self.limits = {account: limit for account, limit in self.limits.items() if self.outstanding[account]}
         self.unsure = self.greeting = False
         self._stated = position
         self.grown = True

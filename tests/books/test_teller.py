@@ -33,7 +33,7 @@ def known(journal: Journal, tmp_path: Path) -> Teller:
 def test_what_is_used_is_outstanding_no_more(journal: Journal, tmp_path: Path) -> None:
     teller = known(journal, tmp_path)
     teller.has([(ALICE, 5)], Position(*journal.position))
-    teller.gave(ALICE, 2)
+    teller.gave(ALICE, 2, 100)
     serve(journal, "r1")
     assert [posting.drawn for posting in teller.read(10)] == [1]
     assert teller.outstanding[ALICE] == 6
