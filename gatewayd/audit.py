@@ -57,19 +57,10 @@ def action_line(
 ) -> bytes:
     """What an operator did: `by` names the account or the kind of proof, `origin` the address or "command line".
 
-    `subject` is what it was done to, and never a secret.
+    `subject` is what it was done to, and never a secret; it cannot say anything else about who did what.
     """
-    return _line(
-        {
-            "time": rfc3339(utc),
-            "event": "action",
-            "action": action,
-            "by": by,
-            "from": origin,
-            "result": result,
-            **subject,
-        }
-    )
+    known = {"time": rfc3339(utc), "event": "action", "action": action, "by": by, "from": origin, "result": result}
+    return _line(known | {name: value for name, value in subject.items() if name not in known})
 
 
 def missing_line(utc: float, count: int) -> bytes:
@@ -78,12 +69,7 @@ def missing_line(utc: float, count: int) -> bytes:
 
 
 def append(target: str, line: bytes) -> None:
-    """Write one line from a process that is no daemon. Raises LinesLost.
-
-    Nothing is written for an empty target, nor for "-": standard output is the daemon's there, not ours.
-    """
-    if target in ("", "-"):
-        return
+    """Write one line without a sink: actions are few. An empty target is the process's own log. Raises LinesLost."""
     try:
         outlet = open_outlet(target, name="audit")
     except OSError as error:

@@ -11,6 +11,9 @@ from typing import Final, Protocol
 
 JOURNALD: Final = "journald:"
 """The target that is systemd's journal; behind the colon, another socket than systemd's own."""
+STDERR: Final = ""
+"""The target that is standard error, the log of the process itself."""
+_STDOUT, _STDERR = 1, 2
 _JOURNAL_SOCKET: Final = "/run/systemd/journal/socket"
 _MODE: Final = 0o640
 
@@ -38,19 +41,22 @@ class Outlet(Protocol):
 def open_outlet(target: str, *, name: str = "") -> Outlet:
     """`target` is a path, "-" for standard output, or JOURNALD; `name` says in the journal which log it is.
 
-    Raises OSError if it cannot be opened.
+    STDERR is the process's own log. Raises OSError if it cannot be opened.
     """
     if target.startswith(JOURNALD):
         return JournalOutlet(target.removeprefix(JOURNALD) or _JOURNAL_SOCKET, name)
+    if target == STDERR:
+        return StreamOutlet(None, _STDERR)
     return StreamOutlet(None if target == "-" else Path(target))
 
 
 class StreamOutlet:
     """A descriptor of our own that is written to. Mutable: after a rotation another file has the name."""
 
-    def __init__(self, path: Path | None) -> None:
-        """None is standard output, of which this is a copy: closing it leaves that open."""
+    def __init__(self, path: Path | None, standard: int = _STDOUT) -> None:
+        """Without a path it is a copy of a standard stream: closing it leaves that open."""
         self._path = path
+        self._standard = standard
         self._fd = self._open()
         self._torn = False
 
@@ -89,6 +95,8 @@ class StreamOutlet:
     def _open(self) -> int:
         if self._path is not None:
             return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, _MODE)
+        if self._standard == _STDERR:
+            return os.dup(_STDERR)
         if sys.stdout is None:  # python's own sign that it was started with it closed
             raise OSError(errno.EBADF, "standard output is closed")
         return os.dup(sys.stdout.fileno())

@@ -98,10 +98,19 @@ def test_an_action_says_who_did_what_and_from_where(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("target", ["", "-"])
-def test_without_a_place_of_its_own_nothing_is_appended(target: str, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("target", "said"), [("", ("", "line\n")), ("-", ("line\n", ""))])
+def test_without_a_place_of_its_own_a_line_is_in_the_processs_own_log(
+    target: str, said: tuple[str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
     append(target, b"line\n")
-    assert capfd.readouterr().out == ""
+    assert capfd.readouterr() == said
+
+
+def test_what_an_action_was_done_to_says_nothing_else_of_it() -> None:
+    subject = {"by": "root", "from": "here", "time": "never", "event": "refused", "user": "ann"}
+    found = json.loads(action_line(0.0, "revoke", subject, by="eve", origin="there"))
+    assert (found["by"], found["from"], found["event"], found["user"]) == ("eve", "there", "action", "ann")
+    assert found["time"].startswith("1970")
 
 
 @pytest.mark.parametrize("target", ["/dev/full", "/no/such/place"])

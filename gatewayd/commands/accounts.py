@@ -7,7 +7,7 @@ from typing import Final
 import click
 import orjson
 
-from gatewayd.commands.common import audited, config_option, fail, load_for
+from gatewayd.commands.common import AUDITED, audited, config_option, fail, load_for
 from gatewayd.commands.usage import table
 from gatewayd.config.report import suggestion
 from gatewayd.config.settings import Settings
@@ -16,7 +16,7 @@ from gatewayd.model import Directory, rfc3339
 from gatewayd.stores.open import open_clerk, open_reader
 
 COLUMNS: Final = ("user", "plan", "revoked_until")
-_NEEDED: Final = ("ledger", "plans", "audit_log")
+_NEEDED: Final = ("ledger", "plans", *AUDITED)
 
 format_option = click.option(
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True

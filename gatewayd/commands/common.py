@@ -2,10 +2,10 @@
 
 import asyncio
 import os
-import pwd
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -19,8 +19,10 @@ from gatewayd.config.report import Report
 from gatewayd.config.settings import Settings
 from gatewayd.config.shape import Invalid
 from gatewayd.config.values import duration
-from gatewayd.errors import ConfigError, Problem
+from gatewayd.errors import ConfigError, Problem, StartError
 from gatewayd.outlets import LinesLost
+from gatewayd.process.actions import account
+from gatewayd.process.control import NotRunning, ask
 from gatewayd.stores.open import judge_addresses
 
 try:
@@ -33,6 +35,9 @@ except ImportError:  # pragma: no cover  # no wheel for this machine: asyncio's 
 T = TypeVar("T")
 
 DEFAULT_CONFIG: Final = "conf/gatewayd.toml"
+AUDITED: Final = ("audit_log", "server.state_dir")
+"""The keys that `audited` needs."""
+_NOTING: Final = 5.0  # seconds that a daemon may take to note something
 
 config_option = click.option(
     "-c",
@@ -92,28 +97,35 @@ def load_for(needed: Sequence[str], path: Path) -> Settings:
 
 
 def audited(settings: Settings, action: str, *, result: str = "done", **subject: object) -> None:
-    """Note in the audit log what was done, by whom; it stays done if that cannot be written, with a warning."""
-    line = action_line(SystemClock().utc(), action, subject, by=_operator(), origin=_origin(), result=result)
+    """Note in the audit log what was done, by whom; it stays done if that cannot be written, with a warning.
+
+    A daemon that runs notes it, with the kernel's word for who it was; without one, this process does.
+    """
+    said: dict[str, Any] = {"action": action, "subject": subject, **by_whom()}
+    with suppress(NotRunning, StartError, TimeoutError):
+        if ask(settings.server.state_dir, "note", patience=_NOTING, **said).get("noted"):
+            return
+    by = f"{account(os.getuid())} (sudo by {said['sudo']})" if said["sudo"] else account(os.getuid())
+    line = action_line(SystemClock().utc(), action, subject, by=by, origin=said["origin"], result=result)
+    target = settings.audit_log.file
     try:
-        append(settings.audit_log.file, line)
-    except LinesLost as error:
-        click.echo(f"warning: audit_log.file: {settings.audit_log.file} cannot be written: {error}", err=True)
+        append(target if target not in ("", "-") else _place_without_daemon(settings), line)
+    except (LinesLost, OSError) as error:
+        click.echo(f"warning: this cannot be written to the audit log ({error}): {line.decode()}", nl=False, err=True)
 
 
-def _operator() -> str:
-    """The account that runs this command; behind sudo, the one that asked for it too."""
-    try:
-        name = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        name = f"uid {os.getuid()}"
-    asked = os.environ.get("SUDO_USER", "")
-    return f"{name} (sudo by {asked})" if asked else name
+def _place_without_daemon(settings: Settings) -> str:
+    """Where the streams of the daemon would be. Raises OSError."""
+    state = settings.server.state_dir
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return str(state / "audit.log")
 
 
-def _origin() -> str:
-    """Where the command was given: here, or from the machine that came in by SSH."""
+def by_whom() -> dict[str, str]:
+    """What the kernel does not tell the daemon of who asks: behind sudo, who did; and where the command was given."""
     came = os.environ.get("SSH_CONNECTION", "").partition(" ")[0]
-    return f"command line of {socket.gethostname()}" + (f", from {came}" if came else "")
+    origin = f"command line of {socket.gethostname()}" + (f", from {came}" if came else "")
+    return {"sudo": os.environ.get("SUDO_USER", ""), "origin": origin}
 
 
 def refuse(error: ConfigError) -> NoReturn:

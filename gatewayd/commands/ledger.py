@@ -10,7 +10,7 @@ import click
 import orjson
 
 from gatewayd.clock import SystemClock
-from gatewayd.commands.common import abandon_stdout, audited, config_option, fail, load_for
+from gatewayd.commands.common import AUDITED, abandon_stdout, audited, config_option, fail, load_for
 from gatewayd.commands.usage import EVERY, Month, table
 from gatewayd.config.settings import Settings
 from gatewayd.errors import StoreError
@@ -122,7 +122,7 @@ def release(config: Path, node: str, yes: bool) -> None:
 
     One that only stopped gives its units back at its next start, and posts what its journals say.
     """
-    settings = load_for((*_NEEDED, "audit_log"), config)
+    settings = load_for((*_NEEDED, *AUDITED), config)
     url = settings.ledger.url.reveal()
     found = next((each for each in _nodes(url) if each.node == node), None)
     if found is None:

@@ -10,7 +10,7 @@ import click
 import orjson
 
 from gatewayd.clock import SystemClock
-from gatewayd.commands.common import audited, config_option, fail, judged, load_for, refuse
+from gatewayd.commands.common import by_whom, config_option, fail, judged, load_for, refuse
 from gatewayd.commands.serving import ask_daemon
 from gatewayd.config.difference import difference
 from gatewayd.config.settings import Settings
@@ -28,10 +28,8 @@ _PATIENCE: Final = 60.0
 @click.option("--json", "as_json", is_flag=True, help="Print the daemon's whole answer.")
 def reload(config: Path, as_json: bool) -> None:
     """Have the running daemon read its configuration again, and wait until it is in force everywhere or refused."""
-    settings = load_for((*_ASKING, "audit_log"), config)
-    answer = ask_daemon(settings, "reload", patience=_PATIENCE, file=str(config.absolute()))
-    result = "done" if answer.get("refused") is None else "refused"
-    audited(settings, "reload", result=result, file=str(config.absolute()), generation=answer.get("generation"))
+    settings = load_for(_ASKING, config)
+    answer = ask_daemon(settings, "reload", patience=_PATIENCE, file=str(config.absolute()), **by_whom())
     if as_json:
         click.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2))
     _end_if_refused(answer, f"generation {answer.get('generation')} still serves")
@@ -77,12 +75,10 @@ def upgrade(config: Path, executable: Path | None) -> None:
 
     The process stays, with its sockets; its workers finish what they serve, and new ones take the callers that come.
     """
-    settings = load_for((*_ASKING, "audit_log"), config)
+    settings = load_for(_ASKING, config)
     words = {"executable": str(executable.absolute()), "config": str(config.absolute())} if executable else {}
-    before = ask_daemon(settings, "upgrade", patience=_PATIENCE, **words)
-    why = before.get("refused")
-    audited(settings, "upgrade", result="refused" if why is not None else "done", executable=words.get("executable"))
-    if why is not None:
+    before = ask_daemon(settings, "upgrade", patience=_PATIENCE, **words, **by_whom())
+    if (why := before.get("refused")) is not None:
         fail(f"{why}; the daemon serves on as it was")
     after = _until_upgraded(settings, before["image"])
     click.echo(f"pid {after['pid']} is gatewayd {after['version']} now, generation {after['generation']}")

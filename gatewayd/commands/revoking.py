@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from gatewayd.clock import SystemClock
-from gatewayd.commands.common import audited, config_option, fail, load_for
+from gatewayd.commands.common import AUDITED, audited, config_option, fail, load_for
 from gatewayd.errors import StoreError
 from gatewayd.model import Revocation, rfc3339
 from gatewayd.stores.open import open_clerk
@@ -48,7 +48,7 @@ def _moment(text: str) -> float:
 def revoke(config: Path, jti: str | None, user: str | None, issued_before: float | None) -> None:
     """Refuse tokens from now on, in streams that are open too; a running daemon does within 1 s."""
     revocation = chosen(jti, user, issued_before, SystemClock().utc())
-    settings = load_for(("ledger", "audit_log"), config)
+    settings = load_for(("ledger", *AUDITED), config)
     try:
         with open_clerk(settings.ledger.url.reveal()) as clerk:
             clerk.revoke(revocation)

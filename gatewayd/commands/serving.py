@@ -12,7 +12,7 @@ from gatewayd import __version__
 from gatewayd.clock import SystemClock
 from gatewayd.commands.common import (
     abandon_stdout,
-    audited,
+    by_whom,
     config_option,
     fail,
     judged,
@@ -92,10 +92,9 @@ def status(config: Path, as_json: bool) -> None:
 @config_option
 def stop(config: Path) -> None:
     """Ask the running daemon to drain, and wait until it is gone."""
-    settings = load_for((*_ASKING, "audit_log"), config)
+    settings = load_for(_ASKING, config)
     patience = settings.server.drain_timeout + _STOP_MARGIN
-    answer = ask_daemon(settings, "stop", until_gone=True, patience=patience)
-    audited(settings, "stop", pid=answer["pid"])
+    answer = ask_daemon(settings, "stop", until_gone=True, patience=patience, **by_whom())
     click.echo(f"stopped pid {answer['pid']}, which had {answer['in_flight']} requests in flight")
 
 

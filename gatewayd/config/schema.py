@@ -177,7 +177,7 @@ ACCESS_LOG: Final = Table(AccessLogSettings, (
 ))
 
 AUDIT_LOG: Final = Table(AuditLogSettings, (
-    Key("file", "", LOG, "A file, or journald:, for refusals and operators' actions; an empty one writes no log."),
+    Key("file", "", LOG, "A file or journald: for refusals and actions; empty: actions are in the daemon's own log."),
 ))
 
 TRACING: Final = Table(TracingSettings, (

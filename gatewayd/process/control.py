@@ -86,7 +86,7 @@ class ControlServer:
 
 
 def ask(
-    state_dir: Path, command: str, *, until_gone: bool = False, patience: float = _PATIENCE, **words: str
+    state_dir: Path, command: str, *, until_gone: bool = False, patience: float = _PATIENCE, **words: object
 ) -> dict[str, Any]:
     """The daemon's answer to a command with its `words`; with `until_gone`, after its process has ended.
 
@@ -123,7 +123,7 @@ def _connect(sock: socket.socket, path: Path) -> None:
         raise NotRunning(f"no gatewayd answers on {path}; is it running with this configuration?") from None
 
 
-def _question(sock: socket.socket, path: Path, question: Mapping[str, str]) -> dict[str, Any]:
+def _question(sock: socket.socket, path: Path, question: Mapping[str, object]) -> dict[str, Any]:
     try:
         sock.sendall(orjson.dumps(question) + b"\n")
         with sock.makefile("rb") as lines:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gatewayd.errors import StartError
+from gatewayd.process.actions import Peer
 from gatewayd.process.bookkeeping import bind_privately
 from gatewayd.process.control import MAX_ANSWER
 from gatewayd.process.lines import Lines
@@ -15,7 +16,7 @@ from gatewayd.process.reactor import Reactor
 
 Reply = Callable[[Mapping[str, Any]], None]
 Command = Callable[[Mapping[str, Any], Reply], None]
-"""Gets all that the caller said."""
+"""Gets all that the caller said, and as `peer` who that is (see actions.Peer)."""
 
 _MOST_CALLERS: Final = 64
 _PATIENCE: Final = 10.0  # seconds in which a caller must have said what it wants
@@ -77,6 +78,7 @@ class _Caller:
     ) -> None:
         self._commands = commands
         self._callers = callers
+        self._peer = Peer.of(sock)  # while there is a socket: it may hang up before it is answered
         self._lines = Lines(reactor, sock, self._asked, self._gone, most=MAX_ANSWER)
         self._impatience = reactor.later(_PATIENCE, self._too_late)
         callers.add(self._lines)
@@ -88,7 +90,7 @@ class _Caller:
         except (KeyError, TypeError):
             self._lines.say({"error": f"commands are {', '.join(sorted(self._commands))}"})
         else:
-            command(message, self._lines.say)
+            command({**message, "peer": self._peer}, self._lines.say)
 
     def _too_late(self) -> None:
         self._lines.close()

@@ -11,6 +11,7 @@ from typing import Any, Final
 from gatewayd import __version__
 from gatewayd.clock import Clock
 from gatewayd.config.settings import Settings
+from gatewayd.process.actions import Actions
 from gatewayd.process.answers import Answering
 from gatewayd.process.child import Run
 from gatewayd.process.control import socket_path
@@ -55,6 +56,7 @@ class Supervisor:
         self._course = Course(settings, image=self._left.image + 1 if self._left is not None else 1)
         self._reactor = Reactor(clock)
         self._staff = Staff(self._reactor, self._course, clock, environ, run)
+        self._actions = Actions(self._course, clock)
         self._answering = Answering(self._course, self._staff, clock)
         self._reload = Reload(self._course, self._staff, clock, environ, reread)
         self._upgrade = Upgrade(self._reactor, self._course, self._staff, clock, environ)
@@ -91,6 +93,7 @@ class Supervisor:
     def _open_desk(self, stack: ExitStack) -> None:
         commands = {
             **self._answering.commands,
+            "note": lambda words, reply: reply(self._actions.told(words)),
             "stop": self._told_to_stop,
             "reload": self._told_to_reload,
             "plan": self._tell_plan,
@@ -127,6 +130,7 @@ class Supervisor:
             self._staff.crew.call(self._staff.workers.all, "reopen")
             return
         self._course.stops += 1
+        self._actions.note_signal("stop", number, {"daemon": os.getpid(), "at_once": self._course.stops > 1})
         if self._course.stops > 1:
             self._staff.crew.tell(self._staff.workers.all, "cut")
 
@@ -140,27 +144,40 @@ class Supervisor:
             self._orders.popleft()()  # each is refused now
 
     def _reload_on_signal(self) -> None:
-        self._reload("")
+        answer = self._reload("")
+        self._actions.note_signal("reload", signal.SIGHUP, {"generation": answer["generation"]}, result=_result(answer))
 
     def _told_to_reload(self, words: Mapping[str, Any], reply: Reply) -> None:
+        file = words.get("file", "")
+
+        def noted(answer: Mapping[str, Any]) -> None:
+            subject = {"file": file, "generation": answer["generation"]}
+            self._actions.note("reload", words, subject, result=_result(answer))
+            reply({**answer, "noted": True})
+
         if (why := self._unwilling()) is not None:
-            reply({"refused": why, "generation": self._course.generation})
+            noted({"refused": why, "generation": self._course.generation})
             return
         waits = bool(self._orders) or self._course.state == "reloading"
-        self._orders.append(lambda: reply({**self._reload(words.get("file", "")), "waited": waits}))
+        self._orders.append(lambda: noted({**self._reload(file), "waited": waits}))
 
     def _tell_plan(self, words: Mapping[str, Any], reply: Reply) -> None:
         reply(self._reload.plan(words.get("file", "")))
 
     def _told_to_upgrade(self, words: Mapping[str, Any], reply: Reply) -> None:
-        if (why := self._unwilling()) is not None:
-            reply({"refused": why})
-            return
         program, config = words.get("executable"), words.get("config")
+
+        def noted(answer: Mapping[str, Any]) -> None:
+            self._actions.note("upgrade", words, {"executable": program}, result=_result(answer))
+            reply({**answer, "noted": True})
+
+        if (why := self._unwilling()) is not None:
+            noted({"refused": why})
+            return
         command = [program, "start", "-c", config] if program and config else self._command
         assert self._desk is not None
         control = self._desk.fd
-        self._orders.append(lambda: self._upgrade.leave_to(command, reply, lock=self._lock, control=control))
+        self._orders.append(lambda: self._upgrade.leave_to(command, noted, lock=self._lock, control=control))
 
     def _unwilling(self) -> str | None:
         """Why nothing more can be ordered, if that is so."""
@@ -168,11 +185,12 @@ class Supervisor:
             return DRAINING
         return "too many reloads wait already" if len(self._orders) >= _MOST_ORDERS else None
 
-    def _told_to_stop(self, _words: Mapping[str, Any], reply: Reply) -> None:
+    def _told_to_stop(self, words: Mapping[str, Any], reply: Reply) -> None:
         """Ask twice, and it still drains: only a signal cuts off what somebody else waits for."""
 
         def answer(answers: Answers) -> None:
-            reply({"stopping": True, "in_flight": _in_flight(answers), "pid": os.getpid()})
+            self._actions.note("stop", words, {"daemon": os.getpid()})
+            reply({"stopping": True, "in_flight": _in_flight(answers), "pid": os.getpid(), "noted": True})
             self._course.stops = max(1, self._course.stops)
 
         self._staff.crew.ask(self._staff.workers.all, "status", answer)
@@ -192,6 +210,10 @@ class Supervisor:
 
 def _in_flight(answers: Answers) -> int:
     return sum(each["in_flight"] for each in answers.values())
+
+
+def _result(answer: Mapping[str, Any]) -> str:
+    return "refused" if answer.get("refused") is not None else "done"
 
 
 def _log_drain(answers: Answers) -> None:

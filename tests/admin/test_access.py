@@ -66,6 +66,18 @@ async def test_a_browser_is_asked_for_a_token_and_sends_it_as_a_password(tmp_pat
             assert (await ask(session, "/", {"Authorization": broken})).status == 401
 
 
+async def test_who_looks_is_noted_where_no_audit_log_was_named_too(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with (
+        running_gateway(tmp_path, "http://127.0.0.1:9") as gateway,
+        aiohttp.ClientSession(gateway.admin_url) as session,
+    ):
+        assert (await ask(session, "/usage/user?user=eve")).status == 200
+    (found,) = [json.loads(line) for line in capfd.readouterr().err.splitlines() if '"event":"action"' in line]
+    assert (found["action"], found["user"], found["from"]) == ("admin request", "eve", "127.0.0.1")
+
+
 @pytest.mark.parametrize(
     ("host", "status"),
     [

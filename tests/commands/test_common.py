@@ -1,8 +1,10 @@
 """What every command does alike with its configuration and its durations."""
 
+import asyncio
 import json
 import os
 import pwd
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from gatewayd.cli import main
 from gatewayd.commands.common import Duration, counted
 from gatewayd.errors import Problem
-from tests.daemons import command, write_config
+from tests.daemons import command, environment, gatewayd, running_daemon, write_config
 from tests.gateways import PLANS
 
 
@@ -103,8 +105,42 @@ def test_what_a_command_changes_is_in_the_audit_log_with_who_did_it(
     assert found["by"] == f"{pwd.getpwuid(os.getuid()).pw_name} (sudo by zoe)"
 
 
+def test_what_a_command_changes_while_no_daemon_runs_is_noted_in_the_state_directory(tmp_path: Path) -> None:
+    config = write_config(tmp_path, state=tmp_path / "state")
+    (tmp_path / "state").mkdir()
+    for plan in ("free", "free"):
+        found = command("account", "set", "ann", "--plan", plan, "-c", config)
+        assert (found.exit_code, found.stderr) == (0, "")
+    first, second = map(json.loads, (tmp_path / "state" / "audit.log").read_text().splitlines())
+    assert (first["action"], first["user"], second["plan"]) == ("account set", "ann", "free")
+
+
 def test_an_audit_log_that_is_full_is_a_warning_and_what_was_done_stays_done(tmp_path: Path) -> None:
     found = command("account", "set", "ann", "--plan", "free", "-c", audited_config(tmp_path, "/dev/full"))
     assert found.exit_code == 0
-    assert found.stderr == "warning: audit_log.file: /dev/full cannot be written: No space left on device\n"
+    told = "warning: this cannot be written to the audit log (No space left on device): "
+    assert found.stderr.startswith(told)
+    assert json.loads(found.stderr.removeprefix(told))["user"] == "ann"
     assert "ann is on plan free" in found.stdout
+
+
+async def test_a_daemon_that_runs_notes_what_commands_do_with_the_kernels_word_for_who(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    async with running_daemon(config) as daemon:
+        environ = environment(SUDO_USER="zoe", SSH_CONNECTION="192.0.2.7 1 192.0.2.1 22")
+        for words in ("account set ann --plan free", "revoke --jti t1", "reload"):
+            found = await asyncio.to_thread(gatewayd, *words.split(), "-c", config, environ=environ)
+            assert (found.returncode, found.stderr) == (0, "")
+        daemon.signal(signal.SIGHUP)
+        await daemon.said('"from":"SIGHUP"')
+        assert (await asyncio.to_thread(gatewayd, "stop", "-c", config)).returncode == 0
+        noted = [json.loads(line) for line in daemon.log.splitlines() if line.startswith("{")]
+    assert [each["action"] for each in noted] == ["account set", "revoke", "reload", "reload", "stop"]
+    me = pwd.getpwuid(os.getuid()).pw_name
+    for each in noted[:3]:
+        assert (each["by"], each["uid"], each["result"]) == (f"{me} (sudo by zoe)", os.getuid(), "done")
+        assert each["from"].endswith(", from 192.0.2.7")
+        assert each["pid"] not in (os.getpid(), daemon.process.pid)
+    assert (noted[3]["by"], noted[3]["generation"]) == (f"{me} or root", 3)
+    assert (noted[4]["by"], noted[4]["daemon"]) == (me, daemon.process.pid)
+    assert not (tmp_path / "audit.log").exists()

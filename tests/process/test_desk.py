@@ -1,6 +1,7 @@
 """The control socket of a supervisor, and callers of every kind."""
 
 import json
+import os
 import select
 import socket
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ import pytest
 
 from gatewayd.clock import SystemClock
 from gatewayd.errors import StartError
+from gatewayd.process.actions import Peer
 from gatewayd.process.desk import Desk, Reply
 from gatewayd.process.reactor import Reactor
 
@@ -122,6 +124,12 @@ def test_a_caller_that_asks_nothing_is_hung_up_on_in_time(office: Office, clock:
         office.serve_another()
         clock.advance(10)
         assert office.answer(silent) == b""
+
+
+def test_who_asks_is_what_the_kernel_says_whatever_the_caller_says(office: Office) -> None:
+    with office.caller(b'{"command": "wait", "peer": [1, 0]}\n'):
+        office.reactor.until(lambda: bool(office.said))
+    assert office.said[0]["peer"] == Peer(os.getpid(), os.getuid())
 
 
 def test_a_caller_that_asked_may_wait_for_its_answer_longer(office: Office, clock: Clock) -> None:
