@@ -34,6 +34,8 @@ TICK_SECONDS: Final = 0.5
 RETRY_SECONDS: Final = 0.2
 POLL_SECONDS: Final = 0.02
 """How often other daemons' answers are looked for, while somebody waits for them."""
+LOOK_SECONDS: Final = 0.1
+"""How often journals of workers are looked for who died before they could say hello."""
 LAST_ROUNDS: Final = 2
 """So often it is tried to leave nothing behind: a connection may have died unseen."""
 SHARED_TICK_SECONDS: Final = 0.1
@@ -57,6 +59,7 @@ class Bookkeeper:
         self._server: asyncio.Server | None = None
         self._worker: asyncio.Task[None] | None = None
         self._awake = asyncio.Event()
+        self._looked_at = float("-inf")
         self._up: bool | None = None
         self._new = True
         self._closing = False
@@ -114,6 +117,9 @@ class Bookkeeper:
                 self._want(Wish(teller, number, Account(user, unit, period), limit, least, needed, most))
             case ["back", user, unit, period, units]:
                 self._given_back(teller, Account(user, unit, period), units)
+            case ["idle", leases]:
+                for user, unit, period, units in leases:
+                    self._given_back(teller, Account(user, unit, period), units)
             case ["recalled", number, user, unit, period, units]:
                 self._given_back(teller, Account(user, unit, period), units)
                 self._answered(teller, number)
@@ -184,6 +190,8 @@ class Bookkeeper:
             timeout = POLL_SECONDS
         if not self._up:
             await asyncio.sleep(0 if self._up is None else RETRY_SECONDS)
+        if self._staff.backlog:
+            timeout = min(timeout, max(self._posting.due_in, 0.0))
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._awake.wait()
@@ -219,12 +227,12 @@ class Bookkeeper:
         if fresh and await self._posting.read_everything():
             for wish in fresh:
                 wish.ready = True
-        await self._posting.post(self._lending.wanted)
+        await self._posting.post(self._lending.wanted, at_once=self._lending.waits_for_the_ledger)
         await self._lending.lend()
         await self._questions.answer_all()
         if self._vault.shared:
             await self._requests.answer_all()
-        if self._staff.behindhand:
+        if self._staff.behindhand or self._lending.waits_for_the_ledger:
             self._awake.set()
 
     async def _take_over(self) -> None:
@@ -244,6 +252,10 @@ class Bookkeeper:
 
     async def _meet_the_dead(self) -> None:
         """A dead worker's journal is read to its end, and what it had is free."""
+        now = self._clock.monotonic()
+        if not self._vault.certain or self._closing or now - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = now
+            self._staff.look_for_strangers()
         for teller, lock in self._staff.dead(at_the_end=self._closing):
             with ExitStack() as stack:
                 if lock is not None:

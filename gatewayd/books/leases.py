@@ -10,6 +10,8 @@ from gatewayd.model import Account
 AHEAD: Final = 4
 """An account asks for so many requests more than wait; asking again in short order, for twice as many."""
 MOST_AHEAD: Final = 512
+MOST_SWEPT: Final = 1_000
+"""Leases that are looked through and given back at once: a millisecond of the worker's time."""
 CALM: Final = -8
 """So many times it asks for nothing ahead, after others had to ask for what it had idle."""
 
@@ -219,11 +221,11 @@ class Leases:
         return lease
 
     def unused_since(self, moment: float) -> list[Lease]:
-        """Those with something to give back that nobody asked for since; what has nothing any more is forgotten."""
+        """Some with something to give back that nobody asked for since; what has nothing any more is forgotten."""
         idle: list[Lease] = []
         spare: list[Account] = []
         for lease in self._by_account.values():
-            if lease.used_at > moment:
+            if lease.used_at > moment or len(idle) + len(spare) >= MOST_SWEPT:
                 break
             if lease.idle:
                 idle.append(lease)

@@ -49,9 +49,9 @@ class Wish:
     def waits(self) -> bool:
         return bool(self.asked or self.recalls or not self.ready)
 
-    def fits(self, usable: int, grant: Grant) -> bool:
+    def fits(self, usable: int, spent: int, limit: int) -> bool:
         """Whether so many units are enough; one who wants none needs an account that is not overspent."""
-        return not self.question and (usable >= self.least if self.least else grant.spent <= grant.limit)
+        return not self.question and (usable >= self.least if self.least else spent <= limit)
 
     def granted(self, units: int, *, sound: bool) -> None:
         self.teller.gave(self.account, units, self.limit)
@@ -93,6 +93,12 @@ class Lending:
     @property
     def unready(self) -> list[Wish]:
         return [wish for wish in self._wishes if not wish.ready]
+
+    @property
+    def waits_for_the_ledger(self) -> bool:
+        """Whether somebody is to be told what the ledger says once it knows of what was spent without a lease."""
+        beyond = self._staff.backlog.beyond
+        return bool(beyond) and any(wish.account in beyond for wish in self._wishes)
 
     def want(self, wish: Wish) -> None:
         self._wishes.append(wish)
@@ -171,7 +177,9 @@ class Lending:
         free = self._reserve.of(wish.account)
         beyond = grant.spent + grant.leased - grant.limit
         usable = min(free, free - beyond)
-        if wish.fits(usable, grant):
+        # What was drawn from leases counts as leased until it is posted, and is spent all the same.
+        spent = grant.spent + self._staff.backlog.drawn[wish.account]
+        if wish.fits(usable, spent, grant.limit):
             units = max(min(usable, self._most(wish)), 0)
             self._reserve.take(wish.account, units)
             wish.granted(units, sound=beyond <= 0 and not self._requests.lately(wish.account))
@@ -182,7 +190,7 @@ class Lending:
         elif not wish.last:
             await self._ask_everybody(wish, others=grant.others)
         elif not grant.others or not await self._ask_newcomers(wish):
-            wish.refused(grant.spent + grant.leased - free, grant.spent)
+            wish.refused(grant.spent + grant.leased - free, spent)
         return True
 
     def _want(self, wish: Wish) -> Want:

@@ -16,16 +16,23 @@ Message = list[Any]
 
 
 class Messenger(asyncio.Protocol):
-    """One end of a connection. Mutable: it gathers lines. `hear` is called for each message, `lose` at the end."""
+    """One end of a connection. Mutable: it gathers lines. `hear` is called for each message, `lose` at the end.
+
+    What is said in one turn of the loop leaves in one write: a crowd's wishes are many, and a write costs more than
+    what it says.
+    """
 
     def __init__(self, hear: Callable[["Messenger", Message], None], lose: Callable[["Messenger"], None]) -> None:
         self._hear = hear
         self._lose = lose
         self._begun = b""
+        self._said: list[bytes] = []
+        self._loop: asyncio.AbstractEventLoop
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its class
+        self._loop = asyncio.get_running_loop()
 
     def data_received(self, data: bytes) -> None:
         *lines, self._begun = (self._begun + data).split(b"\n")
@@ -43,13 +50,24 @@ class Messenger(asyncio.Protocol):
 
     def say(self, *message: Any) -> None:
         """Send it if the other side is there; else it is gone, as all that was on its way."""
-        if (transport := self._transport) is None:
+        if self._transport is None:
             return
-        if transport.get_write_buffer_size() > HIGH_WATER:
-            self.hang_up()
-        else:
-            transport.write(orjson.dumps(message) + b"\n")
+        line = orjson.dumps(message)
+        if not self._said:
+            self._loop.call_soon(self._send)
+        self._said.append(line)
 
     def hang_up(self) -> None:
+        """What was said before has left by then."""
+        self._send()
         if self._transport is not None:
             self._transport.abort()
+
+    def _send(self) -> None:
+        said, self._said = self._said, []
+        if (transport := self._transport) is None or not said:
+            return
+        if transport.get_write_buffer_size() > HIGH_WATER:
+            transport.abort()
+        else:
+            transport.write(b"\n".join(said) + b"\n")

@@ -16,6 +16,9 @@ from gatewayd.stores.base import Batch
 
 MOST_RECORDS: Final = 1_000
 """Records in one transaction: some 10 ms, and who wants a lease may wait that long."""
+POST_SECONDS: Final = 0.05
+"""How long records gather before they are posted, unless they are that many: what an account's cost together, they
+would nearly cost each."""
 IDLE_SECONDS: Final = 1.0
 """What no worker wants of a lease is given back after so long."""
 TELL_SECONDS: Final = 0.5
@@ -31,6 +34,7 @@ class Posting:
         self._clock = clock
         self._told: Counter[Account] = Counter()
         self._told_at = float("-inf")
+        self._posted_at = float("-inf")
         self._patrol = Patrol(vault, clock)
 
     @property
@@ -42,9 +46,19 @@ class Posting:
         """What the ledger was told before, by whomever, and may not be true any more."""
         self._told = Counter(await self._vault.in_flight())
 
-    async def post(self, wanted: Collection[Account] = ()) -> None:
-        """One transaction of what there is, but for leases of accounts that are `wanted`."""
+    @property
+    def due_in(self) -> float:
+        """Seconds until there is something to post; below 0: at once."""
+        if len(self._staff.backlog) >= MOST_RECORDS:
+            return -1.0
+        return self._posted_at + POST_SECONDS - self._clock.monotonic()
+
+    async def post(self, wanted: Collection[Account] = (), *, at_once: bool = True) -> None:
+        """Follow the journals; one transaction of what there is, if it is time, but for leases that are `wanted`."""
         self._staff.read_all(MOST_RECORDS)
+        if not at_once and self.due_in > 0:
+            return
+        self._posted_at = self._clock.monotonic()
         idle_since = self._clock.monotonic() - IDLE_SECONDS
         returned = self._reserve.unwanted(idle_since, wanted) if self._vault.certain else {}
         await self._post(returned, self._to_tell())

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from itertools import takewhile
 
 from gatewayd.model import Account
 
 
 class Reserve:
-    """Mutable: a count for each account, and since when it is there."""
+    """Mutable: a count for each account, and since when it is there, the longest first."""
 
     def __init__(self) -> None:
         self._free: Counter[Account] = Counter()
@@ -19,6 +20,7 @@ class Reserve:
     def add(self, account: Account, units: int, now: float) -> None:
         if units:
             self._free[account] += units
+            self._since.pop(account, None)
             self._since[account] = now
 
     def take(self, account: Account, units: int) -> None:
@@ -34,11 +36,8 @@ class Reserve:
 
     def unwanted(self, since: float, wanted: Collection[Account]) -> dict[Account, int]:
         """What goes back: there since that moment, and wanted by nobody."""
-        return {
-            account: units
-            for account, units in self._free.items()
-            if self._since[account] <= since and account not in wanted
-        }
+        old = takewhile(lambda account: self._since[account] <= since, self._since)
+        return {account: self._free[account] for account in old if account not in wanted}
 
     def gone_back(self, returned: Mapping[Account, int]) -> None:
         for account, units in returned.items():

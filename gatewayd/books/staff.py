@@ -63,7 +63,10 @@ class Staff:
         return sum(len(teller.open) for teller in self)
 
     def behind(self, messenger: Messenger) -> Teller | None:
-        return next((teller for teller in self if teller.messenger is messenger), None)
+        for teller in self._tellers.values():  # each message's first step, and there are few
+            if teller.messenger is messenger:
+                return teller
+        return None
 
     def named(self, name: str) -> Teller:
         """The worker whose journal has this name; a new one if nobody knew it."""
@@ -98,8 +101,8 @@ class Staff:
 
     @property
     def behindhand(self) -> bool:
-        """Whether there is more to read or to post."""
-        return bool(self.backlog) or any(teller.behindhand for teller in self)
+        """Whether there is more to read."""
+        return any(teller.behindhand for teller in self)
 
     def recall(self, account: Account, *, but: Teller | None = None, within: int | None = None) -> set[int]:
         """Ask all who have some of it to give back what is idle; the numbers that their answers will bear.
@@ -126,16 +129,19 @@ class Staff:
 
         `at_the_end`: also those whose last words may not have arrived yet, nor will.
         """
-        leaving = {teller.directory.name for teller in self._leaving}
-        for name in journals.names(self._root):
-            if name not in self._tellers and name not in leaving:  # it may be one who died before it could say hello
-                self._tellers[name] = Teller(self._root / name)
-                self._tellers[name].unsure = False
         for teller in self:
             if teller.messenger is None or at_the_end:
                 lock = journals.take_over(teller.directory)
                 if lock is not None or not teller.directory.exists():
                     yield teller, lock
+
+    def look_for_strangers(self) -> None:
+        """Find journals of workers who have not said hello; they may have died before they could."""
+        leaving = {teller.directory.name for teller in self._leaving}
+        for name in journals.names(self._root):
+            if name not in self._tellers and name not in leaving:
+                self._tellers[name] = Teller(self._root / name)
+                self._tellers[name].unsure = False
 
     def bury(self, teller: Teller, lock: journals.Lock | None, now: float) -> dict[Account, int]:
         """Its journal was read to the end; the units that it leaves. The lock is kept until all of it is posted."""

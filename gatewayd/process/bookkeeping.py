@@ -66,9 +66,9 @@ def counted(status: Mapping[str, Any]) -> dict[str, Any]:
     return {"gauges": level(PENDING, status["pending"]) | level(DRIFT, status["drift"])}
 
 
-def collect_seldom() -> None:
-    """For a process whose objects hardly ever form cycles; see COLLECT_AFTER."""
-    gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
+def collect_seldom(after: int = COLLECT_AFTER) -> None:
+    """For a process whose objects hardly ever form cycles: let the collector look after so many."""
+    gc.set_threshold(after, *gc.get_threshold()[1:])
 
 
 async def keep_books(link: Link, settings: Settings, clock: Clock, sock: socket.socket) -> None:

@@ -18,7 +18,7 @@ from gatewayd.lifecycle import Generations, Pool, build, open_pool
 from gatewayd.metrics import Metrics, Sheet
 from gatewayd.metrics.families import DROPPED, GENERATION, IN_FLIGHT, LAG
 from gatewayd.process.adoption import Adoption, Parts
-from gatewayd.process.bookkeeping import books_path
+from gatewayd.process.bookkeeping import books_path, collect_seldom
 from gatewayd.process.child import Link
 from gatewayd.process.entrance import Door, Entrance
 from gatewayd.process.files import allow_connections
@@ -30,6 +30,8 @@ from gatewayd.tracing import open_spans
 
 logger = logging.getLogger(__name__)
 
+COLLECT_AFTER: Final = 5_000
+"""As the bookkeeper's, but lower: what a broken call leaves in a cycle may be a piece of a body."""
 _CUT_PATIENCE: Final = 2.0  # seconds that exchanges get to close their books after they were cut off
 _LAST_CALL: Final = 1.0  # seconds in which a caller may ask once more on a connection that is not needed any more
 _HANG_UP_PATIENCE: Final = 1.0  # seconds that callers get to hang up who still send what nobody reads
@@ -230,6 +232,7 @@ async def serve_callers(
 
     One that is told to retire ends by itself, when those whom it serves have gone.
     """
+    collect_seldom(COLLECT_AFTER)
     worker = Worker(settings, clock, counters, sheet, link.cut, number=number)
     link.answers |= {"status": worker.status, "metrics": worker.counted, "sightings": worker.sighted}
     link.calls["reopen"] = worker.reopen_logs

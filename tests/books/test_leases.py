@@ -180,6 +180,23 @@ def test_what_has_nothing_any_more_is_forgotten() -> None:
     assert len(leases) == 1
 
 
+def test_of_a_crowd_that_has_gone_some_are_looked_through_at_once_and_the_rest_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gatewayd.books.leases.MOST_SWEPT", 3)
+    leases = Leases()
+    crowd = [leases.use(ALICE._replace(user_id=f"user {number}"), 100, 1.0) for number in range(7)]
+    for each in crowd[::2]:
+        each.idle = 1
+    found = [leases.unused_since(2.0)]
+    while len(leases) > len(found[-1]):
+        for each in found[-1]:
+            each.give_up()
+        found.append(leases.unused_since(2.0))
+    assert [each for part in found for each in part] == crowd[::2]
+    assert max(map(len, found)) <= 3
+
+
 async def test_what_does_not_fit_beside_what_was_charged_needs_no_more_asking() -> None:
     one = lease(limit=100)
     waiters(one, 20)

@@ -110,6 +110,36 @@ async def test_idle_leases_are_kept_while_the_ledger_could_not_take_them_back(
     assert books.audit() == {("alice", "api_calls", "2025-11"): 2}
 
 
+async def test_what_a_crowd_leaves_idle_goes_back_in_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[object] = []
+    async with office(tmp_path) as books:
+        worker = await books.worker()
+        names = [f"user {number}" for number in range(20)]
+        for name in names:
+            await worker.hold(hold(name, user=name))
+            worker.settle(record(hold(name, user=name)))
+        say = worker._link.say
+
+        def listen(*words: object) -> None:
+            said.append(words[0])
+            say(*words)
+
+        monkeypatch.setattr(worker._link, "say", listen)
+        monkeypatch.setattr(ledger, "IDLE_SECONDS", -1.0)
+        assert books.bookkeeper is not None
+        async with asyncio.timeout(PATIENCE):
+            while any(lease.idle for lease in worker._leases.all()):
+                await asyncio.sleep(0.01)
+            while books.bookkeeper._staff.outstanding:
+                await asyncio.sleep(0.01)
+        await worker.close()
+    assert said.count("idle") == 1
+    assert "back" not in said
+    assert sum(books.audit().values()) == 20
+
+
 async def test_what_waits_for_a_ledger_that_is_away_is_told_as_pending(tmp_path: Path, weather: Weather) -> None:
     async with office(tmp_path) as books:
         assert books.bookkeeper is not None

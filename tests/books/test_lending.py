@@ -203,3 +203,56 @@ async def test_nobody_waits_for_records_of_others_to_be_posted_first(
         worker.release("wanted")
         await dismiss(worker)
     assert sum(books.audit().values()) == 300
+
+
+async def test_wishes_are_served_and_refused_exactly_while_what_was_drawn_waits_to_be_posted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatewayd.books.posting.POST_SECONDS", 1_000.0)
+    async with office(tmp_path) as books:
+        assert books.bookkeeper is not None
+        first, second = await hired(books, 2)
+        backlog = books.bookkeeper._staff.backlog
+        assert await spend(first, "a", 60) == 60
+        assert await spend(second, "b", 60) == 40
+        assert (await second.hold(hold("free", units=0))).granted
+        second.release("free")
+        refused = await first.hold(hold("one more"))
+        assert (refused.granted, refused.balance.spent) == (False, 100)
+        assert backlog.posted == 0, "or nothing was shown"
+        assert (await first.balances("alice", "2025-11"))[0].spent == 100  # who asks is told what is posted
+        await dismiss(first, second)
+    assert sum(books.audit().values()) == 100
+
+
+async def test_what_is_told_to_be_spent_counts_what_waits_to_be_posted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a worker refuses by itself at once, and a call that costs nothing is judged by all that was spent."""
+    monkeypatch.setattr("gatewayd.books.posting.POST_SECONDS", 1_000.0)
+    async with office(tmp_path) as books:
+        assert books.bookkeeper is not None
+        (worker,) = await hired(books, 1)
+        assert await spend(worker, "a", 11, limit=10) == 10
+        assert books.bookkeeper._staff.backlog.posted == 0
+        (lease,) = worker._leases.all()
+        assert lease.hopeless(1, 10)
+        assert not (await worker.hold(hold("free", units=0, limit=9))).granted
+        await dismiss(worker)
+    assert sum(books.audit().values()) == 10
+
+
+async def test_who_waits_for_what_was_spent_without_a_lease_waits_for_no_more_records_to_gather(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatewayd.books.posting.POST_SECONDS", 1_000.0)
+    async with office(tmp_path) as books:
+        (worker,) = await hired(books, 1)
+        assert (await worker.hold(hold("large", units=10, limit=20))).granted
+        pending = worker.settle(record(hold("large", units=10, limit=20), 30))
+        assert pending is not None
+        async with asyncio.timeout(2.0):
+            await pending
+            assert not (await worker.hold(hold("next", limit=20))).granted
+        await dismiss(worker)
+    assert sum(books.audit().values()) == 30

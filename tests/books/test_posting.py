@@ -3,8 +3,12 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
+from gatewayd.stores.base import Batch
 from gatewayd.stores.open import open_reader
 from tests.books.offices import Office, office
+from tests.daemons import PATIENCE
 from tests.stores.ledgers import hold, record
 
 
@@ -24,6 +28,34 @@ async def test_more_records_than_fit_one_transaction_are_all_posted(tmp_path: Pa
         assert books.bookkeeper is not None
         assert books.bookkeeper.status() == {"up": True, "pending": 0, "drift": 0}
     assert sum(books.audit().values()) == 2_500
+
+
+async def test_records_gather_for_a_moment_whoever_asks_for_units_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with office(tmp_path) as books:
+        assert books.bookkeeper is not None
+        worker = await books.worker()
+        batches: list[int] = []
+        vault = books.bookkeeper._vault
+        post = vault.post
+
+        async def counted(batch: Batch) -> None:
+            batches.append(len(batch.postings))
+            await post(batch)
+
+        monkeypatch.setattr("gatewayd.books.posting.POST_SECONDS", 0.2)
+        monkeypatch.setattr(vault, "post", counted)
+        for number in range(30):
+            wanted = hold(f"r{number}", user=f"user {number}")
+            await worker.hold(wanted)
+            worker.settle(record(wanted))
+        async with asyncio.timeout(PATIENCE):
+            while sum(batches) < 30:  # by themselves: nobody asks for anything any more
+                await asyncio.sleep(0.01)
+        assert len([batch for batch in batches if batch]) < 10
+        await worker.close()
+    assert sum(books.audit().values()) == 30
 
 
 async def test_idle_leases_are_back_in_the_ledger_within_five_seconds(tmp_path: Path) -> None:

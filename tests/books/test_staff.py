@@ -29,6 +29,7 @@ def test_one_who_cannot_be_asked_is_missed_while_it_has_something(tmp_path: Path
 def test_a_worker_who_took_its_journal_along_is_dead_too(tmp_path: Path) -> None:
     journal = open_journal(tmp_path)
     staff = Staff(tmp_path)
+    staff.look_for_strangers()
     assert not list(staff.dead())
     journal.shipped(journal.position)
     journal.close()
@@ -62,3 +63,16 @@ def test_last_words_of_one_whose_journal_was_posted_and_discarded_stop_nothing(t
     assert staff.bury(teller, lock, 0.0) == {}
     staff.forget_posted()
     assert not list(staff)
+
+
+def test_a_worker_who_died_before_it_could_say_hello_is_found_by_its_journal(tmp_path: Path) -> None:
+    staff = Staff(tmp_path)
+    journal = open_journal(tmp_path)
+    journal.intend(hold("r1"))
+    journal.close()
+    assert not list(staff.dead())
+    staff.look_for_strangers()
+    ((teller, lock),) = staff.dead()
+    assert lock is not None
+    assert teller.directory.name == journal.name
+    lock.release()
