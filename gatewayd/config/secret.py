@@ -51,7 +51,15 @@ def _from_credential(name: str, environ: Mapping[str, str]) -> Secret:
         raise Invalid("there is no CREDENTIALS_DIRECTORY", f"systemd sets it: LoadCredential={name}:PATH")
     if "/" in name or name in {".", ".."}:
         raise Invalid("a credential is a name, not a path", 'for a path write { file = "PATH" }')
-    return _filled(_read(Path(directory, name)), f"the credential {name}")
+    path = Path(directory, name)
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        hint = f"in the unit: LoadCredential={name}:PATH"
+        raise Invalid(f"there is no credential {name} in {directory}", hint) from None
+    except OSError:  # told when it is read
+        pass
+    return _filled(_read(path), f"the credential {name}")
 
 
 def _read(path: Path) -> str:

@@ -57,10 +57,84 @@ def test_a_secret_that_cannot_be_had_is_refused(raw: object, message: str) -> No
     assert refused.value.message == message
 
 
-@pytest.mark.parametrize("name", ["../x", "..", "/etc/passwd"])
+@pytest.mark.parametrize("name", ["../x", "..", ".", "/etc/passwd", "a/b", "./jwt"])
 def test_a_credential_is_never_a_path(name: str) -> None:
     with pytest.raises(Invalid, match="a credential is a name"):
         resolve({"credential": name}, {"CREDENTIALS_DIRECTORY": "/"})
+
+
+@pytest.mark.parametrize(
+    ("content", "secret"),
+    [
+        pytest.param(b"hunter2", "hunter2", id="no newline"),
+        pytest.param(b"hunter2\n", "hunter2", id="a newline"),
+        pytest.param(b"hunter2\r\n", "hunter2", id="a newline of Windows"),
+        pytest.param(b"two\nlines\n", "two\nlines", id="lines"),
+        pytest.param(b" \thunter2 ", " \thunter2 ", id="spaces"),
+        pytest.param(b"x" * 65_535 + b"\n", "x" * 65_535, id="the longest"),
+    ],
+)
+def test_a_credential_is_what_its_file_says_but_the_newline(tmp_path: Path, content: bytes, secret: str) -> None:
+    (tmp_path / "jwt").write_bytes(content)
+    assert resolve({"credential": "jwt"}, {"CREDENTIALS_DIRECTORY": str(tmp_path)}).reveal() == secret
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        pytest.param("missing", "there is no credential missing in {}", id="missing"),
+        pytest.param("empty", "the secret is empty", id="empty"),
+        pytest.param("newline", "the secret is empty", id="a newline only"),
+        pytest.param("large", "{}/large is larger than 64 KiB", id="too large"),
+        pytest.param("folder", "{}/folder is not a regular file", id="a directory"),
+        pytest.param("device", "{}/device is not a regular file", id="a device"),
+        pytest.param("pipe", "{}/pipe is not a regular file", id="a pipe, which nobody would end"),
+        pytest.param("astray", "{}/astray: no such file or directory", id="a link to nowhere"),
+        pytest.param("n" * 300, "{}/{name}: file name too long", id="a name too long for a file"),
+    ],
+)
+def test_a_credential_that_cannot_be_had_is_told_with_its_name_and_not_its_content(
+    tmp_path: Path, name: str, message: str
+) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "newline").write_text("\n")
+    (tmp_path / "large").write_bytes(b"hunter2" * 10_000)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "device").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "astray").symlink_to("nowhere")
+    with pytest.raises(Invalid) as refused:
+        resolve({"credential": name}, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert refused.value.message == message.format(tmp_path, name=name)
+    assert "hunter2" not in f"{refused.value.message} {refused.value.hint}"
+    if "there is no" in message:
+        assert refused.value.hint == f"in the unit: LoadCredential={name}:PATH"
+
+
+def test_a_credential_of_another_user_is_told(tmp_path: Path) -> None:
+    (tmp_path / "jwt").write_text("hunter2")
+    (tmp_path / "jwt").chmod(0)
+    ours, theirs = os.pipe()
+    if not (pid := os.fork()):  # nothing is forbidden to root, so whoever that is not looks
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setresuid(65_534, 65_534, 65_534)
+            os.write(theirs, _why_not({"credential": "jwt"}, tmp_path).encode())
+        finally:
+            os._exit(0)
+    os.close(theirs)
+    with open(ours, "rb") as told:  # noqa: PTH123
+        assert told.read().decode() == f"{tmp_path}/jwt: permission denied"
+    os.waitpid(pid, 0)
+
+
+def _why_not(raw: object, folder: Path) -> str:
+    try:
+        resolve(raw, {"CREDENTIALS_DIRECTORY": str(folder)})
+    except Invalid as refused:
+        return refused.message
+    return "it can be had"
 
 
 def test_a_file_too_large_for_a_secret_is_refused(tmp_path: Path) -> None:
