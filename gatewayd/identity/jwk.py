@@ -26,8 +26,11 @@ _PUBLISHED: Final = tuple(name for name in ALGORITHMS if not needs_secret(name))
 _KINDS: Final = {"RSA": "RS256", "EC": "ES256", "OKP": "EdDSA"}  # how PyJWT reads a key does not depend on the hash
 _MEMBERS: Final = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}
 _PRIVATE: Final = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
-_MAX_MEMBER: Final = 2_732  # base64 of 16,384 bits; larger numbers cost whoever computes with them
-_MAX_NAME: Final = 256
+# Base64 of 16,384 bits, and of the largest exponent of FIPS 186-5 section 5.1: larger numbers cost whoever computes
+# with them, which is this gateway for every token that names the key.
+_MAX_MEMBER, _MAX_EXPONENT = 2_732, 43
+MAX_ID: Final = 256
+"""The longest `kid` that a key may have, in characters."""
 
 
 At = tuple[str, str | None]
@@ -108,7 +111,7 @@ def _keys(entry: object) -> Iterator[tuple[str, str | None, VerificationKey]]:
     if not _signs(entry):
         return
     key_id = entry.get("kid")
-    if key_id is not None and not (isinstance(key_id, str) and 0 < len(key_id) <= _MAX_NAME):
+    if key_id is not None and not (isinstance(key_id, str) and 0 < len(key_id) <= MAX_ID):
         raise Unusable("its kid is not a short text")
     key = _public_key(entry)
     stated = entry.get("alg")
@@ -139,7 +142,7 @@ def _public_key(entry: Mapping[str, object]) -> PublicKey:
     if not isinstance(kind, str) or kind not in _KINDS:
         raise Unusable("its kty is none of RSA, EC, OKP")
     members = {name: entry.get(name) for name in _MEMBERS[kind]}
-    if not all(isinstance(value, str) and 0 < len(value) <= _MAX_MEMBER for value in members.values()):
+    if not all(isinstance(value, str) and 0 < len(value) <= _longest(name) for name, value in members.items()):
         raise Unusable("a member of it is missing or out of proportion")
     try:
         key = jwt.PyJWK.from_dict({"kty": kind, **members}, _KINDS[kind]).key
@@ -148,6 +151,10 @@ def _public_key(entry: Mapping[str, object]) -> PublicKey:
     if not isinstance(key, PublicKey):
         raise Unusable("it is not a public key")
     return key
+
+
+def _longest(member: str) -> int:
+    return _MAX_EXPONENT if member == "e" else _MAX_MEMBER
 
 
 def _bound(algorithm: object, key: PublicKey) -> tuple[str, VerificationKey] | None:

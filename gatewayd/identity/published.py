@@ -24,7 +24,7 @@ from gatewayd.config.settings import Provider
 from gatewayd.errors import IssuerUnavailable
 from gatewayd.identity.fetching import Unfetched
 from gatewayd.identity.holding import UNTURNED, Fetch, Holding, Shared
-from gatewayd.identity.jwk import At, Unusable
+from gatewayd.identity.jwk import MAX_ID, At, Unusable
 from gatewayd.identity.shelf import Notes, Shelf, Turn
 from gatewayd.identity.signatures import VerificationKey
 
@@ -110,6 +110,8 @@ class PublishedKeys:
     async def _awaited(
         self, algorithm: str, key_id: str | None, tried: Sequence[VerificationKey]
     ) -> Sequence[VerificationKey]:
+        if key_id is not None and not 0 < len(key_id) <= MAX_ID:  # no key is taken under such a name
+            return ()
         came_at = self._clock.monotonic()
         with self._waited_for(algorithm, key_id), suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
@@ -158,15 +160,20 @@ class PublishedKeys:
         """A little earlier or later than others, so that daemons do not ask all at once."""
         while True:
             every = self._provider.jwks.refresh * random.uniform(0.9, 1.0)  # noqa: S311  # no secret
-            await self._holding.from_shelf()
-            self._holding.expire()
-            if (age := self.age) is None or age >= every:
-                await asyncio.shield(self._next_news(self._clock.monotonic() - min(RETRY, every)))
-                while self._looking is not None and not self._looking.done():
-                    await asyncio.wait({self._looking})
-                age = self.age
-            left = every - age if age is not None else 0.0
+            try:
+                await self._refresh(every)
+            except Exception:  # whatever it is, the next time may be another
+                log.exception("keys of %s cannot be kept fresh", self.name)
+            left = every - age if (age := self.age) is not None else 0.0
             await asyncio.sleep(left if left > 0 else min(RETRY, every))
+
+    async def _refresh(self, every: float) -> None:
+        await self._holding.from_shelf()
+        self._holding.expire()
+        if (age := self.age) is None or age >= every:
+            await asyncio.shield(self._next_news(self._clock.monotonic() - min(RETRY, every)))
+            while self._looking is not None and not self._looking.done():
+                await asyncio.wait({self._looking})
 
     async def _look(self) -> None:
         """Until what is wanted is known: on the shelf, else at the provider when it may be asked."""

@@ -139,6 +139,9 @@ STRANGE_IDS = {
     "a space": " ",
     "the id in other case": "es256",
     "the id with a space": "ES256 ",
+    "a lone surrogate": "ES256\ud800",
+    "a right-to-left mark": "\u200fES256",
+    "another form of the id": "ES\u00b2\u2075\u2076",
     "a full-width id": "\uff25\uff33256",
 }
 

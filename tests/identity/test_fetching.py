@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
@@ -87,6 +87,89 @@ async def test_an_answer_that_breaks_off_is_none(session: aiohttp.ClientSession)
     async with server:
         with pytest.raises(Unfetched, match="cannot be reached"):
             await fetch(session, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", timeout=5)
+
+
+Write = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+async def endless(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        writer.write(b"1000\r\n" + b" " * 4096 + b"\r\n")
+        await writer.drain()
+
+
+async def dripping(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+    while True:
+        writer.write(b" ")
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
+async def large_head(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nX: " + b"x" * (1 << 20) + b"\r\nContent-Length: 2\r\n\r\n{}")
+    await writer.drain()
+
+
+async def no_http(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"SSH-2.0-OpenSSH_9.9\r\n" * 100)
+    await writer.drain()
+
+
+async def two_lengths(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{} ")
+    await writer.drain()
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [
+        pytest.param(endless, "more than 1024 KiB", id="no end"),
+        pytest.param(dripping, "did not answer within", id="byte by byte"),
+        pytest.param(large_head, "cannot be reached", id="a head of 1 MiB"),
+        pytest.param(no_http, "cannot be reached", id="no HTTP"),
+        pytest.param(two_lengths, "cannot be reached", id="two lengths"),
+    ],
+)
+async def test_a_server_that_means_ill_costs_its_time_and_no_more(
+    session: aiohttp.ClientSession, write: Write, reason: str
+) -> None:
+    gone = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            await write(writer)
+            await reader.read()
+        except ConnectionError:
+            pass
+        finally:
+            gone.set()
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        with pytest.raises(Unfetched, match=reason):
+            await fetch(session, url, timeout=1 if write is dripping else 20)
+        async with asyncio.timeout(5):
+            await gone.wait()  # it was hung up on
+
+
+async def test_no_cache_on_the_way_may_answer(session: aiohttp.ClientSession) -> None:
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        assert await fetch(session, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", timeout=20) == b"{}"
+    assert b"\r\nCache-Control: no-cache\r\n" in heads[0]
+    assert b"\r\nAccept-Encoding: identity\r\n" in heads[0]
 
 
 async def test_a_certificate_must_be_from_whom_it_was_said(tmp_path: Path, session: aiohttp.ClientSession) -> None:

@@ -94,6 +94,11 @@ BROKEN = {
     "modulus of a million bits": {**of("RS256"), "n": "_" * 180_000},
     "modulus of 1,024 bits": jwk(private_key("RSA-1024"), "RS256", kid="broken"),
     "exponent out of proportion": {**of("RS256"), "e": "_" * 5000},
+    "exponent that takes as long as a signature": {**of("RS256"), "e": "_" * 300},
+    "exponent 1": {**of("RS256"), "e": "AQ"},
+    "exponent even": {**of("RS256"), "e": "AQAA"},
+    "exponent zero": {**of("RS256"), "e": "AA"},
+    "modulus zero": {**of("RS256"), "n": "A" * 342},
     "Ed25519 too short": {**of("EdDSA"), "x": "AAAA"},
 }
 

@@ -11,6 +11,7 @@ import pytest
 from gatewayd.errors import IssuerUnavailable
 from gatewayd.identity import published
 from gatewayd.identity.published import PublishedKeys
+from gatewayd.identity.shelf import Shelf
 from tests.identity.provider import PATH, IdentityProvider, identity_provider
 from tests.identity.workers import keys_of, known
 
@@ -116,6 +117,33 @@ async def test_no_more_wait_than_there_is_room_for_and_they_are_told_to_come_aga
         assert await asyncio.gather(*waiting) == [[False]] * 3
         assert await known(keys, "another") == [False]
         assert not keys._waiting
+
+
+@pytest.mark.parametrize("name", ["", "k" * 257, "k" * 6_000], ids=len)
+async def test_a_name_that_no_key_can_have_is_not_looked_for(tmp_path: Path, name: str) -> None:
+    async with identity_provider() as provider, keys_of(provider, tmp_path) as keys:
+        await known(keys, "key-1")
+        with pytest.raises(StopIteration) as done:
+            keys.find("ES256", name).__await__().send(None)
+        assert not done.value.value
+        assert provider.fetches == 1
+
+
+async def test_keys_are_kept_fresh_although_something_broke_that_should_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with identity_provider() as provider, keys_of(provider, tmp_path, refresh=0.05) as keys:
+        await known(keys, "key-1")
+        with monkeypatch.context() as patch:
+            patch.setattr(Shelf, "read", lambda _: 1 / 0)
+            async with asyncio.timeout(5):
+                while "cannot be kept fresh" not in caplog.text:
+                    await asyncio.sleep(0.01)
+            with pytest.raises(IssuerUnavailable):
+                await known(keys, "new")
+        provider.came.clear()
+        await asyncio.wait_for(provider.came.wait(), 5)
+        assert await known(keys, "key-1", provider.rotate()) == [True, True]
 
 
 async def test_a_look_that_began_before_the_token_came_does_not_condemn_it(tmp_path: Path) -> None:
