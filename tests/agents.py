@@ -18,6 +18,8 @@ class RawAgent:
         self.received: list[bytearray] = []
         self.closed = asyncio.Event()
         self.port = 0
+        # A script that waits for what never comes is kept by nobody else, and would be collected with its connection.
+        self._serving: set[asyncio.Task[None] | None] = set()
 
     @property
     def url(self) -> str:
@@ -27,11 +29,13 @@ class RawAgent:
         kept = bytearray()
         self.received.append(kept)
         recorded = Recording(reader, kept)
+        self._serving.add(task := asyncio.current_task())
         try:
             await self._script(recorded, writer)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # cancelled by the end of the loop only, which would say so at length
         finally:
+            self._serving.discard(task)
             self.closed.set()
             writer.close()
 
