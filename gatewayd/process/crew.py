@@ -102,10 +102,10 @@ class Crew:
                 logger.error("%s (pid %d) does not end and is killed", child.name, child.pid)
                 os.kill(child.pid, signal.SIGKILL)
 
-    def replace(self, children: Collection[Child]) -> None:
+    def replace(self, children: Collection[Child], why: str = "does not do as it is told") -> None:
         """Have others take their places, with the jobs that they have now."""
         for child in children:
-            logger.error("%s (pid %d) does not do as it is told and is replaced", child.name, child.pid)
+            logger.error("%s (pid %d) %s and is replaced", child.name, child.pid, why)
             os.kill(child.pid, signal.SIGKILL)
 
     def are_ready(self, children: Collection[Child], patience: float) -> bool:
@@ -123,11 +123,17 @@ class Crew:
             bear()
 
     def ask(
-        self, children: Collection[Child], name: str, then: Callable[[Answers], None], *, lasting: bool = True
+        self,
+        children: Collection[Child],
+        name: str,
+        then: Callable[[Answers], None],
+        *,
+        lasting: bool = True,
+        patience: float = _PATIENCE,
     ) -> None:
         """Call `then` with the answers of all who are alive; one who is late stands with its last, or not at all."""
         messages: Messages = {child: ({"ask": name}, ()) for child in children}
-        self._inquiries.begin(name, messages, then, _PATIENCE, lasting=lasting)
+        self._inquiries.begin(name, messages, then, patience, lasting=lasting)
 
     def hear(self, children: Collection[Child], name: str) -> Answers:
         """The answers, as `ask` gives them. Serves everything else meanwhile."""

@@ -20,6 +20,7 @@ from gatewayd.process.desk import Desk, Reply
 from gatewayd.process.handover import handed_over, listening
 from gatewayd.process.inquiries import Answers
 from gatewayd.process.notify import notify, serving, watchdog_period
+from gatewayd.process.pulse import Pulse, patience
 from gatewayd.process.reactor import SIGNALS, Reactor, hearing
 from gatewayd.process.reload import DRAINING, Reload, Reread
 from gatewayd.process.staff import Staff
@@ -74,6 +75,7 @@ class Supervisor:
             if not self._course.stops:  # a signal may have come first
                 self._course.state = "serving"
                 self._say_ready(announce)
+                Pulse(self._reactor, self._staff.crew, patience(self._environ)).start()
                 if (period := watchdog_period(self._environ)) is not None:
                     self._look_after(period)
             self._obey()
@@ -204,8 +206,8 @@ class Supervisor:
         crew.ask(workers, "status", _log_drain)
         if self._course.stops > 1:
             crew.tell(workers, "cut")
-        patience = self._course.settings.server.drain_timeout + _MARGIN
-        self._reactor.until(lambda: all(each.idle or not each.alive for each in workers), patience)
+        longest = self._course.settings.server.drain_timeout + _MARGIN
+        self._reactor.until(lambda: all(each.idle or not each.alive for each in workers), longest)
 
 
 def _in_flight(answers: Answers) -> int:

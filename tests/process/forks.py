@@ -16,6 +16,7 @@ from gatewayd.errors import StartError
 from gatewayd.process.child import Link, Work, fork
 from gatewayd.process.crew import Crew
 from gatewayd.process.hired import Child, Job
+from gatewayd.process.pulse import Pulse
 from gatewayd.process.reactor import Reactor
 from tests.clocks import ManualClock
 
@@ -239,6 +240,41 @@ def one_dies_while_asked() -> object:
     crew.kill([child])
     reactor.until(lambda: bool(found), PATIENCE)
     return found, child.alive
+
+
+def standing_still() -> object:
+    """One is stopped, one is stopped for less than it takes, one is just slow, and one is told to end."""
+    bridge = Bridge()
+    names = ("stopped", "paused", "lively", "leaving")
+    stopped, paused, lively, leaving = (bridge.crew.hire(name, Job(obedient)) for name in names)
+    bridge.reactor.until(lambda: all(child.ready for child in bridge.crew.children))
+    Pulse(bridge.reactor, bridge.crew, 8.0).start()
+    first = {child.name: child.pid for child in bridge.crew.children}
+    bridge.crew.tell([leaving], "drain")
+    bridge.reactor.until(lambda: leaving.idle)
+    for child in (stopped, paused, leaving):
+        os.kill(child.pid, signal.SIGSTOP)
+    asked: list[object] = []
+
+    def pass_by(seconds: float) -> None:
+        """So much time, in steps in which those who can answer have answered."""
+        for _ in range(int(seconds * 2)):
+            bridge.clock.advance(0.5)
+            asked.clear()
+            bridge.crew.ask([lively], "pid", asked.append)
+            bridge.reactor.until(lambda: bool(asked))
+            bridge.reactor.until(lambda: False, 0)
+
+    pass_by(5)
+    os.kill(paused.pid, signal.SIGCONT)
+    alive_before = stopped.alive and stopped.pid == first["stopped"]
+    pass_by(12)
+    bridge.reactor.until(lambda: bool(bridge.buried) and stopped.ready)
+    found = [child.name for child in bridge.crew.children if child.alive and child.pid == first[child.name]]
+    restarts = [child.restarts for child in bridge.crew.children]
+    bridge.crew.kill(bridge.crew.children)
+    bridge.reactor.until(lambda: not any(child.alive for child in bridge.crew.children))
+    return alive_before, found, restarts, bridge.buried[0].name
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The LedgerStore on one file: what is asked becomes work for the thread that owns the connection."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -61,7 +62,7 @@ class SqliteStore:
 
 
 async def open_store(rest: str, durability: Durability, clock: Clock) -> LedgerStore:
-    """Open or make the file named after `sqlite:`, and bring it up to date; blocks while it does.
+    """Open or make the file named after `sqlite:`, and bring it up to date.
 
     Raises StoreError for what an operator must mend; StoreUnavailable (its cause says why) for a file that another
     program has locked at this moment.
@@ -70,7 +71,10 @@ async def open_store(rest: str, durability: Durability, clock: Clock) -> LedgerS
         opened = open_file(rest, durability)
         try:
             with schema.named(opened.file):
-                migrate(opened.connection, clock.utc())
+                if (
+                    schema.version(opened.connection) != schema.VERSION
+                ):  # which may take longer than a loop may stand still
+                    await asyncio.to_thread(migrate, opened.connection, clock.utc())
         except BaseException:
             opened.close()
             raise
