@@ -115,7 +115,7 @@ class PublishedKeys:
         came_at = self._clock.monotonic()
         with self._waited_for(algorithm, key_id), suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
-                while self._notes.ended_at < came_at and self._pause <= LONGEST_PAUSE and not self._closed:
+                while self._notes.ended_at < came_at and not self._too_long and not self._closed:
                     await asyncio.shield(self._next_news(came_at))  # who leaves takes nobody's answer along
                     if found := self._untried(algorithm, key_id, tried):
                         return found
@@ -141,6 +141,11 @@ class PublishedKeys:
     def _pause(self) -> float:
         """Seconds until the cool-down is over."""
         return max(0.0, self._notes.asked_at + self._provider.jwks.cooldown - self._clock.monotonic())
+
+    @property
+    def _too_long(self) -> bool:
+        """Whether nobody waits for that: a look that is still under way may end it."""
+        return self._pause > LONGEST_PAUSE and self._notes.asked_at <= self._notes.ended_at
 
     def _next_news(self, wanted_at: float) -> "asyncio.Future[None]":
         """Done when something is known that was not, of a look that is under way."""
@@ -226,11 +231,10 @@ class PublishedKeys:
         return fresh and all(key_id and self._holding.find(algorithm, key_id) for algorithm, key_id in self._waiting)
 
     async def _ask(self, turn: Turn | None) -> None:
-        """When the cool-down is over; what another daemon has shared by then may do."""
-        if (pause := self._pause) > 0:
-            if pause > LONGEST_PAUSE:
-                self._tell()
-            await asyncio.sleep(pause)
+        """When the cool-down is over, if that is soon; what another daemon has shared by then may do."""
+        if self._too_long:
+            return
+        await asyncio.sleep(self._pause)
         await self._holding.from_others()
         if self._satisfied:
             return

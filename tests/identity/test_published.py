@@ -256,6 +256,19 @@ async def test_a_long_cooldown_is_not_waited_for_but_told(tmp_path: Path) -> Non
         assert provider.fetches == 2
 
 
+async def test_no_worker_waits_for_the_long_cooldown_of_another(tmp_path: Path) -> None:
+    async with identity_provider() as provider, AsyncExitStack() as stack:
+        workers = [await stack.enter_async_context(keys_of(provider, tmp_path, cooldown=60.0)) for _ in range(3)]
+        assert await asyncio.gather(*(known(each, "key-1") for each in workers)) == [[True]] * 3
+        assert await known(workers[0], "nobody's") == [False]
+        new = provider.rotate()
+        async with asyncio.timeout(10):  # less than tokens have patience
+            for keys in (*reversed(workers), *workers):
+                with pytest.raises(IssuerUnavailable):
+                    await known(keys, new)
+        assert provider.fetches == 2
+
+
 async def test_a_token_that_names_no_key_may_be_signed_with_a_newer_one_of_the_same_algorithm(tmp_path: Path) -> None:
     async with identity_provider() as provider, keys_of(provider, tmp_path) as keys:
         old = await keys.find("ES256", None)
