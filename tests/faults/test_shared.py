@@ -105,15 +105,15 @@ async def test_two_daemons_count_one_limit(tmp_path: Path, rest: str, counters: 
             assert (await call(daemon, bearer("bob"))).status == 200
 
 
-async def test_a_plan_that_an_operator_sets_is_in_force_in_every_worker_of_every_daemon_within_two_seconds(
+async def test_a_plan_that_an_operator_sets_is_in_force_in_every_worker_of_every_daemon_within_a_second(
     tmp_path: Path, rest: str, counters: Valkey
 ) -> None:
     async with pair(tmp_path, rest, counters, quota=1) as both:
         await Crowd(bearer()).go_on(*both.daemons)
         await both.run("account", "set", "ann", "--plan", "open")
-        await answered_by_all(both, 200, within=2)
+        await answered_by_all(both, 200, within=1)
         await both.run("account", "set", "ann", "--plan", "free")
-        await answered_by_all(both, 402, within=2)
+        await answered_by_all(both, 402, within=1)
 
 
 async def test_who_is_revoked_is_refused_by_every_worker_of_every_daemon_within_a_second(
@@ -170,5 +170,5 @@ async def test_the_units_of_a_daemon_that_is_lost_with_its_directory_are_free_on
         told = await asyncio.to_thread(gatewayd, "ledger", "release", names[0], "--yes", "-c", both.config)
         assert told.stdout == f"{found[names[0]]} units of {names[0]} are free again\n"
         await Crowd(bearer()).go_on(alive)
+        await finished(alive)  # and so all that it served is in the ledger
         assert sum(each.quantity for each in records_of(both.config).values()) == quota
-        await finished(alive)
