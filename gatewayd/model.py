@@ -158,6 +158,8 @@ def _month_of(day: int) -> BillingPeriod:
 class Outcome(StrEnum):
     """How a request that reached an agent ended (contract, section 7)."""
 
+    __hash__ = str.__hash__  # an enum's own is a function of Python's, and tables are asked for it by every request
+
     DELIVERED = "delivered"
     FAILED = "failed"
     CLIENT_CLOSED = "client_closed"
@@ -200,7 +202,8 @@ class Hold:
 
     @property
     def account(self) -> Account:
-        return Account(self.user_id, self.unit, self.period)
+        month = _month_of(int(self.started_at // _DAY))  # `period`, made without two calls: each request asks
+        return Account(self.user_id, self.unit, month.name)
 
     def record(
         self,

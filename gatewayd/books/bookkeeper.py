@@ -227,8 +227,11 @@ class Bookkeeper:
         if fresh and await self._posting.read_everything():
             for wish in fresh:
                 wish.ready = True
-        await self._posting.post(self._lending.wanted, at_once=self._lending.waits_for_the_ledger)
+        if urgent := self._lending.waits_for_the_ledger:
+            await self._posting.post(self._lending.wanted)
         await self._lending.lend()
+        if not urgent:
+            await self._posting.post_if_due(self._lending.wanted)
         await self._questions.answer_all()
         if self._vault.shared:
             await self._requests.answer_all()

@@ -79,7 +79,8 @@ class Lease:
 
     def take(self, units: int, limit: int) -> bool:
         """Hold the units if they are here to be spent, and nobody waits who came before."""
-        if units > self.idle or limit < self.limit or self.waiting or not self.spendable:
+        idle = self.idle  # `spendable`, without a call: every request takes
+        if units > idle or limit < self.limit or self.waiting or not self.sound or idle <= 0:
             return False
         self.idle -= units
         self.in_use += units

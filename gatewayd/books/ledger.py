@@ -80,7 +80,7 @@ class LeasedLedger:
             lease = self._leases.use(hold.account, hold.limit, self._clock.monotonic())
             used = None
             if lease.take(hold.units, hold.limit):
-                if lease.runs_out(hold.units):
+                if lease.idle < hold.units and lease.runs_out(hold.units):
                     self._want(lease.restock(next(self._wishes), hold.units), lease)
             else:
                 used = lease.spent if lease.hopeless(hold.units, hold.limit) else await self._wait(lease, hold)
@@ -93,7 +93,8 @@ class LeasedLedger:
                 self._put_back(lease, hold.units)
             raise
         self._open[hold.id] = hold, lease
-        self._grown()
+        if not self._told_grown:
+            self._grown()
         return GRANTED
 
     def settle(self, record: UsageRecord) -> Awaitable[None] | None:
@@ -114,7 +115,8 @@ class LeasedLedger:
                 record.bytes_out,
             ),
         )
-        self._grown()
+        if not self._told_grown:
+            self._grown()
         if lease is not None:
             if drawn < record.quantity:
                 return self._tell_overdrawn(lease, hold.limit)

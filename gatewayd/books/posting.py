@@ -14,8 +14,8 @@ from gatewayd.clock import Clock
 from gatewayd.model import Account
 from gatewayd.stores.base import Batch
 
-MOST_RECORDS: Final = 1_000
-"""Records in one transaction: some 10 ms, and who wants a lease may wait that long."""
+MOST_RECORDS: Final = 500
+"""Records in one transaction: some 8 ms, and who wants a lease may wait that long."""
 POST_SECONDS: Final = 0.05
 """How long records gather before they are posted, unless they are that many: what an account's cost together, they
 would nearly cost each."""
@@ -53,11 +53,14 @@ class Posting:
             return -1.0
         return self._posted_at + POST_SECONDS - self._clock.monotonic()
 
-    async def post(self, wanted: Collection[Account] = (), *, at_once: bool = True) -> None:
-        """Follow the journals; one transaction of what there is, if it is time, but for leases that are `wanted`."""
+    async def post_if_due(self, wanted: Collection[Account]) -> None:
+        """Follow the journals, and post if it is time to."""
         self._staff.read_all(MOST_RECORDS)
-        if not at_once and self.due_in > 0:
-            return
+        if self.due_in <= 0:
+            await self.post(wanted)
+
+    async def post(self, wanted: Collection[Account]) -> None:
+        """One transaction of what there is, but for leases of accounts that are `wanted`."""
         self._posted_at = self._clock.monotonic()
         idle_since = self._clock.monotonic() - IDLE_SECONDS
         returned = self._reserve.unwanted(idle_since, wanted) if self._vault.certain else {}

@@ -29,6 +29,7 @@ _OUTCOMES: Final = tuple(Outcome)
 _TAGS: Final[dict[str, int]] = {outcome: tag for tag, outcome in enumerate(_OUTCOMES, 1)}
 _RELEASED: Final = b"\x00"
 _ENDING: Final = struct.Struct("<Bqqidqq")  # the outcome's tag, then the numbers of an Ending in their order
+_CONCLUDED: Final = _ENDING.size + WORD
 _WORD: Final = struct.Struct("=Q")
 _facts = attrgetter(*(field.name for field in fields(Hold)))
 
@@ -80,7 +81,8 @@ def conclusion(hold_id: str, ending: Ending | None) -> bytes:
 
 def conclusion_space(hold_id: str) -> int:
     """The bytes that the frame of any Conclusion of this hold fits in."""
-    return space(_ENDING.size + len(hold_id if hold_id.isascii() else hold_id.encode()))
+    length = len(hold_id) if hold_id.isascii() else len(hold_id.encode())
+    return (length + _CONCLUDED + 7) & -8
 
 
 def decode(payload: bytes) -> Entry:
