@@ -9,9 +9,10 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import Any, Final
 
+from gatewayd.books.estates import Estates
 from gatewayd.books.lending import Lending, Wish
 from gatewayd.books.makeshift import Makeshift
 from gatewayd.books.messages import Message, Messenger
@@ -34,8 +35,6 @@ TICK_SECONDS: Final = 0.5
 RETRY_SECONDS: Final = 0.2
 POLL_SECONDS: Final = 0.02
 """How often other daemons' answers are looked for, while somebody waits for them."""
-LOOK_SECONDS: Final = 0.1
-"""How often journals of workers are looked for who died before they could say hello."""
 LAST_ROUNDS: Final = 2
 """So often it is tried to leave nothing behind: a connection may have died unseen."""
 SHARED_TICK_SECONDS: Final = 0.1
@@ -55,11 +54,11 @@ class Bookkeeper:
         self._lending = Lending(vault, staff, reserve, self._requests, clock)
         self._makeshift = Makeshift(staff, self._lending.want)
         self._posting = Posting(vault, staff, reserve, clock)
+        self._estates = Estates(staff, reserve, self._posting, clock)
         self._questions = Questions(vault, staff, self._posting, clock)
         self._server: asyncio.Server | None = None
         self._worker: asyncio.Task[None] | None = None
         self._awake = asyncio.Event()
-        self._looked_at = float("-inf")
         self._up: bool | None = None
         self._new = True
         self._closing = False
@@ -254,20 +253,8 @@ class Bookkeeper:
         await self._questions.answer_all()
 
     async def _meet_the_dead(self) -> None:
-        """A dead worker's journal is read to its end, and what it had is free."""
-        now = self._clock.monotonic()
-        if not self._vault.certain or self._closing or now - self._looked_at >= LOOK_SECONDS:
-            self._looked_at = now
-            self._staff.look_for_strangers()
-        for teller, lock in self._staff.dead(at_the_end=self._closing):
-            with ExitStack() as stack:
-                if lock is not None:
-                    stack.enter_context(lock)
-                    await self._posting.read_rest_of(teller)
-                for account, units in self._staff.bury(teller, lock, self._clock.utc()).items():
-                    self._reserve.add(account, units, self._clock.monotonic())
-                stack.pop_all()  # the lock is held on, until all of it is posted
-        self._staff.forget_posted()
+        thoroughly = self._closing or not self._vault.certain
+        await self._estates.settle(thoroughly=thoroughly, at_the_end=self._closing)
 
     async def _reconcile(self) -> bool:
         """What the ledger says that this daemon has, less what its workers have, is free; whether all have said.
