@@ -8,10 +8,10 @@ AXE := build/npm/node_modules/axe-core/axe.min.js
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test cover prove bench lint types format clean install-systemd
+.PHONY: help install run test cover compiled test-compiled prove bench lint types format clean install-systemd
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("gatewayd needs Python 3.11 or newer; try: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
@@ -52,18 +52,39 @@ cover: $(VENV)/.installed-test $(AXE) ## run every test and show what they do no
 	$(BIN)/python -m coverage report --fail-under=95
 	$(BIN)/python -m coverage report --fail-under=100 --include='sdk/gatewayd_sdk/_core/*'
 
+# A copy of the package with its modules compiled, and all else that the tests read. It is made anew whenever a file of
+# the package changes; nothing compiled is ever beside a file that somebody edits.
+COMPILED := build/compiled
+
+$(COMPILED)/.made: $(shell find gatewayd -name __pycache__ -prune -o -print) setup.py setup.cfg pyproject.toml | $(VENV)/.installed-test
+	@echo "compiling what every request goes through into $(COMPILED)"
+	@rm -rf $(COMPILED) && mkdir -p $(COMPILED)
+	@cp -r gatewayd setup.py setup.cfg pyproject.toml README.md $(COMPILED)
+	@cd $(COMPILED) && $(abspath $(BIN))/python -W ignore setup.py --quiet build_ext --inplace && rm -rf build
+	@touch $@
+
+compiled: $(COMPILED)/.made ## compile into build/compiled what every request goes through (GATEWAYD_COMPILE=1: fail where that cannot be)
+	@cp -r tests conf docs sdk systemd Makefile ruff.toml *.md $(COMPILED)
+
+# The paths of the data plane, tried on the compiled build: what it promises must not depend on how it was built.
+TRIED := tests/edge tests/proxy tests/policies tests/stores/shared tests/stores/journal tests/metrics tests/test_build.py \
+	tests/test_app.py tests/test_exchange.py tests/test_framing.py tests/test_routing.py tests/test_slow_callers.py
+
+test-compiled: compiled ## run the tests of what is compiled on the compiled build
+	cd $(COMPILED) && PYTHONPATH=$(abspath $(COMPILED)) TRIED_BUILD=compiled $(abspath $(BIN))/python -m pytest $(TRIED)
+
 prove: $(VENV)/.installed-test ## try the promises at length, on a real PostgreSQL and Valkey: some 15 minutes
 	$(BIN)/python -m tests.prove.long --seed $(or $(SEED),1) --rounds 1000 --kills 300 --outage 60
 
-bench: $(VENV)/.installed-bench ## measure what gatewayd costs beside others; a table here, JSON in build/bench.json
-	@$(BIN)/python -m tests.bench --output build/bench.json $(BENCH)
+bench: $(VENV)/.installed-bench compiled ## measure what gatewayd costs beside others, compiled where it can be; a table here, JSON in build/bench.json
+	@cd $(COMPILED) && PYTHONPATH=$(abspath $(COMPILED)) $(abspath $(BIN))/python -m tests.bench --output $(abspath build/bench.json) $(BENCH)
 
 PREFIX ?= /usr/local
 SYSTEM_VENV ?= $(PREFIX)/lib/gatewayd
 UNITS := $(DESTDIR)/etc/systemd/system
 
 install-systemd: ## as root: install gatewayd for this machine, with its systemd units (DESTDIR, PREFIX)
-	@test -x $(SYSTEM_VENV)/bin/gatewayd || { $(PYTHON) -m venv $(SYSTEM_VENV) && $(SYSTEM_VENV)/bin/python -m pip install --quiet .; }
+	@test -x $(SYSTEM_VENV)/bin/gatewayd || { $(PYTHON) -m venv $(SYSTEM_VENV) && $(SYSTEM_VENV)/bin/python -m pip install --quiet . && $(SYSTEM_VENV)/bin/gatewayd --version; }
 	@install -d $(DESTDIR)$(PREFIX)/bin $(UNITS)/gatewayd.service.d $(DESTDIR)/etc/gatewayd
 	@ln -sf $(SYSTEM_VENV)/bin/gatewayd $(DESTDIR)$(PREFIX)/bin/gatewayd
 	@install -m 644 systemd/gatewayd.service systemd/gatewayd@.service systemd/gatewayd.socket $(UNITS)

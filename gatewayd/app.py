@@ -51,7 +51,8 @@ def whole_ring(app: web.Application) -> Handler:
     (route,) = app.router.routes()
     ring: Handler = route.handler
     for middleware in reversed(app.middlewares):
-        ring = partial(middleware, handler=ring)
+        unmarked = middleware.func if isinstance(middleware, partial) else middleware
+        ring = partial(unmarked, handler=ring)
     return ring
 
 

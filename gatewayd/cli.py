@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from gatewayd import __version__
+from gatewayd.build import BUILD
 from gatewayd.commands.accounts import account
 from gatewayd.commands.common import abandon_stdout, fail
 from gatewayd.commands.completing import completion
@@ -33,7 +34,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="gatewayd")
+@click.version_option(f"{__version__} ({BUILD})", prog_name="gatewayd")
 def main() -> None:
     """A gateway for AI agents: exact about money, invisible in time, calm in operation."""
 

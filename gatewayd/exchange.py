@@ -21,7 +21,7 @@ from gatewayd.model import Identity, Outcome, Plan
 
 logger = logging.getLogger(__name__)
 
-SETTLE_WAIT: Final = 2.0
+SETTLE_WAIT = 2.0  # not final, so that it can be replaced where it is compiled too
 """Seconds that an answer may be kept back for its record: a ledger in trouble must not keep the caller."""
 
 R = TypeVar("R")

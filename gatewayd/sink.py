@@ -46,8 +46,8 @@ class LineSink:
         self._told = 0  # of those that were dropped, how many the sink itself knows of
         self._in_hand = 0
         self._failing = False
-        self._thread = threading.Thread(target=self._write_on, name="log sink", daemon=True)
-        self._thread.start()
+        self._scribe = threading.Thread(target=self._write_on, name="log sink", daemon=True)
+        self._scribe.start()
 
     @property
     def dropped(self) -> int:
@@ -80,7 +80,7 @@ class LineSink:
             self._flush.cancel()
         self._closing = True
         self._wake.set()
-        await asyncio.get_running_loop().run_in_executor(None, self._thread.join, PATIENCE)
+        await asyncio.get_running_loop().run_in_executor(None, self._scribe.join, PATIENCE)
         if dropped := self.dropped + len(self._lines) + self._in_hand:
             logger.warning("the %s log was too slow or failed: %d lines were dropped", self.name, dropped)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gatewayd import __version__
+from gatewayd.build import BUILD
 from gatewayd.cli import main
 from tests.daemons import COMMAND, ROOT, command, environment, gatewayd, write_config
 from tests.gateways import SECRET
@@ -71,12 +72,12 @@ def test_a_wrong_use_is_exit_2_on_stderr(words: list[str]) -> None:
 
 
 def test_it_knows_its_version() -> None:
-    assert command("--version").stdout == f"gatewayd, version {__version__}\n"
+    assert command("--version").stdout == f"gatewayd, version {__version__} ({BUILD})\n"
 
 
 def test_the_module_is_the_command() -> None:
     found = gatewayd("--version")
-    assert (found.returncode, found.stdout) == (0, f"gatewayd, version {__version__}\n")
+    assert (found.returncode, found.stdout) == (0, f"gatewayd, version {__version__} ({BUILD})\n")
     for entry in entry_points(group="console_scripts", name="gatewayd"):
         assert entry.load() is main
 

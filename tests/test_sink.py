@@ -85,7 +85,7 @@ async def test_a_sink_that_is_stuck_holds_nobody_up_and_says_what_it_lost(
     os.close(writing)
     while await asyncio.to_thread(os.read, reading, 65536):  # unstuck, the thread ends
         pass
-    await asyncio.to_thread(sink._thread.join)
+    await asyncio.to_thread(sink._scribe.join)
     os.close(reading)
 
 

@@ -76,8 +76,10 @@ def status(config: Path, as_json: bool) -> None:
     if as_json:
         click.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2))
         return
+    build = answer.get("build", "whatever its build")
     click.echo(
-        f"{answer['state']}: pid {answer['pid']}, version {answer['version']}, up {answer['uptime_seconds']:.0f} s"
+        f"{answer['state']}: pid {answer['pid']}, version {answer['version']} ({build}), "
+        f"up {answer['uptime_seconds']:.0f} s"
     )
     click.echo(f"listening on {', '.join(answer['listening'])}")
     click.echo(f"{answer['in_flight']} in flight, generation {answer['generation']}, {len(answer['routes'])} routes")

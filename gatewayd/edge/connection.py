@@ -14,10 +14,12 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestPayloadError, _ErrInfo
 from aiohttp.web_server import Server
 
+from gatewayd.build import stays_python
 from gatewayd.edge.parser import (
     MAX_FIELDS,
     READ_BUFFER,
     EdgeLimits,
+    Parsed,
     RefusedHead,
     last_of_connection,
     new_parser,
@@ -54,8 +56,9 @@ USED: Final = (
     "_upgraded",
     "_waiter",
 )
-_LINGERING: Final = 2.0  # seconds that a refused caller is still read, so that the answer is not reset away
-_LONGEST_STALL: Final = 300.0  # seconds without any room to write; routes are stricter by their idle timeout
+# These two are not final, so that tests can shorten them in a compiled build too.
+_LINGERING = 2.0  # seconds that a refused caller is still read, so that the answer is not reset away
+_LONGEST_STALL = 300.0  # seconds without any room to write; routes are stricter by their idle timeout
 _BLANK: Final = b"\r\n\r\n"
 _HTTP: Final = b" HTTP/"
 _ORDINARY: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"})
@@ -67,6 +70,7 @@ _FRAMING_FREE: Final = 64 * 1024
 Malformed = Callable[[web.BaseRequest, Refusal], web.StreamResponse]
 
 
+@stays_python
 class EdgeConnection(Turns):
     """A request head must be complete in time; broken framing is answered as a problem document and logged."""
 
@@ -181,6 +185,7 @@ class EdgeConnection(Turns):
 
     def _is_ordinary(self, data: bytes) -> bool:
         """Whether that was one request and no more, whole or with a sized body to come: then it is noted, and fine."""
+        message: Parsed
         message, body = self._messages[-1]
         if (
             isinstance(message, _ErrInfo)
@@ -205,6 +210,7 @@ class EdgeConnection(Turns):
         They came in what was `said`; `alone`: that begins with the only one.
         """
         messages = self._messages
+        message: Parsed
         for index in range(len(messages) - count, len(messages)):
             message, body = messages[index]
             if isinstance(message, _ErrInfo):
@@ -283,6 +289,7 @@ class EdgeConnection(Turns):
         self._chunked = False
         self._deaf = True
         if self._messages and self._messages[-1][1] is self._body:
+            message: Parsed
             message, body = self._messages[-1]
             assert not isinstance(message, _ErrInfo)
             self._messages[-1] = (last_of_connection(message), body)

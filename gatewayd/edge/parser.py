@@ -3,7 +3,7 @@
 import asyncio
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpRequestParser, RawRequestMessage
@@ -19,6 +19,10 @@ _LONGEST_METHOD: Final = 16
 _TOO_MANY: Final = "Too many headers received"
 # What llhttp says of a version that is well-formed but not its own, and of the preface of HTTP/2.
 _VERSIONS: Final = ("Bad status line:\n  Invalid HTTP version:", "Pause on PRI/Upgrade:")
+
+
+Parsed = Any
+"""A request's head. aiohttp's types say a named tuple; what its parser in C gives is a class with the same fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def speaks_http(said: bytes, method: str, target: str) -> bool:
     return re.search(line, said, re.MULTILINE) is None
 
 
-def last_of_connection(message: RawRequestMessage) -> RawRequestMessage:
+def last_of_connection(message: Parsed) -> Parsed:
     """The same request, as if its caller had said that no other one follows."""
     return RawRequestMessage(
         message.method,

@@ -6,14 +6,16 @@ ring that keeps nothing in either. What is used of aiohttp's protocol stands in 
 
 import asyncio
 import logging
-from typing import Final
+from typing import Any, Final
 
-from aiohttp import web
-from aiohttp.http import RawRequestMessage, StreamWriter
+from aiohttp import web, web_protocol
+from aiohttp.http import StreamWriter
 from aiohttp.streams import StreamReader
 from aiohttp.web_exceptions import HTTPException
-from aiohttp.web_protocol import ERROR, PayloadAccessError, _ErrInfo
+from aiohttp.web_protocol import PayloadAccessError, _ErrInfo
 
+from gatewayd.build import stays_python
+from gatewayd.edge.parser import Parsed
 from gatewayd.sent import was_sent
 
 logger = logging.getLogger(__name__)
@@ -46,8 +48,11 @@ USED: Final = (
     "_waiter",
 )
 _READ_TOO_LATE: Final = PayloadAccessError()
+_aiohttp: Any = web_protocol
+_ERROR: Final[Parsed] = _aiohttp.ERROR
 
 
+@stays_python
 class Turns(web.RequestHandler):
     """Takes requests as they are parsed, has each answered, and waits for the next while the connection lasts."""
 
@@ -66,6 +71,7 @@ class Turns(web.RequestHandler):
                     await self._waiter
                 finally:
                     self._waiter = None
+            message: Parsed
             message, payload = messages.popleft()
             if self._parser is not None:
                 self._parser.message_consumed()
@@ -91,9 +97,7 @@ class Turns(web.RequestHandler):
             if self.transport is not None:
                 self.transport.close()
 
-    async def _turn(
-        self, message: RawRequestMessage | _ErrInfo, payload: StreamReader, task: "asyncio.Task[None]"
-    ) -> bool:
+    async def _turn(self, message: Parsed, payload: StreamReader, task: "asyncio.Task[None]") -> bool:
         """Have one request answered; whether the caller was there to the end."""
         manager, factory, handler = self._manager, self._request_factory, self._request_handler
         assert manager is not None
@@ -102,7 +106,7 @@ class Turns(web.RequestHandler):
         manager.requests_count += 1
         if isinstance(message, _ErrInfo):
             handler = self._make_error_handler(message)
-            message = ERROR
+            message = _ERROR
         request = factory(message, payload, self, StreamWriter(self, self._loop), task)
         self._request_in_progress = True
         self._current_request = request
@@ -132,7 +136,7 @@ class Turns(web.RequestHandler):
             await self._end_body(message, payload)
         return True
 
-    async def _end_body(self, message: RawRequestMessage, payload: StreamReader) -> None:
+    async def _end_body(self, message: Parsed, payload: StreamReader) -> None:
         """Read what nobody wanted of it, for a while; a connection with a rest of a body on it cannot go on."""
         if not payload.is_eof():
             if not self._force_close and self._lingering_time:

@@ -11,7 +11,7 @@ from aiohttp import web
 from gatewayd.errors import ClientClosed
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.model import Outcome, rfc3339
-from gatewayd.policies.base import Handler, Policy
+from gatewayd.policies.base import Handler, Policy, middleware
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ Reporter = Callable[[Exchange], None]
 REPORTERS: Final = web.AppKey[tuple[Reporter, ...]]("reporters")
 
 
-@web.middleware
+@middleware
 async def access_log(request: web.Request, handler: Handler) -> web.StreamResponse:
     exchange, reporters = request[EXCHANGE], request.app[REPORTERS]
     try:
@@ -100,4 +100,4 @@ def _milliseconds(seconds: float) -> float:
     return int(seconds * 1e6 + 0.5) / 1e3
 
 
-POLICY: Final = Policy("access_log", access_log)
+POLICY: Final[Policy] = Policy("access_log", access_log)

@@ -18,7 +18,7 @@ from gatewayd.errors import (
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.forwarded import client_of, is_trusted
 from gatewayd.framing import Head, line_size, read_head
-from gatewayd.policies.base import Finding, Handler, Policy, refused_with
+from gatewayd.policies.base import Finding, Handler, Policy, middleware, refused_with
 from gatewayd.policies.crowding import CrowdRule
 
 # https://www.w3.org/TR/trace-context/#traceparent-header: version 00, and the fields that later versions must keep
@@ -36,7 +36,7 @@ _OWN_FIELDS: Final = 2  # of an exchange that nobody has added to: its ids
 _OPAQUE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
-@web.middleware
+@middleware
 async def admission(request: web.Request, handler: Handler) -> web.StreamResponse:
     exchange = request[EXCHANGE]
     _admit(exchange, request)
@@ -90,4 +90,4 @@ def decided(exchange: Exchange) -> Finding | None:
     return Finding("pass", f"{place}, from {exchange.client}")
 
 
-POLICY: Final = Policy("admission", admission, decided=decided)
+POLICY: Final[Policy] = Policy("admission", admission, decided=decided)

@@ -9,7 +9,7 @@ from gatewayd.config.settings import RouteSettings, Settings
 from gatewayd.errors import Refusal, RoleDenied, ScopeDenied, TokenExpired, TokenInvalid, TokenMissing
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.model import Identity
-from gatewayd.policies.base import Case, Finding, Handler, Policy, refused, refused_with
+from gatewayd.policies.base import Case, Finding, Handler, Policy, middleware, refused, refused_with
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ _REFUSALS: Final = {
 }
 
 
-@web.middleware
+@middleware
 async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
     exchange = request[EXCHANGE]
     rule = exchange.rule(AuthRule) or _STRICT
@@ -90,4 +90,4 @@ def decided(exchange: Exchange) -> Finding | None:
     return Finding("pass", "the route is public")
 
 
-POLICY: Final = Policy("auth", auth, rule, explain, decided)
+POLICY: Final[Policy] = Policy("auth", auth, rule, explain, decided)

@@ -5,7 +5,9 @@ A policy calls the handler once, never reads the body, and writes only its own f
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
+from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from gatewayd.config.settings import RouteSettings, Settings
@@ -14,7 +16,7 @@ from gatewayd.exchange import Exchange
 from gatewayd.model import Balance, Identity, Plan
 from gatewayd.routing import Route
 
-__all__ = ["Case", "Finding", "Handler", "Middleware", "Policy", "no_rule", "nothing_to_say"]
+__all__ = ["Case", "Finding", "Handler", "Middleware", "Policy", "middleware", "no_rule", "nothing_to_say"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,12 @@ class Finding:
 def refused(refusal: Refusal, reason: str = "") -> Finding:
     """The finding that says a refusal."""
     return Finding(f"{refusal.status} {refusal.code}", reason or refusal.detail)
+
+
+def middleware(function: Middleware) -> Middleware:
+    """A policy's middleware, marked as aiohttp wants it; a function that was compiled takes no mark."""
+    marked: Middleware = web.middleware(partial(function))
+    return marked
 
 
 def no_rule(_settings: Settings, _route: RouteSettings | None) -> object | None:

@@ -8,14 +8,14 @@ from aiohttp.http import HttpVersion11
 
 from gatewayd.errors import InternalError, Refusal, RouteUnknown
 from gatewayd.exchange import EXCHANGE
-from gatewayd.policies.base import Handler, Policy
+from gatewayd.policies.base import Handler, Policy, middleware
 from gatewayd.problem import answer
 from gatewayd.sent import BrokenOff
 
 logger = logging.getLogger(__name__)
 
 
-@web.middleware
+@middleware
 async def faults(request: web.Request, handler: Handler) -> web.StreamResponse:
     exchange = request[EXCHANGE]
     try:
@@ -34,4 +34,4 @@ async def faults(request: web.Request, handler: Handler) -> web.StreamResponse:
     return answer(exchange, refusal)
 
 
-POLICY: Final = Policy("faults", faults)
+POLICY: Final[Policy] = Policy("faults", faults)

@@ -11,7 +11,7 @@ from gatewayd.config.settings import Charge, Charged, RouteSettings, Settings
 from gatewayd.errors import InternalError, QuotaExhausted, Refusal, StoreUnavailable
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.model import Balance, BillingPeriod, Hold, Identity, Outcome, Plan
-from gatewayd.policies.base import Case, Finding, Handler, Policy, refused, refused_with
+from gatewayd.policies.base import Case, Finding, Handler, Policy, middleware, refused, refused_with
 from gatewayd.stores.base import Ledger
 
 
@@ -46,7 +46,7 @@ def _resolve(charged: Charged, quantity: int) -> int:
     return quantity if charged == "cost" else charged
 
 
-@web.middleware
+@middleware
 async def quota(request: web.Request, handler: Handler) -> web.StreamResponse:
     exchange = request[EXCHANGE]
     rule = exchange.rule(UsageRule)
@@ -56,15 +56,22 @@ async def quota(request: web.Request, handler: Handler) -> web.StreamResponse:
     if identity is None and not rule.public:
         return await handler(request)  # authentication refuses; nothing is held for a name that was not proved
     await _hold(exchange, rule, identity)
+    failure: Exception | None
     try:
         return await handler(request)
     except Exception as error:
+        failure = error
         if not exchange.sent:
             exchange.refused(error if isinstance(error, Refusal) else InternalError())
-        await exchange.close_books()
-        raise
+        pending = exchange.conclude()
     finally:
         exchange.conclude()  # the caller left, or we did: submitted all the same, awaited by nobody
+    if pending:
+        await exchange.wait_for(pending)
+    try:
+        raise failure
+    finally:
+        failure = None  # its traceback has this frame, which would have it
 
 
 async def _hold(exchange: Exchange, rule: UsageRule, identity: Identity | None) -> None:
@@ -170,4 +177,4 @@ def decided(exchange: Exchange) -> Finding | None:
     return Finding("pass", "nothing is held for a caller who is not proved")
 
 
-POLICY: Final = Policy("quota", quota, rule, explain, decided)
+POLICY: Final[Policy] = Policy("quota", quota, rule, explain, decided)

@@ -13,7 +13,7 @@ from gatewayd.errors import RateLimited, StoreUnavailable
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.forwarded import address_group
 from gatewayd.model import Rate, Window
-from gatewayd.policies.base import Case, Finding, Handler, Policy, refused_with
+from gatewayd.policies.base import Case, Finding, Handler, Policy, middleware, refused_with
 
 _CALLERS_KEPT: Final = 8_192
 
@@ -43,7 +43,7 @@ class RateLimitRule:
         return general + [Window(f"{here}:{rate.period}", f"route-{rate.period}", rate) for rate in self.route]
 
 
-@web.middleware
+@middleware
 async def rate_limit(request: web.Request, handler: Handler) -> web.StreamResponse:
     exchange = request[EXCHANGE]
     if (rule := exchange.rule(RateLimitRule)) is not None:
@@ -113,4 +113,4 @@ def decided(exchange: Exchange) -> Finding | None:
     return Finding("pass", "no window holds here")
 
 
-POLICY: Final = Policy("rate_limit", rate_limit, rule, explain, decided)
+POLICY: Final[Policy] = Policy("rate_limit", rate_limit, rule, explain, decided)

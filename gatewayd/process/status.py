@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatewayd import __version__
+from gatewayd.build import BUILD
 from gatewayd.config.settings import Settings
 
 
@@ -32,6 +33,7 @@ def describe(
     return {
         "pid": os.getpid(),
         "version": __version__,
+        "build": BUILD,
         "state": daemon.state,
         "uptime_seconds": round(daemon.uptime, 3),
         "listening": daemon.listening,

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 from gatewayd import __version__
+from gatewayd.build import BUILD
 from gatewayd.clock import Clock
 from gatewayd.config.settings import Settings
 from gatewayd.process.actions import Actions
@@ -107,6 +108,7 @@ class Supervisor:
 
     def _say_ready(self, announce: Announce) -> None:
         notify(self._environ, *serving(self._course.listening))
+        logger.info("this build of gatewayd is %s", BUILD)
         if self._left is None:
             announce(f"gatewayd {__version__} ready on {', '.join(self._course.listening)} (pid {os.getpid()})")
         else:

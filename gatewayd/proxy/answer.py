@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from functools import lru_cache
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final
 
-from aiohttp.http import HttpVersion10, HttpVersion11, RawResponseMessage
+from aiohttp.http import HttpVersion10, HttpVersion11
 
 from gatewayd.errors import UpstreamProtocol
 from gatewayd.framing import CONTROL, HOP_BY_HOP, is_one_number
@@ -17,6 +17,8 @@ _NAMES_KEPT: Final = 1024
 _value_of: Final = itemgetter(1)
 _DIGITS: Final = frozenset(b"0123456789")
 
+Parsed = Any
+"""An answer's head. aiohttp's types call it a named tuple; its parser in C gives a class with the same fields."""
 Field = tuple[bytes, bytes]
 RawHeaders = tuple[Field, ...]
 
@@ -110,7 +112,7 @@ class AnswerHead:
         return self.has_body and self.length is None and not self.chunked
 
 
-def judge(message: RawResponseMessage, *, bodiless: bool) -> AnswerHead:
+def judge(message: Parsed, *, bodiless: bool) -> AnswerHead:
     """Read a parsed head as strictly as a caller behind us might; `bodiless` for the answer to a HEAD.
 
     Raises UpstreamProtocol for what can be read in two ways, or could be read as more than one field.

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+from gatewayd.build import stays_python
 from gatewayd.errors import UpstreamConnect, UpstreamTimeout
 from gatewayd.proxy.call import Call
 from gatewayd.proxy.upstream import Upstream
 
 
+@stays_python
 class Balance:
     """Round robin over the addresses of one route. Mutable: it remembers whose turn it is."""
 

@@ -6,7 +6,7 @@ failure leaves as a Refusal.
 """
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import ClientConnectionError, ServerDisconnectedError
 from aiohttp.client_reqrep import ConnectionKey
@@ -14,6 +14,7 @@ from aiohttp.http import RawResponseMessage, StreamWriter
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EofStream
 
+from gatewayd.build import stays_python
 from gatewayd.errors import Refusal, UpstreamProtocol, UpstreamReset, UpstreamTimeout
 from gatewayd.proxy.answer import AnswerHead, judge
 from gatewayd.proxy.body import Body, Whole, body_of
@@ -23,6 +24,7 @@ from gatewayd.sent import hang_up
 _MAX_INTERIM: Final = 16
 
 
+@stays_python
 class StaleConnectionError(Exception):
     """A pooled connection turned out to be closed before it gave a byte: the agent may not have seen the request."""
 
@@ -96,7 +98,8 @@ class Call:
         Raises UpstreamProtocol, UpstreamReset, UpstreamTimeout, StaleConnectionError, or what the call was failed with.
         """
         try:
-            message, reader = await self.protocol.read()
+            protocol: Any = self.protocol  # `Parsed` says why
+            message, reader = await protocol.read()
         except HttpProcessingError:
             raise UpstreamProtocol from None
         except ServerDisconnectedError as error:

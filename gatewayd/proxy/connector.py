@@ -7,13 +7,14 @@ from functools import partial
 from time import monotonic
 from typing import Any, Final, cast
 
-from aiohttp import ClientRequest, ClientTimeout, TCPConnector
+from aiohttp import ClientRequest, ClientTimeout
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
-from aiohttp.http import HttpParser
+from aiohttp.connector import TCPConnector
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 
+from gatewayd.build import stays_python
 from gatewayd.trailers import LONGEST, Fields, heard, section
 
 _READ: Final = 64 * 1024
@@ -25,6 +26,7 @@ _BODILESS: Final = frozenset((204, 304, *range(100, 200)))
 _TICK: Final = 0.001  # seconds, to which loops round a moment
 
 
+@stays_python
 class AgentProtocol(ResponseHandler):
     """One connection to an agent. The last bytes of an answer are kept while it may turn out to have trailers."""
 
@@ -35,6 +37,7 @@ class AgentProtocol(ResponseHandler):
     _due = 0.0
     _watch: asyncio.TimerHandle | None = None
     _watch_at = 0.0
+    _at_once = _READ
 
     def expect(self, *, bodiless: bool) -> None:
         """What comes now is an answer, and may be the end of a chunked one; `bodiless` for HEAD's.
@@ -86,7 +89,7 @@ class AgentProtocol(ResponseHandler):
         else:
             self._parse(data, self._parser)
 
-    def _parse(self, data: bytes, parser: HttpParser[Any]) -> None:
+    def _parse(self, data: bytes, parser: Any) -> None:
         """As aiohttp does it, without a timeout for each read, which none of ours has."""
         try:
             messages, self._upgraded, tail = parser.feed_data(data)
@@ -154,17 +157,18 @@ class AgentProtocol(ResponseHandler):
             return
         try:
             for _ in range(_LAST_READS):
-                if not (data := os.read(transport.get_extra_info("socket").fileno(), _READ)):
+                if not (data := os.read(transport.get_extra_info("socket").fileno(), self._at_once)):
                     return
                 self.data_received(data)
         except OSError:
             return
 
 
+@stays_python
 class AgentConnector(TCPConnector):
     """aiohttp's pool, of our connections."""
 
-    def __init__(self, *, keepalive_timeout: float = 15.0, **options: Any) -> None:
+    def __init__(self, *, keepalive_timeout: float, **options: Any) -> None:
         super().__init__(keepalive_timeout=keepalive_timeout, **options)
         self.keeps = keepalive_timeout
         self._factory = partial(AgentProtocol, loop=self._loop)  # type: ignore[assignment]  # its kind

@@ -61,6 +61,7 @@ class Passage:
 
     async def run(self) -> web.StreamResponse:
         """Whatever happens, the books are closed, the agent is let go, and an answer is whole or visibly is not."""
+        failure: BaseException | None
         try:
             if total := self._rule.timeouts.total:
                 async with asyncio.timeout(total):
@@ -73,19 +74,43 @@ class Passage:
             if pending := exchange.conclude():
                 await exchange.wait_for(pending)
             carrier.finish()  # the books are closed before the last byte goes out (contract, section 7)
-            return carrier
-        except TimeoutError:
-            return await self._fail(UpstreamTimeout())
-        except Refusal as refusal:
-            return await self._fail(self._exchange.cut or refusal)  # who was cut off did not leave
-        except asyncio.CancelledError:
-            if (cut := self._cut_in_time()) is not None:
-                return await self._fail(cut)
-            self._abandon()
-            raise
-        finally:
             if (upload := self._let_go()) is not None:
                 await upload.stop()
+            return carrier
+        except BaseException as error:
+            failure = error
+        try:  # out here, because nothing that is compiled may wait while it handles an error
+            return await self._end(failure)
+        finally:
+            failure = None  # its traceback has this frame, which would have it
+
+    async def _end(self, failure: BaseException | None) -> web.StreamResponse:
+        """What the failure comes to: it is raised, or another one, or it broke off an answer that had begun."""
+        carrier = None
+        if (refusal := self._refusal_for(failure)) is not None:
+            try:
+                carrier = await self._fail(refusal)
+            except BaseException as error:
+                failure = error
+        elif isinstance(failure, asyncio.CancelledError):
+            self._abandon()
+        if (upload := self._let_go()) is not None:
+            await upload.stop()
+        if carrier is not None:
+            return carrier
+        assert failure is not None
+        try:
+            raise failure
+        finally:
+            failure = None  # its traceback has this frame, which would have it
+
+    def _refusal_for(self, failure: BaseException | None) -> Refusal | None:
+        """What is to be said of it, if anything is: who was cut off did not leave."""
+        if isinstance(failure, TimeoutError):
+            return UpstreamTimeout()
+        if isinstance(failure, Refusal):
+            return self._exchange.cut or failure
+        return self._cut_in_time() if isinstance(failure, asyncio.CancelledError) else None
 
     async def _pass(self) -> Relay | Tunnel:
         """All of the answer but its last piece is passed on."""

@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.http import HttpVersion11
 
+from gatewayd.build import stays_python
 from gatewayd.errors import ClientClosed
 from gatewayd.exchange import Exchange
 from gatewayd.model import Outcome
@@ -20,6 +21,7 @@ from gatewayd.trailers import announcement, last_chunk
 _HOLD_HEAD_BELOW: Final = 64 * 1024
 
 
+@stays_python
 class Relay(Sent):
     """Passes one answer on to one caller: `run` all but its last piece, `finish` that one, else `break_off`."""
 

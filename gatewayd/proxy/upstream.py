@@ -5,6 +5,7 @@ import asyncio
 from aiohttp import ClientConnectionError, ClientRequest
 from yarl import URL
 
+from gatewayd.build import stays_python
 from gatewayd.errors import UpstreamConnect, UpstreamTimeout
 from gatewayd.proxy.call import Call
 from gatewayd.proxy.connector import AgentConnector
@@ -16,6 +17,7 @@ def target_below(base: URL, suffix: str, query: str) -> str:
     return (base.raw_path.rstrip("/") + suffix or "/") + query
 
 
+@stays_python
 class Upstream:
     """An agent's base URL, with everything that calls to it share."""
 

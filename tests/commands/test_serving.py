@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from gatewayd.build import BUILD
 from tests.agents import raw_agent
 from tests.daemons import PATIENCE, RunningDaemon, Stream, command, gatewayd, running_daemon, write_config
 
@@ -31,6 +32,7 @@ async def test_status_tells_how_the_daemon_is_while_a_stream_runs_and_stop_lets_
             assert status == {
                 "pid": daemon.process.pid,
                 "version": "0.1.0",
+                "build": BUILD,
                 "state": "serving",
                 "listening": [daemon.url],
                 "in_flight": 1,
@@ -47,7 +49,7 @@ async def test_status_tells_how_the_daemon_is_while_a_stream_runs_and_stop_lets_
             stopping = [asyncio.create_task(gatewayd_of(daemon, "stop")) for _ in range(2)]
             await daemon.said("draining")
             said = (await gatewayd_of(daemon, "status")).stdout.splitlines()
-            assert said[0].startswith(f"draining: pid {daemon.process.pid}, version 0.1.0, up ")
+            assert said[0].startswith(f"draining: pid {daemon.process.pid}, version 0.1.0 ({BUILD}), up ")
             assert said[1:] == [
                 f"listening on {daemon.url}",
                 "1 in flight, generation 1, 1 routes",

@@ -21,6 +21,7 @@ from tests.certificates import write_certificate
 from tests.edge.hostile import CHUNKED, GET, POST, request
 from tests.edge.serving import edge
 from tests.gateways import RunningGateway, running_gateway
+from tests.sources import parameters, source_of
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 QUICK = 'header_timeout = "200ms"\nbody_timeout = "300ms"\nmax_header_bytes = "4KiB"'
@@ -684,7 +685,7 @@ async def test_aiohttp_still_has_what_is_used_of_it(name: str) -> None:
 
 
 def test_what_is_used_of_aiohttp_is_listed() -> None:
-    source = inspect.getsource(module)
+    source = source_of(module.__name__)
     ours = {*EdgeConnection.__slots__, *vars(EdgeConnection)}
     assert set(re.findall(r"self\.(_[a-z_]+)", source)) - ours == set(USED)
 
@@ -693,5 +694,5 @@ def test_the_shapes_on_which_the_edge_relies_are_unchanged() -> None:
     error = _ErrInfo(408, RequestTimeout(), "")
     assert (error.status, error.message) == (408, "")
     for name in ("handle_error", "finish_response", "data_received", "connection_made", "connection_lost"):
-        ours, theirs = (inspect.signature(getattr(each, name)) for each in (EdgeConnection, RequestHandler))
-        assert list(ours.parameters) == list(theirs.parameters)
+        theirs = inspect.signature(getattr(RequestHandler, name))
+        assert parameters(module.__name__, "EdgeConnection", name) == list(theirs.parameters)

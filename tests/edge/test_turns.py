@@ -15,6 +15,7 @@ from tests.agents import talk
 from tests.edge.hostile import request
 from tests.edge.serving import edge
 from tests.edge.test_connection import caller
+from tests.sources import source_of
 
 
 async def test_all_requests_of_a_connection_are_served_by_its_one_task() -> None:
@@ -69,7 +70,7 @@ async def test_aiohttp_still_has_what_the_turns_use_of_it(name: str) -> None:
 
 def test_what_the_turns_use_of_aiohttp_is_listed() -> None:
     ours = {name for name in vars(Turns) if name != "start"}
-    assert set(re.findall(r"self\.(_[a-z_]+)", inspect.getsource(module))) - ours == set(USED)
+    assert set(re.findall(r"self\.(_[a-z_]+)", source_of(module.__name__))) - ours == set(USED)
 
 
 def test_aiohttp_starts_a_connection_as_it_did() -> None:

@@ -85,7 +85,7 @@ async def test_a_fresh_protocol_can_be_told_from_a_used_one() -> None:
 
 
 async def test_a_connection_can_be_had_kept_and_closed() -> None:
-    async with raw_agent(answering(OK)) as agent, AgentConnector() as connector:
+    async with raw_agent(answering(OK)) as agent, AgentConnector(keepalive_timeout=15.0) as connector:
         dial = ClientRequest("GET", URL(f"http://127.0.0.1:{agent.port}"), loop=asyncio.get_running_loop())
         connection = await connector.connect(dial, [], ClientTimeout())
         assert isinstance(connection, Connection)

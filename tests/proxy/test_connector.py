@@ -10,7 +10,6 @@ import pytest
 from aiohttp import TCPConnector
 from aiohttp.client_proto import ResponseHandler
 
-from gatewayd.proxy import connector as connector_module
 from gatewayd.proxy.call import Call
 from gatewayd.proxy.connector import AgentConnector, AgentProtocol
 from tests.agents import raw_agent
@@ -31,7 +30,7 @@ async def taken(call: Call) -> bytes:
 
 async def test_a_pool_makes_connections_of_ours() -> None:
     """aiohttp's own makes them with `_factory`, which this holds on to."""
-    async with AgentConnector(limit=0) as connector, TCPConnector() as plain:
+    async with AgentConnector(limit=0, keepalive_timeout=15.0) as connector, TCPConnector() as plain:
         assert type(connector._factory()) is AgentProtocol
         assert type(plain._factory()) is ResponseHandler
         assert inspect.signature(connector._factory) == inspect.signature(plain._factory)
@@ -104,7 +103,7 @@ async def test_one_answers_trailers_are_not_the_nexts() -> None:
 async def test_a_connection_whose_writing_failed_still_hears(
     by_tls: bool, error: Exception | None, heard: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connector_module, "_READ", 5)
+    monkeypatch.setattr(AgentProtocol, "_at_once", 5)
     agent, ours = socket.socketpair()
     with agent, ours:
         agent.sendall(OK)

@@ -3,19 +3,20 @@
 import asyncio
 import gzip
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.test_utils import make_mocked_request
 
+from gatewayd.exchange import Exchange
 from gatewayd.proxy.answer import AnswerHead, Section
 from gatewayd.proxy.body import Body
+from gatewayd.proxy.connector import AgentProtocol
 from gatewayd.proxy.relay import _HOLD_HEAD_BELOW, Relay
 from tests.agents import answering, raw_agent
 from tests.clocks import ManualClock
 from tests.gateways import running_gateway
+from tests.policies.rings import EMAIL, Ring
 from tests.proxy.wire import OK, beat, call, calling, chunked, message, saying
 from tests.standins import SlowLedger, current, swap_stores
 
@@ -480,12 +481,11 @@ async def test_the_last_byte_waits_for_the_record_and_the_log_agrees_with_it(sta
     assert (line["outcome"], line["status"], line["code"]) == ("delivered", 200, None)
 
 
-def test_an_answer_whose_caller_is_gone_at_the_end_is_not_written() -> None:
-    request = make_mocked_request("GET", "/")
+async def test_an_answer_whose_caller_is_gone_at_the_end_is_not_written() -> None:
+    request, clock = make_mocked_request("GET", "/"), ManualClock()
     head = AnswerHead(200, b"OK", Section(()), 0, chunked=False, has_body=True)
-    exchange: Any = SimpleNamespace(fields=[], sent=False, clock=ManualClock())
-    protocol: Any = SimpleNamespace(forget=lambda: None)
-    body = Body(EMPTY_PAYLOAD, protocol, chunked=False, until_close=False)
+    exchange = Exchange(request, Ring(EMAIL, clock).generation, clock)
+    body = Body(EMPTY_PAYLOAD, AgentProtocol(asyncio.get_running_loop()), chunked=False, until_close=False)
     relay = Relay(exchange, request, head, body, idle=0, reusable=True)
     request._protocol.transport = None
     relay.finish()

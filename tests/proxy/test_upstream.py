@@ -28,7 +28,7 @@ from tests.proxy.wire import OK
 async def test_a_target_is_the_base_path_and_what_followed_the_prefix(
     url: str, suffix: str, query: str, target: bytes
 ) -> None:
-    connector = AgentConnector()
+    connector = AgentConnector(keepalive_timeout=15.0)
     async with connector:
         assert Upstream(url, connector, asyncio.get_running_loop()).target(suffix, query) == target
 
@@ -43,7 +43,7 @@ async def test_a_target_is_the_base_path_and_what_followed_the_prefix(
     ],
 )
 async def test_an_agent_is_addressed_as_it_was_configured(url: str, authority: bytes) -> None:
-    connector = AgentConnector()
+    connector = AgentConnector(keepalive_timeout=15.0)
     async with connector:
         assert Upstream(url, connector, asyncio.get_running_loop()).authority == authority
 
@@ -60,7 +60,7 @@ async def test_an_agent_that_speaks_no_tls_cannot_be_reached_by_it() -> None:
     async def plain(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-    connector = AgentConnector()
+    connector = AgentConnector(keepalive_timeout=15.0)
     async with raw_agent(plain) as agent, connector:
         upstream = Upstream(f"https://127.0.0.1:{agent.port}", connector, asyncio.get_running_loop())
         with pytest.raises(UpstreamConnect):

@@ -14,7 +14,7 @@ ASK = b"GET / HTTP/1.1\r\nHost: agent\r\n\r\n"
 
 @asynccontextmanager
 async def upstream_at(port: int, path: str = "") -> AsyncIterator[Upstream]:
-    connector = AgentConnector(limit=0)
+    connector = AgentConnector(limit=0, keepalive_timeout=15.0)
     async with connector:
         yield Upstream(f"http://127.0.0.1:{port}{path}", connector, asyncio.get_running_loop())
 

@@ -23,12 +23,12 @@ WRITE_RECORD: Final = "INSERT INTO usage_records VALUES (?, ?, ?, ?, ?, ?, ?, ?,
 WRITE_META: Final = "UPDATE ledger_meta SET value = ? WHERE key = ?"
 SELECT_STANDING: Final = (
     "SELECT coalesce(spent, 0), coalesce(units, 0), coalesce(in_flight, 0) FROM (SELECT 1) "
-    "LEFT JOIN usage_balances AS b ON b.user_id = ? AND b.unit = ? AND b.period = ? "
-    "LEFT JOIN usage_leases AS l ON l.node = ? AND l.user_id = ? AND l.unit = ? AND l.period = ?"
+    "LEFT JOIN usage_balances AS b ON b.user_id = ?2 AND b.unit = ?3 AND b.period = ?4 "
+    "LEFT JOIN usage_leases AS l ON l.node = ?1 AND l.user_id = ?2 AND l.unit = ?3 AND l.period = ?4"
 )
 MOVE: Final = (
-    "INSERT INTO usage_balances VALUES (?, ?, ?, 0, 0, ?) ON CONFLICT (user_id, unit, period) DO UPDATE "
-    "SET spent = spent + excluded.spent, held = max(0, held - ?)"
+    "INSERT INTO usage_balances VALUES (?1, ?2, ?3, 0, 0, ?4) ON CONFLICT (user_id, unit, period) DO UPDATE "
+    "SET spent = spent + excluded.spent, held = max(0, held - ?5)"
 )
 DELETE_LEASE: Final = "DELETE FROM usage_leases WHERE node = ? AND user_id = ? AND unit = ? AND period = ?"
 WRITE_LEASE: Final = (
@@ -109,7 +109,7 @@ class Moves:
 
     def of(self, account: Account) -> Move:
         if (move := self._by_account.get(account)) is None:
-            found = self._connection.execute(SELECT_STANDING, (*account, self._node, *account))
+            found = self._connection.execute(SELECT_STANDING, (self._node, *account))
             spent, units, in_flight = found.fetchone()
             move = self._by_account[account] = Move(MOST_SPENT - spent, units, in_flight, in_flight)
         return move
