@@ -65,6 +65,23 @@ async def test_rotations_refuse_nobody(tmp_path: Path) -> None:
                 assert {each.status for each in answers} == {200}
 
 
+async def test_rotations_refuse_nobody_at_any_worker_and_cost_one_fetch_each(tmp_path: Path) -> None:
+    async with identity_provider() as provider, raw_agent(answering(OK)) as agent:
+        config = write_config(tmp_path, agent.url, general=PLANS + issuer(provider), server="workers = 3")
+        async with running_daemon(config) as daemon:
+
+            async def status() -> bytes:
+                token = bearer(provider)["Authorization"]
+                head = f"GET /api/email/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: {token}\r\n\r\n"
+                return (await talk(daemon.port, head.encode())).split(b" ")[1]
+
+            for _ in range(6):
+                answers = await asyncio.gather(*(status() for _ in range(12)))
+                assert {*answers} == {b"200"}
+                provider.rotate(keep=2)
+            assert provider.fetches <= 6
+
+
 async def test_without_keys_the_gateway_says_that_it_cannot_tell(tmp_path: Path) -> None:
     provider = IdentityProvider()
     provider.rotate()
