@@ -50,6 +50,7 @@ def die_at(instruction: int, work: Callable[[], None]) -> bool:
         return trace
 
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 tells of instructions only if one was set before this
     sys.settrace(trace)
     try:
         work()
