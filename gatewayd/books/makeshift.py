@@ -76,6 +76,8 @@ class Makeshift:
             return False
         units = min(self._idle[account], wish.needed)
         self._idle[account] -= units
+        if not self._idle[account]:
+            del self._idle[account], self._limits[account]
         wish.granted(units, sound=False)
         return True
 

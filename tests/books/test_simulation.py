@@ -162,7 +162,9 @@ class Day:
                     await books.open()
                 case 5:
                     weather.likely = 0.0 if weather.likely else 0.2
-        weather.likely = 0.0
+                case 6:
+                    weather.away = not weather.away
+        weather.likely, weather.away = 0.0, False
 
 
 async def live(daemons: Sequence[Office], weather: Weather, seed: int, *, overstating: float, troubled: bool) -> Day:
