@@ -15,10 +15,10 @@ from tests.valkey import valkey
 
 
 def small(clock: Clock) -> SharedCounters:
-    """Counters for one test, whose memory goes with them."""
+    """Counters for one test, whose memory goes with its clock."""
     shared = SharedMemory.create(capacity=64)
     counters = SharedCounters(shared, clock)
-    weakref.finalize(counters, shared.close).atexit = False  # a forked child has no part in it
+    weakref.finalize(clock, shared.close).atexit = False  # a forked child has no part in it
     return counters
 
 

@@ -6,7 +6,6 @@ from hashlib import blake2b
 from operator import attrgetter
 from typing import Final
 
-from gatewayd.build import stays_python
 from gatewayd.clock import Clock
 from gatewayd.errors import StoreUnavailable
 from gatewayd.model import Rate, Tally, Window
@@ -26,7 +25,6 @@ Place = tuple[int, bytes]  # a bucket, and the key in it
 Judged = tuple[int, bytes, int, int, Rate, gcra.Decision]  # a place, its slot and number, and what becomes of it
 
 
-@stays_python
 class SharedCounters:
     """One number a key (GCRA). Keys that begin alike up to their last brace are in one bucket, under one lock.
 
