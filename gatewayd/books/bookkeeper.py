@@ -8,6 +8,7 @@ was done, the next round first asks the ledger what it says.
 import asyncio
 import logging
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
@@ -39,6 +40,8 @@ LAST_ROUNDS: Final = 2
 """So often it is tried to leave nothing behind: a connection may have died unseen."""
 SHARED_TICK_SECONDS: Final = 0.1
 """How often other daemons' requests are looked for."""
+# The socket is its maker's, who lets a successor listen on it; a server of Python 3.13 would unlink it at its end.
+_KEEPS_PATH: Final[dict[str, Any]] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 
 
 class Bookkeeper:
@@ -74,7 +77,9 @@ class Bookkeeper:
             await self._vault.open()
             await self._survive(self._take_over)
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(lambda: Messenger(self._hear, self._lose), sock=sock)
+        self._server = await loop.create_unix_server(
+            lambda: Messenger(self._hear, self._lose), sock=sock, **_KEEPS_PATH
+        )
         self._worker = asyncio.create_task(self._work(), name="bookkeeper")
         self._awake.set()
 
