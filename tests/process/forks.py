@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gatewayd.clock import SystemClock
@@ -256,19 +256,19 @@ def standing_still() -> object:
         os.kill(child.pid, signal.SIGSTOP)
     asked: list[object] = []
 
-    def pass_by(seconds: float) -> None:
+    def pass_by(seconds: float, awake: Sequence[Child]) -> None:
         """So much time, in steps in which those who can answer have answered."""
         for _ in range(int(seconds * 2)):
             bridge.clock.advance(0.5)
             asked.clear()
-            bridge.crew.ask([lively], "pid", asked.append)
+            bridge.crew.ask(awake, "pid", asked.append)
             bridge.reactor.until(lambda: bool(asked))
             bridge.reactor.until(lambda: False, 0)
 
-    pass_by(5)
+    pass_by(5, [lively])
     os.kill(paused.pid, signal.SIGCONT)
     alive_before = stopped.alive and stopped.pid == first["stopped"]
-    pass_by(12)
+    pass_by(12, [lively, paused])
     bridge.reactor.until(lambda: bool(bridge.buried) and stopped.ready)
     found = [child.name for child in bridge.crew.children if child.alive and child.pid == first[child.name]]
     restarts = [child.restarts for child in bridge.crew.children]
