@@ -5,31 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from gatewayd.books import ledger, vault
+from gatewayd.books import ledger
 from gatewayd.books.leases import Lease, Leases
 from gatewayd.books.ledger import LeasedLedger
-from gatewayd.clock import Clock, SystemClock
+from gatewayd.clock import SystemClock
 from gatewayd.errors import StoreError, StoreUnavailable
-from gatewayd.model import Durability
-from gatewayd.stores.base import LedgerStore
 from gatewayd.stores.journal.writer import JournalFull, open_journal
-from gatewayd.stores.open import open_store
-from tests.books.faulty import FaultyStore, Weather
+from tests.books.faulty import Weather
 from tests.books.offices import office
 from tests.daemons import PATIENCE
 from tests.stores.ledgers import hold, record
-
-
-@pytest.fixture
-def weather(monkeypatch: pytest.MonkeyPatch) -> Weather:
-    """What the ledger of this test's bookkeepers is seen through."""
-    made = Weather()
-
-    async def opened(url: str, durability: Durability, clock: Clock) -> LedgerStore:
-        return FaultyStore(await open_store(url, durability, clock), made)
-
-    monkeypatch.setattr(vault, "open_store", opened)
-    return made
 
 
 async def test_while_the_ledger_is_away_leases_and_unlimited_units_are_served_and_others_told(

@@ -5,33 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from gatewayd.books import vault
 from gatewayd.books.ledger import LeasedLedger
-from gatewayd.clock import Clock
 from gatewayd.errors import StoreUnavailable
-from gatewayd.model import Durability
-from gatewayd.stores.base import LedgerStore
-from gatewayd.stores.open import open_store
-from tests.books.faulty import FaultyStore, Weather
-from tests.books.offices import Office, office
+from tests.books.faulty import Weather
+from tests.books.offices import office
 from tests.books.test_lending import dismiss, hired, spend
 from tests.stores.ledgers import hold, record
 
 
-@pytest.fixture
-def weather(monkeypatch: pytest.MonkeyPatch) -> Weather:
-    """What every bookkeeper's ledger is seen through."""
-    made = Weather()
-
-    async def opened(url: str, durability: Durability, clock: Clock) -> LedgerStore:
-        return FaultyStore(await open_store(url, durability, clock), made)
-
-    monkeypatch.setattr(vault, "open_store", opened)
-    return made
-
-
-async def settled(books: Office, worker: LeasedLedger) -> int:
-    """What the worker has idle, once the bookkeeper has answered all that it was asked."""
+async def leased(worker: LeasedLedger) -> int:
+    """What the worker has idle after five calls, once the bookkeeper has answered all that it was asked."""
+    assert await spend(worker, "before", 5, limit=1_000) == 5
     await worker.balances("alice", "2025-11")
     (lease,) = worker._leases.all()
     return lease.idle
@@ -59,8 +43,7 @@ async def test_in_an_outage_every_idle_unit_of_the_daemon_serves_whoever_wants_i
 ) -> None:
     async with office(tmp_path) as books:
         having, wanting = await hired(books, 2)
-        assert await spend(having, "before", 5, limit=1_000) == 5
-        idle = await settled(books, having)
+        idle = await leased(having)
         assert idle > 3
         await outage(having, weather)
         assert await spend(wanting, "there", idle - 2, limit=1_000) == idle - 2
@@ -79,8 +62,7 @@ async def test_many_callers_at_once_in_an_outage_get_what_there_is_and_no_more(
 ) -> None:
     async with office(tmp_path) as books:
         having, *wanting = await hired(books, 3)
-        assert await spend(having, "before", 5, limit=1_000) == 5
-        idle = await settled(books, having)
+        idle = await leased(having)
         await outage(having, weather)
 
         async def caller(worker: LeasedLedger, name: str) -> int:
@@ -108,8 +90,7 @@ async def test_units_leased_under_a_larger_limit_serve_nobody_of_a_smaller_plan_
 ) -> None:
     async with office(tmp_path) as books:
         having, wanting = await hired(books, 2)
-        assert await spend(having, "before", 5, limit=1_000) == 5
-        await settled(books, having)
+        await leased(having)
         await outage(having, weather)
         with pytest.raises(StoreUnavailable):
             await wanting.hold(hold("smaller", limit=999))
@@ -125,8 +106,7 @@ async def test_of_an_account_that_was_charged_more_than_was_held_nothing_is_lent
     async with office(tmp_path) as books:
         having, wanting = await hired(books, 2)
         await wanting.hold(hold("overstated", limit=1_000))
-        assert await spend(having, "before", 5, limit=1_000) == 5
-        await settled(books, having)
+        await leased(having)
         await outage(having, weather)
         if (telling := wanting.settle(record(hold("overstated"), 900))) is not None:
             await telling
@@ -143,8 +123,7 @@ async def test_who_waits_for_another_worker_when_the_ledger_comes_back_is_served
 ) -> None:
     async with office(tmp_path) as books:
         having, wanting = await hired(books, 2)
-        assert await spend(having, "before", 5, limit=1_000) == 5
-        idle = await settled(books, having)
+        idle = await leased(having)
         await outage(having, weather)
         having._link.say = lambda *_: None  # type: ignore[method-assign]  # it does not answer
         waiting = asyncio.create_task(wanting.hold(hold("patient", units=idle + 1, limit=1_000)))
@@ -162,8 +141,7 @@ async def test_who_waits_for_another_worker_when_the_ledger_comes_back_is_served
 async def test_a_new_bookkeeper_lends_nothing_whose_limit_it_does_not_know(tmp_path: Path, weather: Weather) -> None:
     async with office(tmp_path) as books:
         having, wanting = await hired(books, 2)
-        assert await spend(having, "before", 5, limit=1_000) == 5
-        await settled(books, having)
+        await leased(having)
         weather.away = True
         await books.kill()
         await books.open()

@@ -12,15 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from gatewayd.books import vault
 from gatewayd.books.ledger import LeasedLedger
-from gatewayd.clock import Clock
 from gatewayd.errors import StoreUnavailable
-from gatewayd.model import Durability, Hold
-from gatewayd.stores.base import LedgerStore
-from gatewayd.stores.open import open_reader, open_store
+from gatewayd.model import Hold
+from gatewayd.stores.open import open_reader
 from gatewayd.stores.sqlite import store
-from tests.books.faulty import FaultyStore, Weather
+from tests.books.faulty import Weather
 from tests.books.offices import Office, office
 from tests.books.unthreaded import Unthreaded
 from tests.postgres import shared_server
@@ -206,18 +203,6 @@ def unthreaded(monkeypatch: pytest.MonkeyPatch) -> random.Random:
     chance = random.Random()
     monkeypatch.setattr(store, "Committer", partial(Unthreaded, chance))
     return chance
-
-
-@pytest.fixture
-def weather(monkeypatch: pytest.MonkeyPatch) -> Weather:
-    """What every bookkeeper's ledger is seen through."""
-    made = Weather()
-
-    async def opened(url: str, durability: Durability, clock: Clock) -> LedgerStore:
-        return FaultyStore(await open_store(url, durability, clock), made)
-
-    monkeypatch.setattr(vault, "open_store", opened)
-    return made
 
 
 @pytest.mark.parametrize("troubled", [False, True], ids=["calm", "troubled"])
