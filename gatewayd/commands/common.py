@@ -21,7 +21,7 @@ from gatewayd.config.shape import Invalid
 from gatewayd.config.values import duration
 from gatewayd.errors import ConfigError, Problem, StartError
 from gatewayd.outlets import LinesLost
-from gatewayd.process.actions import account
+from gatewayd.process.actions import account, named
 from gatewayd.process.control import NotRunning, ask
 from gatewayd.stores.open import judge_addresses
 
@@ -96,7 +96,7 @@ def load_for(needed: Sequence[str], path: Path) -> Settings:
         refuse(error)
 
 
-def audited(settings: Settings, action: str, *, result: str = "done", **subject: object) -> None:
+def audited(settings: Settings, action: str, **subject: object) -> None:
     """Note in the audit log what was done, by whom; it stays done if that cannot be written, with a warning.
 
     A daemon that runs notes it, with the kernel's word for who it was; without one, this process does.
@@ -105,8 +105,8 @@ def audited(settings: Settings, action: str, *, result: str = "done", **subject:
     with suppress(NotRunning, StartError, TimeoutError):
         if ask(settings.server.state_dir, "note", patience=_NOTING, **said).get("noted"):
             return
-    by = f"{account(os.getuid())} (sudo by {said['sudo']})" if said["sudo"] else account(os.getuid())
-    line = action_line(SystemClock().utc(), action, subject, by=by, origin=said["origin"], result=result)
+    by = named(account(os.getuid()), said["sudo"])
+    line = action_line(SystemClock().utc(), action, subject, by=by, origin=said["origin"])
     target = settings.audit_log.file
     try:
         append(target if target not in ("", "-") else _place_without_daemon(settings), line)

@@ -49,6 +49,11 @@ def account(uid: int) -> str:
         return f"uid {uid}"
 
 
+def named(user: str, sudo: str) -> str:
+    """Who did something, for the audit log: as whom, and who that is behind sudo, if anybody."""
+    return f"{user} (sudo by {sudo})" if sudo else user
+
+
 class Actions:
     """Writes where `audit_log.file` says, which may change while the daemon runs. Blocks for as long as that takes."""
 
@@ -61,9 +66,7 @@ class Actions:
     ) -> None:
         """What was done for whoever said these `words` on the control socket."""
         peer = words.get("peer")
-        name = account(peer.uid) if peer is not None else "somebody"
-        asked = _said(words, "sudo")
-        by = f"{name} (sudo by {asked})" if asked else name
+        by = named(account(peer.uid) if peer is not None else "somebody", _said(words, "sudo"))
         kernel = {"uid": peer.uid, "pid": peer.pid} if peer is not None else {}
         self._write(action, {**subject, **kernel}, by, _said(words, "origin") or HERE, result)
 

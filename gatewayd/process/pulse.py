@@ -45,8 +45,8 @@ class Pulse:
         self._crew.ask(children, "beat", partial(self._judge, lives), lasting=False, patience=self._beat_seconds)
 
     def _judge(self, lives: Sequence[tuple[Child, int]], answers: Answers) -> None:
-        silent = [child for child, pid in lives if child not in answers and child.alive and child.pid == pid]
-        self._missed = {child: self._missed.get(child, 0) + 1 for child in silent if _is_expected(child)}
+        silent = [child for child, pid in lives if child not in answers and child.pid == pid and _is_expected(child)]
+        self._missed = {child: self._missed.get(child, 0) + 1 for child in silent}
         for child, missed in list(self._missed.items()):
             if missed >= MISSES:
                 del self._missed[child]
