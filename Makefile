@@ -42,8 +42,8 @@ install: $(VENV)/.installed ## create .venv and install gatewayd into it
 run: install ## start the five demo agents and gatewayd in front of them; Ctrl-C stops all of it
 	@exec $(GATEWAYD) demo
 
-test: $(VENV)/.installed-test $(AXE) ## run every test: unit, contract, fault, end to end, docs
-	$(BIN)/python -m pytest
+test: $(VENV)/.installed-test $(AXE) ## run every test: unit, contract, fault, end to end, docs (or TRIED=tests/edge)
+	$(BIN)/python -m pytest $(TRIED)
 
 cover: $(VENV)/.installed-test $(AXE) ## run every test and show what they do not reach; fails below 95 %, below 100 % in the core of the SDK
 	$(BIN)/python -m coverage erase
@@ -67,7 +67,7 @@ compiled: $(COMPILED)/.made ## compile into build/compiled what every request go
 	@cp -r tests conf docs sdk systemd Makefile ruff.toml *.md $(COMPILED)
 
 # The paths of the data plane, tried on the compiled build: what it promises must not depend on how it was built.
-TRIED := tests/edge tests/proxy tests/policies tests/stores/shared tests/stores/journal tests/metrics tests/test_build.py \
+test-compiled: TRIED = tests/edge tests/proxy tests/policies tests/stores/shared tests/stores/journal tests/metrics tests/test_build.py \
 	tests/test_app.py tests/test_exchange.py tests/test_framing.py tests/test_routing.py tests/test_slow_callers.py
 
 test-compiled: compiled ## run the tests of what is compiled on the compiled build
