@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from gatewayd.books.requests import Requests
+from gatewayd.books.requests import CALM_SECONDS, Requests
 from gatewayd.books.reserve import Reserve
 from gatewayd.books.staff import Staff
 from gatewayd.books.teller import Teller
@@ -15,6 +15,8 @@ from gatewayd.stores.base import Grant, Recall, Want
 
 RECALL_SECONDS: Final = 1.0
 """How long others may take to give back what they do not need; then nobody can say."""
+MOST_REPEATS: Final = 2
+"""So often everybody is asked again whose answers were too old when the ledger had been asked; then nobody can say."""
 
 
 @dataclass(slots=True, eq=False)
@@ -22,6 +24,7 @@ class Wish:
     """A worker's wish for units. Mutable: it is tried, and once more (`last`) after all others were asked.
 
     `number` is what its worker calls it. `needed` is what its requests need, `most` that and some ahead.
+    All others were asked at `asked_at`, and `repeats` times because that was too long ago.
     `asked`: the recalls that this daemon's workers have not answered yet; `recalls`: other daemons', until `deadline`;
     `nodes`: all that were asked; `silent`: one of them did not answer. A `question` wants nothing but to know that
     everything idle is back. All are in order (`ready`) once journals were read that say what was done before.
@@ -38,6 +41,8 @@ class Wish:
     question: bool = False
     ready: bool = False
     last: bool = False
+    asked_at: float = 0.0
+    repeats: int = 0
     asked: set[int] = field(default_factory=set)
     nodes: set[str] = field(default_factory=set)
     recalls: list[Recall] = field(default_factory=list)
@@ -189,6 +194,8 @@ class Lending:
             return self._postponed_too_long(wish)
         elif not wish.last:
             await self._ask_everybody(wish, others=grant.others)
+        elif grant.others and self._too_old(wish):
+            await self._ask_again(wish, others=grant.others)
         elif not grant.others or not await self._ask_newcomers(wish):
             wish.refused(grant.spent + grant.leased - free, spent)
         return True
@@ -212,8 +219,15 @@ class Lending:
             return True
         return False
 
+    def _too_old(self, wish: Wish) -> bool:
+        """Whether daemons that gave back what they had may lease ahead again: they stay calm for so long only.
+
+        It is a pause of the machine, or of the ledger, that makes an answer so old.
+        """
+        return self._clock.monotonic() - wish.asked_at >= CALM_SECONDS
+
     async def _ask_everybody(self, wish: Wish, *, others: int) -> None:
-        wish.last = True
+        wish.last, wish.asked_at = True, self._clock.monotonic()
         # Who asks a question may have been given something meanwhile; who wants units has nothing idle.
         wish.asked = self._staff.recall(wish.account, but=None if wish.question else wish.teller)
         wish.deadline = self._clock.monotonic() + RECALL_SECONDS
@@ -221,6 +235,13 @@ class Lending:
         if others:
             wish.recalls = await self._vault.recall(wish.account)
             wish.nodes = {recall.node for recall in wish.recalls}
+
+    async def _ask_again(self, wish: Wish, *, others: int) -> None:
+        if wish.repeats >= MOST_REPEATS:
+            wish.away()
+            return
+        wish.repeats += 1
+        await self._ask_everybody(wish, others=others)
 
     async def _ask_newcomers(self, wish: Wish) -> bool:
         """Daemons that leased some after the others had been asked, if there are any."""

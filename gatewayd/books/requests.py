@@ -55,8 +55,8 @@ class Requests:
 
     async def answer_all(self) -> None:
         """Ask the workers for what was requested since; give back what they have returned."""
-        now = self._clock.monotonic()
         recalled = await self._vault.recalled()
+        now = self._clock.monotonic()  # no earlier than they were asked for: who asks counts on the calm from then on
         self._lately = {account: since for account, since in self._lately.items() if now - since < CALM_SECONDS}
         self._lately |= dict.fromkeys(recalled, now)
         for account, number in recalled.items():

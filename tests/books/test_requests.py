@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gatewayd.books.messages import Messenger
-from gatewayd.books.requests import Requests
+from gatewayd.books.requests import CALM_SECONDS, Requests
 from gatewayd.books.reserve import Reserve
 from gatewayd.books.staff import Staff
 from gatewayd.books.vault import Vault
@@ -74,4 +74,25 @@ async def test_for_a_second_after_another_daemon_asked_nothing_is_lent_ahead(tmp
     await requests.answer_all()
     assert (requests.pending(ALICE), requests.lately(ALICE)) == (False, True)
     clock.advance(1.0)
+    assert not requests.lately(ALICE)
+
+
+class Slow(Asked):
+    """Its answers take longer than the calm lasts."""
+
+    def __init__(self, state: Path, clock: ManualClock) -> None:
+        super().__init__(state)
+        self._passing = clock
+
+    async def recalled(self) -> dict[Account, int]:
+        self._passing.advance(CALM_SECONDS)
+        return await super().recalled()
+
+
+async def test_that_second_begins_no_earlier_than_the_other_asked_however_slow_the_ledger_is(tmp_path: Path) -> None:
+    clock = ManualClock()
+    requests = Requests(Slow(tmp_path, clock), Staff(tmp_path / "journal"), Reserve(), clock)
+    await requests.answer_all()
+    assert requests.lately(ALICE)
+    clock.advance(CALM_SECONDS)
     assert not requests.lately(ALICE)

@@ -1,0 +1,85 @@
+"""A daemon that stood still for a second refuses nobody in error: what it was told before that may be true no more."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from gatewayd.books.lending import MOST_REPEATS
+from gatewayd.books.requests import CALM_SECONDS
+from gatewayd.clock import SystemClock
+from gatewayd.errors import StoreUnavailable
+from gatewayd.stores.base import Grant, Want
+from tests.books.offices import Office, office
+from tests.books.test_lending import dismiss, hired, spend
+from tests.postgres import shared_server
+from tests.stores.ledgers import hold
+
+
+class Ahead(SystemClock):
+    """Real time, and more of it has passed when a test says so."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self._ahead
+
+    def pass_by(self, seconds: float) -> None:
+        self._ahead += seconds
+
+
+class Daemons:
+    """Two on one ledger. The second has spent eight units of twenty, and has workers who have nothing yet."""
+
+    def __init__(self, asking: Office, asked: Office, clock: Ahead) -> None:
+        self.asking = asking
+        self.asked = asked
+        self.clock = clock
+
+    async def all_the_rest(self, pauses: int) -> bool:
+        """Whether somebody of the first daemon gets it.
+
+        That stands still so often after it was told what others have; then the other is calm no longer, and leases
+        ahead for a worker who was not asked. Raises StoreUnavailable when nobody can say.
+        """
+        assert self.asking.bookkeeper is not None
+        [asker], others = await hired(self.asking, 1), await hired(self.asked, 1 + pauses)
+        assert await spend(others[0], "spent", 8, limit=20) == 8
+        vault, at_ease, looks = self.asking.bookkeeper._vault, others[1:], list[int]()
+        lease = vault.lease
+
+        async def paused(wants: Sequence[Want]) -> Sequence[Grant]:
+            looks.append(1)
+            if len(looks) > 1 and at_ease:
+                self.clock.pass_by(CALM_SECONDS)
+                other = at_ease.pop()
+                assert (await other.hold(hold("served", limit=20))).granted
+                other.release("served")
+                assert sum(each.idle for each in other._leases.all()) > 1, "or it had leased nothing ahead"
+            return await lease(wants)
+
+        vault.lease = paused  # type: ignore[method-assign]
+        try:
+            granted = (await asker.hold(hold("all the rest", units=12, limit=20))).granted
+            asker.release("all the rest")
+            return granted
+        finally:
+            await dismiss(asker, *others)
+
+
+@pytest.mark.parametrize("pauses", [0, 1, MOST_REPEATS, MOST_REPEATS + 1])
+async def test_whoever_asked_other_daemons_too_long_ago_asks_again_before_it_refuses(
+    tmp_path: Path, pauses: int
+) -> None:
+    clock, url = Ahead(), f"postgresql:{shared_server().space()}"
+    for name in ("asking", "asked"):
+        (tmp_path / name).mkdir()
+    async with office(tmp_path / "asking", clock, url) as asking, office(tmp_path / "asked", clock, url) as asked:
+        daemons = Daemons(asking, asked, clock)
+        if pauses <= MOST_REPEATS:
+            assert await daemons.all_the_rest(pauses)
+        else:
+            with pytest.raises(StoreUnavailable):  # nobody can say any more, and it is told so, not that there is none
+                await daemons.all_the_rest(pauses)
+    assert sum(asked.audit().values()) == 8
