@@ -6,6 +6,8 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 
+from tests.patience import PATIENCE
+
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -126,7 +128,7 @@ async def deaf_agent() -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/api/email"
 
 
-async def talk(port: int, data: bytes, *, until: bytes | None = None, patience: float = 10.0) -> bytes:
+async def talk(port: int, data: bytes, *, until: bytes | None = None, patience: float = PATIENCE) -> bytes:
     """Send raw bytes and read until the other side closes, or until `until` has come."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     answer = b""

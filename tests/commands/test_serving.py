@@ -95,7 +95,7 @@ async def test_a_daemon_that_does_not_answer_is_not_waited_for_for_ever(
 ) -> None:
     async with running_daemon(write_config(tmp_path)) as daemon:
         config = daemon.config
-        config.write_text(config.read_text().replace('drain_timeout = "5s"', 'drain_timeout = "10ms"'))
+        config.write_text(config.read_text().replace('drain_timeout = "30s"', 'drain_timeout = "10ms"'))
         monkeypatch.setattr("gatewayd.commands.serving._STOP_MARGIN", 0.1)
         daemon.signal(signal.SIGSTOP)
         found = await asyncio.to_thread(command, "stop", "-c", config)

@@ -85,7 +85,7 @@ async def test_a_second_signal_ends_at_once_and_the_answer_is_visibly_cut(tmp_pa
 async def test_the_drain_timeout_cuts_off_what_does_not_end(tmp_path: Path) -> None:
     async with raw_agent(Stream().script) as agent:
         config = write_config(tmp_path, agent.url)
-        config.write_text(config.read_text().replace('drain_timeout = "5s"', 'drain_timeout = "100ms"'))
+        config.write_text(config.read_text().replace('drain_timeout = "30s"', 'drain_timeout = "100ms"'))
         async with running_daemon(config) as daemon:
             async with daemon.session() as session, session.get(PATH) as response:
                 assert await response.content.readany() == b"first"

@@ -41,7 +41,7 @@ async def switching(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 
 def drained(tmp_path: Path, upstream: str, rule: str) -> Path:
     config = says(tmp_path, email(upstream) + f'drain = "{rule}"\n')
-    config.write_text(config.read_text().replace('drain_timeout = "5s"', 'drain_timeout = "200ms"'))
+    config.write_text(config.read_text().replace('drain_timeout = "30s"', 'drain_timeout = "200ms"'))
     return config
 
 
