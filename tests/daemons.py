@@ -21,6 +21,7 @@ from tests import patience
 from tests.agents import Script
 from tests.gateways import CONFIG, PLANS, ROUTE, SECRET
 from tests.nursery import Child, bear
+from tests.pauses import CalmClock
 
 ROOT = Path(__file__).parents[1]
 COMMAND = (sys.executable, "-m", "gatewayd")
@@ -152,7 +153,7 @@ class Stream:
 @asynccontextmanager
 async def daemon_here(config: Path, environ: Mapping[str, str] | None = None) -> AsyncIterator[Daemon]:
     """The same in this process, for what a process of its own adds nothing to; stopped at the end of the `with`."""
-    daemon = Daemon(load(config, {"SECRET": SECRET}).settings, SystemClock(), environ or {})
+    daemon = Daemon(load(config, {"SECRET": SECRET}).settings, CalmClock(), environ or {})
     ready = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(daemon.run(ready.set_result))
     await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)

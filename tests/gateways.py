@@ -17,7 +17,8 @@ from gatewayd.process.daemon import Daemon
 from gatewayd.stores.journal import directory as journals
 from gatewayd.stores.journal.frames import Conclusion
 from gatewayd.stores.journal.reader import JournalReader
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, when
+from tests.pauses import CalmClock
 
 SECRET = "a secret that only these tests know and nobody else"
 
@@ -108,6 +109,12 @@ class RunningGateway:
             await generations.current.stores.ledger.balances("", "2000-01")
         return self.records()
 
+    async def settled(self) -> list[dict[str, Any]]:
+        """The same, once the ledger was told too that nothing is in flight: it is told so twice a second at most."""
+        await self.posted()
+        await when(lambda: not any(each["held"] for each in self.balances()))
+        return self.records()
+
     def written(self) -> set[str]:
         """The ids of requests whose record is safe: in a worker's journal, or out of it and in the ledger."""
         root = self.settings.server.state_dir / "journal"
@@ -167,7 +174,7 @@ async def running_gateway(
     text += ROUTE.format(upstream=upstream) if routes is None else routes
     environ = {"SECRET": SECRET, **(environ or {})}
     settings = parse(text, "test.toml", environ).settings
-    daemon = Daemon(settings, clock or SystemClock(), environ)
+    daemon = Daemon(settings, clock or CalmClock(), environ)
     ready = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(daemon.run(ready.set_result))
     await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)

@@ -11,6 +11,7 @@ from gatewayd.app import serve
 from gatewayd.model import Balance, BillingPeriod
 from gatewayd.policies import auth, quota, rate_limit
 from tests.clocks import ManualClock
+from tests.patience import PATIENCE
 from tests.policies.rings import EMAIL, Ring
 from tests.problems import ask
 from tests.standins import SlowLedger
@@ -67,7 +68,7 @@ async def test_ready_is_503_when_the_ledger_does_not_answer_in_time(
     monkeypatch.setattr(endpoints, "READY_PATIENCE", 0.02)
     client = await aiohttp_client(ring.app)
     object.__setattr__(ring.generation.stores, "ledger", SlowLedger(ring.ledger))
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE):
         answered = await ask(client, "/ready")
     assert (answered.status, answered.json["checks"]) == (503, all_true(ledger=False))
 

@@ -12,6 +12,7 @@ from gatewayd.exchange import Exchange, new_request_id
 from gatewayd.framing import Head
 from gatewayd.model import Identity
 from tests.clocks import ManualClock
+from tests.patience import PATIENCE
 from tests.policies.rings import EMAIL, Ring
 
 PLANS = "[plans.free]\ndefault = true\n[plans.pro]\n"
@@ -174,7 +175,7 @@ async def test_a_slow_ledger_keeps_nobody_for_longer_than_the_bound(
     monkeypatch.setattr(exchange_module, "SETTLE_WAIT", 0.02)
     future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     exchange.on_conclusion(lambda _: future)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE):
         await exchange.close_books()
     assert not future.done()
     future.cancel()

@@ -17,6 +17,7 @@ from gatewayd.stores.open import open_reader
 from tests.agents import RawAgent, Script, answering, raw_agent, read_body
 from tests.clocks import ManualClock
 from tests.gateways import RunningGateway, running_gateway
+from tests.patience import PATIENCE
 from tests.policies.rings import until
 from tests.problems import Answered, ask
 from tests.standins import BookLedger, SlowLedger, current, swap_stores
@@ -331,7 +332,7 @@ async def test_a_slow_ledger_does_not_keep_the_answer_and_loses_no_record(
         slow = SlowLedger(current(gateway).stores.ledger)
         slow.holding.set()
         before = swap_stores(gateway, ledger=slow)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(PATIENCE):
             assert (await call(gateway, session)).status == 200
         swap_stores(gateway, ledger=before.ledger)
         slow.settling.set()

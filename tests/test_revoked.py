@@ -1,7 +1,6 @@
 """Who was revoked is refused within a second, everywhere, also in the middle of an answer."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
@@ -12,6 +11,7 @@ from gatewayd.model import Revocation
 from gatewayd.stores.open import open_clerk
 from tests.agents import Script, answering, raw_agent
 from tests.gateways import RunningGateway, running_gateway
+from tests.patience import when
 from tests.problems import ask
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -112,9 +112,3 @@ async def opened(
         if status == 200:
             await reader.readuntil(b"one\n\n")
     return reader, writer
-
-
-async def when(done: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not done():
-            await asyncio.sleep(0.01)

@@ -12,6 +12,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from gatewayd import sent
 from gatewayd.sent import BrokenOff, Sent, break_off, hang_up
+from tests.patience import PATIENCE
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
@@ -84,7 +85,7 @@ def test_who_does_not_take_what_was_written_is_dropped(loop: str, monkeypatch: p
     async def scene(transport: asyncio.Transport, _: socket.socket, accepting: Accepting) -> None:
         transport.write(b"x" * 20_000_000)
         hang_up(transport)
-        await asyncio.wait_for(accepting.lost.wait(), 5)
+        await asyncio.wait_for(accepting.lost.wait(), PATIENCE)
 
     on(loop, scene)
 

@@ -15,6 +15,7 @@ import pytest
 from gatewayd import sink as sink_module
 from gatewayd.outlets import StreamOutlet
 from gatewayd.sink import LineSink
+from tests.patience import PATIENCE
 
 
 def numbered(count: int) -> list[bytes]:
@@ -73,7 +74,7 @@ async def test_a_sink_that_is_stuck_holds_nobody_up_and_says_what_it_lost(
     sink = LineSink(f"/proc/self/fd/{writing}", capacity=10)
     big = b"x" * 200_000 + b"\n"  # more than a pipe takes
     sink.write(big)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while sink._lines:  # until the thread has it in hand, and is stuck with it
             await asyncio.sleep(0)
     for line in numbered(25):
@@ -97,7 +98,7 @@ async def test_a_sink_that_fails_is_told_once_and_counted(caplog: pytest.LogCapt
     with caplog.at_level(logging.WARNING):
         for expected in (1, 2):
             sink.write(b"lost\n")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 while sink.dropped < expected:
                     await asyncio.sleep(0.001)
         await sink.close()
@@ -120,7 +121,7 @@ async def test_after_a_line_that_was_cut_off_the_next_begins_on_its_own(
 
     monkeypatch.setattr(os, "write", full_disk)
     sink.write(b'{"a":1}\n')
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not sink.dropped:
             await asyncio.sleep(0.001)
     sink.write(b'{"b":2}\n')

@@ -10,6 +10,7 @@ from gatewayd.edge.connection import EdgeConnection
 from tests.agents import answering, raw_agent
 from tests.certificates import write_certificate
 from tests.gateways import RunningGateway, running_gateway
+from tests.patience import PATIENCE
 from tests.proxy.wire import Caller, call, message
 
 LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + bytes(60_000)
@@ -20,7 +21,7 @@ async def behind(gateway: RunningGateway, requests: bytes) -> tuple[Caller, Edge
     """A caller who has asked and does not read, once the gateway cannot write to it any more."""
     caller = await Caller.to(gateway.port, window=4096)
     caller.writer.write(requests)  # not waiting until they are taken: they will not be
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not (connections := gateway.daemon.connections) or not connections[0].writing_paused:
             await asyncio.sleep(0.001)
     return caller, connections[0]
@@ -41,7 +42,7 @@ async def test_a_stop_does_not_wait_for_a_caller_who_does_not_read(tmp_path: Pat
     async with raw_agent(answering(LARGE)) as agent, running_gateway(tmp_path, agent.url) as gateway:
         caller, _ = await behind(gateway, message(gateway) * PIPELINED)
         gateway.daemon.stop()
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(10):  # less than a drain has
             gateway.daemon.stop()
             await gateway.task
         caller.leave()
@@ -51,7 +52,7 @@ async def test_a_caller_who_takes_nothing_for_long_is_cut_off(tmp_path: Path, mo
     monkeypatch.setattr(edge_connection, "_LONGEST_STALL", 0.1)
     async with raw_agent(answering(LARGE)) as agent, running_gateway(tmp_path, agent.url) as gateway:
         caller, line = await behind(gateway, message(gateway) * PIPELINED)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while line.transport is not None:
                 await asyncio.sleep(0.01)
         caller.leave()
@@ -62,6 +63,6 @@ async def test_a_tls_handshake_must_be_over_in_the_time_of_a_request_head(tmp_pa
     tls = f'tls = {{ certificate = "{certificate}", key = "{key}" }}\nheader_timeout = "200ms"'
     async with running_gateway(tmp_path, "http://127.0.0.1:9", server=tls) as gateway:
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             assert await reader.read() == b""
         writer.close()

@@ -1,5 +1,6 @@
 """What was decided of a request that has ended, as operators can look it up by its id."""
 
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -173,7 +174,9 @@ async def test_an_agent_that_is_too_slow_gave_no_answer(tmp_path: Path) -> None:
 
     _, found = await decided(tmp_path, silent, [{"claims": PRO}])
     assert found["agent"][0] == "504 upstream_timeout"
-    assert found["agent"][1].startswith("no answer after 10")
+    took = re.match(r"no answer after (\d+\.?\d*) ms", found["agent"][1])
+    assert took is not None
+    assert float(took[1]) >= 100
 
 
 async def test_an_answer_that_broke_off_is_told_from_one_that_never_came(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestClient
 from pytest_aiohttp.plugin import AiohttpClient
 
 from gatewayd.admin.live import MOST, Live, event
+from tests.patience import PATIENCE
 
 Client = TestClient[web.Request, web.Application]
 
@@ -50,7 +51,7 @@ async def client(live: Live, aiohttp_client: AiohttpClient) -> Client:
 
 async def read_event(response: aiohttp.ClientResponse) -> list[str]:
     lines = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while line := (await response.content.readline()).decode().rstrip("\n"):
             lines.append(line)
     return lines
@@ -84,7 +85,7 @@ async def test_all_viewers_get_the_same_page_and_nobody_writes_for_nobody(
     assert all(each[0] == "event: now" for each in seen)
     one.close()
     other.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while live._writer is not None:
             await asyncio.sleep(0.01)
     assert live._viewers == 0
@@ -97,11 +98,11 @@ async def test_a_page_that_cannot_be_written_ends_no_stream(
         await read_event(response)
         scribe.fails = True
         seen = scribe.written
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while scribe.written < seen + 2:
                 await asyncio.sleep(0.01)
         scribe.fails = False
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while "event: now" not in await read_event(response):
                 pass
     assert "the page could not be written" in caplog.text
@@ -119,6 +120,6 @@ async def test_streams_end_when_it_is_closed(client: Client, live: Live) -> None
     async with client.get("/live") as response:
         await read_event(response)
         await live.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await response.content.read()
     assert live._viewers == 0

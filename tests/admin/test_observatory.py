@@ -12,6 +12,7 @@ from gatewayd.metrics import Tally
 from tests.admin.ledgers import Shelf
 from tests.admin.overviews import status
 from tests.clocks import ManualClock
+from tests.patience import PATIENCE
 
 
 class Gateway:
@@ -130,7 +131,7 @@ async def test_it_looks_by_itself_and_goes_on_when_a_look_fails(
     monkeypatch.setattr("gatewayd.admin.observatory.EVERY", 0)
     gateway.silent = OSError()
     watching = asyncio.create_task(observatory.watch())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while gateway.looks < 3:
             await asyncio.sleep(0)
         gateway.silent = None

@@ -129,7 +129,7 @@ async def test_the_usage_page_is_by_user_agent_and_day_with_limits(tmp_path: Pat
     ):
         await call(gateway, session, "ann", 4)
         await call(gateway, session, "bob", 10)
-        await gateway.posted()
+        await gateway.settled()
         page = text_of(await ask(session, gateway.admin_url + "/usage"))
         filtered = text_of(await ask(session, gateway.admin_url + "/usage?user=an"))
         user = text_of(await ask(session, gateway.admin_url + "/usage/user?user=ann"))

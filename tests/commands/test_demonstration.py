@@ -16,8 +16,9 @@ from gatewayd.config.loading import parse
 from gatewayd.config.starter import AGENTS, from_environment
 from gatewayd.demo.agents import AGENTS as RUNNING
 from gatewayd.demo.samples import samples
-from tests.daemons import COMMAND, PATIENCE, command, environment, gatewayd, write_config
+from tests.daemons import COMMAND, command, environment, gatewayd, write_config
 from tests.gateways import SECRET
+from tests.patience import PATIENCE
 
 
 class Demo:

@@ -16,6 +16,7 @@ from gatewayd.stores.open import open_store
 from tests.agents import raw_agent
 from tests.commands.books import fill, url
 from tests.daemons import COMMAND, Stream, command, daemon_here, environment, running_daemon, write_config
+from tests.patience import PATIENCE
 from tests.stores.ledgers import NOVEMBER, hold
 
 DECEMBER = NOVEMBER + 30 * 86400
@@ -249,7 +250,7 @@ async def test_release_leaves_a_running_daemon_what_it_has(tmp_path: Path) -> No
         async with running_daemon(config) as daemon, daemon.session() as session, session.get("/api/email/x") as answer:
             assert await answer.content.readany() == b"first"
             name = (tmp_path / "node").read_text().strip()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 while [each["node"] for each in await asyncio.to_thread(nodes, config)] != [name]:
                     await asyncio.sleep(0.02)
             found = await asyncio.to_thread(command, "ledger", "release", name, "--yes", "-c", config)

@@ -10,7 +10,8 @@ import pytest
 from gatewayd.prove.catalogue import TRIALS, checks_of
 from gatewayd.prove.faults import FAULTS
 from gatewayd.prove.trials import endings
-from tests.daemons import COMMAND, PATIENCE, command, environment
+from tests.daemons import COMMAND, command, environment
+from tests.patience import PATIENCE
 from tests.prove.test_stage import running
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.agents import answering, raw_agent, talk
 from tests.daemons import command, daemon_here, write_config
+from tests.patience import PATIENCE
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 PLANS = """
@@ -53,7 +54,7 @@ async def test_a_token_lives_as_long_as_was_asked(tmp_path: Path) -> None:
     async with daemon_here(config) as daemon:
         port = int(daemon.urls[0].rpartition(":")[2])
         token = command("token", "-c", config, "--user", "ann", "--ttl", "10ms").stdout.strip()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while await status_with(port, token) != b"401 token_expired":
                 await asyncio.sleep(0.05)
 

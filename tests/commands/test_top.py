@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 
 from tests.agents import answering, raw_agent
-from tests.daemons import COMMAND, PATIENCE, command, daemon_here, environment, running_daemon, write_config
+from tests.daemons import COMMAND, command, daemon_here, environment, running_daemon, write_config
+from tests.patience import PATIENCE
 from tests.problems import ask
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -21,6 +21,7 @@ from tests.certificates import write_certificate
 from tests.edge.hostile import CHUNKED, GET, POST, request
 from tests.edge.serving import edge
 from tests.gateways import RunningGateway, running_gateway
+from tests.patience import PATIENCE
 from tests.sources import parameters, source_of
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -79,14 +80,14 @@ class Caller:
         await asyncio.wait({self._reading}, timeout=seconds)
 
     async def hear(self, words: bytes, count: int = 1) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while self.got.count(words) < count:
                 self._news.clear()
                 await self._news.wait()
         return self.got
 
     async def all(self) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await self._reading
         return self.got
 
@@ -304,7 +305,7 @@ async def test_a_place_that_is_left_can_be_taken() -> None:
             first.writer.write(request())
             await first.hear(b"ok")
             (connection,) = running.connections
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while connection.connected:
                 await asyncio.sleep(0)
         async with caller(running.port) as second:
@@ -331,7 +332,7 @@ async def test_a_body_that_breaks_in_its_middle_is_400_and_never_whole_at_the_ag
 ) -> None:
     async with gateway_before(tmp_path, listening, "") as (gateway, received), caller(gateway.port) as sender:
         sender.writer.write(request(POST, CHUNKED, body=b"5\r\nhello\r\n"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not any(b"hello" in each for each in received):
                 await sender.pause(0.005)
         sender.writer.write(broken)
@@ -349,10 +350,10 @@ async def test_a_caller_that_leaves_in_the_middle_of_a_body_leaves_it_unfinished
     ):
         async with caller(gateway.port) as sender:
             sender.writer.write(request(POST, CHUNKED, body=b"5\r\nhello\r\n"))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 while not any(b"hello" in each for each in agent.received):
                     await sender.pause(0.005)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await agent.closed.wait()
         (line,) = await gateway.log_lines(1)
     assert (line["status"], line["code"]) == (499, "client_closed")
@@ -370,7 +371,7 @@ async def test_garbage_behind_a_request_waits_for_its_answer(tmp_path: Path) -> 
 
     async with gateway_before(tmp_path, slowly, "") as (gateway, received), caller(gateway.port) as sender:
         sender.writer.write(request(POST, b"Content-Length: 5", body=b"hello"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not any(each.endswith(b"hello") for each in received):
                 await sender.pause(0.005)
         sender.writer.write(b"garbage\r\n\r\n")
@@ -624,7 +625,7 @@ async def test_a_refusal_arrives_over_tls_and_the_connection_ends(
     certificate, key = write_certificate(tmp_path)
     server = f'tls = {{ certificate = "{certificate}", key = "{key}" }}'
     context = ssl.create_default_context(cafile=certificate)
-    async with gateway_before(tmp_path, answering(OK), server) as (gateway, _), asyncio.timeout(5):
+    async with gateway_before(tmp_path, answering(OK), server) as (gateway, _), asyncio.timeout(PATIENCE):
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port, ssl=context)
         writer.write(request(GET, b"X : a"))
         answer = await reader.read()
@@ -642,7 +643,7 @@ async def test_nobody_is_listened_to_for_ever(monkeypatch: pytest.MonkeyPatch) -
 
 
 async def keep_sending(writer: asyncio.StreamWriter) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while True:
             writer.write(b"a" * 1000)
             await writer.drain()
@@ -653,7 +654,7 @@ async def test_an_answer_that_was_cut_off_is_not_waited_for() -> None:
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
         return BrokenOff(request)
 
-    async with edge(handler) as running, asyncio.timeout(1):
+    async with edge(handler) as running, asyncio.timeout(PATIENCE):
         assert await talk(running.port, request(POST, b"Content-Length: 9", body=b"a")) == b""
 
 

@@ -13,6 +13,7 @@ import pytest_asyncio
 from tests.agents import RawAgent, answering, raw_agent, talk
 from tests.edge.hostile import CHUNKED, FORWARDED, REFUSED, Forwarded, Refused, request
 from tests.gateways import RunningGateway, running_gateway
+from tests.patience import PATIENCE
 
 on_one_loop = pytest.mark.asyncio(loop_scope="module")
 
@@ -153,7 +154,7 @@ async def exchange(port: int, case: Forwarded) -> tuple[bytes, bool]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(case.request)
     answers = b""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while answers.count(b"\r\n\r\n{}") < len(case.lines):
             chunk = await reader.read(65536)
             assert chunk, answers
@@ -193,7 +194,7 @@ async def dribble(port: int, data: bytes, answers: int) -> bytes:
                 writer.write(bytes([byte]))
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while heard.count(b"\r\n\r\n{}") < answers and (chunk := await reader.read(65536)):
                 heard += chunk
     finally:

@@ -13,6 +13,7 @@ from tests.agents import answering, raw_agent, talk
 from tests.edge.hostile import GET, request
 from tests.edge.serving import edge
 from tests.gateways import CONFIG, PLANS, ROUTE, SECRET, running_gateway
+from tests.patience import PATIENCE
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -47,7 +48,7 @@ async def test_a_caller_that_leaves_cancels_its_handler() -> None:
             cancelled.set()
         raise AssertionError("it waits for ever")
 
-    async with edge(handler) as running, asyncio.timeout(5):
+    async with edge(handler) as running, asyncio.timeout(PATIENCE):
         _, writer = await asyncio.open_connection("127.0.0.1", running.port)
         writer.write(request())
         await began.wait()

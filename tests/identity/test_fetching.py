@@ -15,6 +15,7 @@ from gatewayd.identity.fetching import Unfetched, discovery_url, fetch, jwks_url
 from gatewayd.identity.jwk import MAX_BYTES, Unusable
 from tests.certificates import write_certificate
 from tests.identity.provider import DISCOVERY, PATH, IdentityProvider, identity_provider
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -153,7 +154,7 @@ async def test_a_server_that_means_ill_costs_its_time_and_no_more(
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         with pytest.raises(Unfetched, match=reason):
             await fetch(session, url, timeout=1 if write is dripping else 20)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await gone.wait()  # it was hung up on
 
 

@@ -14,6 +14,7 @@ from gatewayd.identity.published import PublishedKeys
 from gatewayd.identity.shelf import Shelf
 from tests.identity.provider import PATH, IdentityProvider, identity_provider
 from tests.identity.workers import keys_of, known
+from tests.patience import PATIENCE
 
 
 @asynccontextmanager
@@ -136,13 +137,13 @@ async def test_keys_are_kept_fresh_although_something_broke_that_should_not(
         await known(keys, "key-1")
         with monkeypatch.context() as patch:
             patch.setattr(Shelf, "read", lambda _: 1 / 0)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 while "cannot be kept fresh" not in caplog.text:
                     await asyncio.sleep(0.01)
             with pytest.raises(IssuerUnavailable):
                 await known(keys, "new")
         provider.came.clear()
-        await asyncio.wait_for(provider.came.wait(), 5)
+        await asyncio.wait_for(provider.came.wait(), PATIENCE)
         assert await known(keys, "key-1", provider.rotate()) == [True, True]
 
 
@@ -241,14 +242,14 @@ async def test_keys_are_fetched_anew_when_they_are_no_longer_fresh(tmp_path: Pat
         await known(keys, "key-1")
         for _ in range(3):
             provider.came.clear()
-            await asyncio.wait_for(provider.came.wait(), 5)
+            await asyncio.wait_for(provider.came.wait(), PATIENCE)
         assert keys.size == 1
 
 
 async def test_a_long_cooldown_is_not_waited_for_but_told(tmp_path: Path) -> None:
     async with identity_provider() as provider, keys_of(provider, tmp_path, cooldown=60.0) as keys:
         assert await known(keys, "key-1", "nobody's") == [True, False]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             for _ in range(3):
                 with pytest.raises(IssuerUnavailable) as caught:
                     await known(keys, provider.rotate())

@@ -18,6 +18,7 @@ from gatewayd.identity.shelf import Shelf
 from gatewayd.stores.documents import Documents, open_documents
 from tests.identity.forging import JWKS
 from tests.identity.provider import IdentityProvider
+from tests.patience import PATIENCE
 
 QUICK = replace(JWKS, cooldown=0.05, timeout=2.0)
 
@@ -52,6 +53,6 @@ async def known(keys: PublishedKeys, *ids: str) -> list[bool]:
 
 async def kept(state: Path) -> None:
     """Wait until a document is on disk."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not list(state.glob("jwks/*.keys")):
             await asyncio.sleep(0.001)

@@ -24,6 +24,7 @@ from gatewayd.policies.access_log import REPORTERS
 from tests.agents import answering, raw_agent
 from tests.clocks import ManualClock
 from tests.gateways import RunningGateway, running_gateway
+from tests.patience import PATIENCE
 from tests.policies.rings import EMAIL, Ring
 from tests.problems import ask
 
@@ -74,7 +75,7 @@ async def test_a_record_that_somebody_changed_shows_as_drift(tmp_path: Path) -> 
         await gateway.records_when(2)
         with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as ledger:
             ledger.execute("UPDATE usage_records SET quantity = 1 WHERE rowid = 1")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while (await scrape(gateway))["gatewayd_ledger_drift"] != 2:
                 await asyncio.sleep(0.05)
 

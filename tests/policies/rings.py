@@ -21,6 +21,7 @@ from gatewayd.policies.base import Handler, Policy
 from gatewayd.routing import Route, RouteTable
 from gatewayd.stores.base import Counters
 from tests.clocks import ManualClock
+from tests.patience import PATIENCE
 from tests.standins import Accounts, AskedVerifier, BookLedger
 from tests.stores.counters import small
 
@@ -97,5 +98,5 @@ class Ring:
 
 
 async def until(event: asyncio.Event) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await event.wait()

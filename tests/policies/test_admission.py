@@ -11,6 +11,7 @@ from gatewayd.policies import admission
 from tests.agents import RawAgent, answering, raw_agent, talk
 from tests.edge.hostile import GET, POST, request
 from tests.gateways import RunningGateway, running_gateway
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -239,7 +240,7 @@ async def test_while_draining_only_the_gateways_own_paths_are_served(tmp_path: P
     ):
         opened = [await asyncio.open_connection("127.0.0.1", gateway.port) for _ in range(3)]
         opened[0][1].write(request())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not agent.received:
                 await asyncio.sleep(0)
         gateway.daemon.stop()

@@ -9,6 +9,7 @@ import pytest
 from tests.agents import answering, raw_agent
 from tests.daemons import Stream
 from tests.gateways import ROUTE, running_gateway
+from tests.patience import PATIENCE
 from tests.problems import ask
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -38,7 +39,7 @@ async def test_who_comes_above_the_limit_is_told_to_come_again_and_is_not_charge
             assert other == (503 if where == "server" else 200)
             stream.go_on.set()
             assert [await each.content.read() for each in streams] == [b"firstlast"] * 2
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 while gateway.daemon._worker.in_flight:
                     await asyncio.sleep(0)
             assert (await ask(session, PATH, gateway.bearer())).status == 200
@@ -57,6 +58,6 @@ async def test_one_who_leaves_makes_room(tmp_path: Path) -> None:
                 response = await session.get(PATH)
                 assert response.status == 200
                 response.close()
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(PATIENCE):
                     while gateway.daemon._worker.in_flight:
                         await asyncio.sleep(0)

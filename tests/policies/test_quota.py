@@ -21,6 +21,7 @@ from gatewayd.policies.base import Case, Finding
 from gatewayd.policies.quota import UsageRule
 from gatewayd.routing import Route
 from tests.clocks import ManualClock
+from tests.patience import PATIENCE
 from tests.policies.rings import EMAIL, Ring
 from tests.problems import ask
 from tests.standins import SlowLedger
@@ -298,7 +299,7 @@ async def test_a_slow_ledger_does_not_keep_a_refusal_back(
 
     ring.handler = unreachable
     client = await aiohttp_client(ring.app)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE):
         (await ask(client, PATH, ring.bearer())).problem(502, "upstream_connect")
     slow.settling.set()
     assert not ring.ledger.holds

@@ -18,6 +18,7 @@ from gatewayd.proxy.call import Call, StaleConnectionError
 from gatewayd.proxy.connector import AgentConnector
 from gatewayd.proxy.upstream import Upstream
 from tests.agents import Script, answering, raw_agent
+from tests.patience import PATIENCE
 from tests.proxy.upstreams import ASK, ask, upstream_at
 from tests.proxy.wire import OK, at_first, beat, saying
 
@@ -147,7 +148,7 @@ async def test_a_call_that_was_aborted_is_seen_by_the_agent_at_once() -> None:
     async with raw_agent(saying(OK)) as agent, upstream_at(agent.port) as upstream:
         call, _ = await ask(upstream)
         call.abort()
-        await asyncio.wait_for(agent.closed.wait(), 5)
+        await asyncio.wait_for(agent.closed.wait(), PATIENCE)
 
 
 def reading_no_further_until(goes_on: asyncio.Event) -> Script:
@@ -194,7 +195,7 @@ async def test_an_agent_that_does_not_take_what_was_written_is_not_waited_for_lo
         call.protocol.force_close()
         call.release()
         assert transport.get_write_buffer_size()
-        await asyncio.wait_for(closed, 5)
+        await asyncio.wait_for(closed, PATIENCE)
         goes_on.set()
         await agent.closed.wait()
 
@@ -218,18 +219,18 @@ async def test_a_shorter_patience_counts_although_the_connection_has_a_timer_for
         protocol.within(30, lambda: late.append("the first"))
         protocol.in_time()
         protocol.within(0.02, told.set)
-        await asyncio.wait_for(told.wait(), 5)
+        await asyncio.wait_for(told.wait(), PATIENCE)
         protocol.within(0.01, lambda: late.append("one that was in time"))
         protocol.in_time()
         told.clear()
         protocol.within(0.05, told.set)
-        await asyncio.wait_for(told.wait(), 5)
+        await asyncio.wait_for(told.wait(), PATIENCE)
         assert protocol._watch is None, "nobody is waited for"
         protocol.within(30, told.set)
         closed = protocol.closed
         assert closed is not None
         call.abort()
-        await asyncio.wait({closed}, timeout=5)
+        await asyncio.wait({closed}, timeout=PATIENCE)
         assert protocol._watch is None, "a closed connection keeps no timer"
     assert late == []
 

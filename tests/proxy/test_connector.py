@@ -13,6 +13,7 @@ from aiohttp.client_proto import ResponseHandler
 from gatewayd.proxy.call import Call
 from gatewayd.proxy.connector import AgentConnector, AgentProtocol
 from tests.agents import raw_agent
+from tests.patience import PATIENCE
 from tests.proxy.upstreams import ask, upstream_at
 from tests.proxy.wire import OK, beat, saying
 
@@ -148,7 +149,7 @@ async def test_a_connection_that_is_not_clean_is_closed_when_it_is_given_back() 
         again.serve_nobody_else()
         again.release()
         assert upstream.idle() is None
-        await asyncio.wait_for(agent.closed.wait(), 5)
+        await asyncio.wait_for(agent.closed.wait(), PATIENCE)
 
 
 async def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:

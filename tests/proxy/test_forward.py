@@ -12,6 +12,7 @@ import pytest
 
 from tests.agents import Script, answering, raw_agent, read_body
 from tests.gateways import RunningGateway, running_gateway
+from tests.patience import PATIENCE
 from tests.proxy.test_misbehaving_agents import backlog_is_full
 from tests.proxy.wire import OK, at_first, beat, call, calling, chunked, message, saying
 from tests.standins import SlowLedger, current, swap_stores
@@ -291,7 +292,7 @@ async def test_each_piece_of_a_body_is_forwarded_when_it_comes(tmp_path: Path) -
         await caller.send(message(gateway, "POST", fields=["Transfer-Encoding: chunked"]))
         for piece in (b"one", b"two", b"three"):
             await caller.send(b"%x\r\n%b\r\n" % (len(piece), piece))
-            assert await asyncio.wait_for(keeper.pieces.get(), 5) == piece
+            assert await asyncio.wait_for(keeper.pieces.get(), PATIENCE) == piece
         await caller.send(b"0\r\n\r\n")
         assert (await caller.hear()).status == 200
 
@@ -446,7 +447,7 @@ async def test_a_caller_who_leaves_before_the_answer_cancels_the_agent_at_once(t
             await caller.send(message(gateway))
             await asked.wait()
             caller.leave()
-            await asyncio.wait_for(agent.closed.wait(), 5)
+            await asyncio.wait_for(agent.closed.wait(), PATIENCE)
         (record,) = await gateway.records_when(1)
         (line,) = await gateway.log_lines(1)
     assert (record["outcome"], record["quantity"], record["status"]) == ("client_closed", 1, 499)
@@ -460,7 +461,7 @@ async def test_a_caller_who_leaves_is_charged_what_the_agent_stated(tmp_path: Pa
             await caller.send(message(gateway))
             await caller.head()
             await caller.chunk()
-        await asyncio.wait_for(agent.closed.wait(), 5)
+        await asyncio.wait_for(agent.closed.wait(), PATIENCE)
         (record,) = await gateway.records_when(1)
     assert (record["outcome"], record["quantity"], record["bytes_out"]) == ("client_closed", 7, 2)
 
@@ -470,8 +471,8 @@ async def test_a_caller_who_leaves_in_the_middle_of_his_body_takes_the_agent_alo
     async with raw_agent(keeper) as agent, running_gateway(tmp_path, agent.url) as gateway:
         async with calling(gateway) as caller:
             await caller.send(message(gateway, "POST", fields=["Content-Length: 100"]) + b"some")
-            assert await asyncio.wait_for(keeper.pieces.get(), 5) == b"some"
-        await asyncio.wait_for(agent.closed.wait(), 5)
+            assert await asyncio.wait_for(keeper.pieces.get(), PATIENCE) == b"some"
+        await asyncio.wait_for(agent.closed.wait(), PATIENCE)
         (record,) = await gateway.records_when(1)
     assert (record["outcome"], record["status"], record["bytes_in"]) == ("client_closed", 499, 4)
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.agents import Script, answering, raw_agent
 from tests.gateways import PLANS, RunningGateway, running_gateway
+from tests.patience import PATIENCE
 from tests.proxy.wire import OK, Caller, Ending, Heard, at_first, beat, call, calling, chunked, message, reset, saying
 
 ROUTES = """
@@ -513,7 +514,7 @@ async def test_a_caller_who_leaves_ends_an_endless_answer_at_once(tmp_path: Path
         await caller.head()
         await caller.chunk()
         caller.leave()
-        await asyncio.wait_for(agent.closed.wait(), 5)
+        await asyncio.wait_for(agent.closed.wait(), PATIENCE)
         (record,) = await gateway.records_when(1)
         (line,) = await gateway.log_lines(1)
         following = await call(gateway)

@@ -11,6 +11,7 @@ import pytest
 from gatewayd.trailers import LONGEST
 from tests.agents import RawAgent, answering, raw_agent, read_body
 from tests.gateways import RunningGateway, running_gateway
+from tests.patience import PATIENCE
 from tests.proxy.wire import OK, beat, call, calling, message, saying
 
 CODED = ["Transfer-Encoding: chunked"]
@@ -110,7 +111,7 @@ async def test_who_reads_no_body_minds_no_trailers(tmp_path: Path) -> None:
 async def test_a_section_that_grows_too_large_never_ends_a_body_at_the_agent(tmp_path: Path) -> None:
     async with gateway_before(tmp_path) as (gateway, agent), calling(gateway) as caller:
         await caller.send(message(gateway, "POST", fields=CODED) + b"2\r\nhi\r\n")
-        await asyncio.wait_for(told(agent, b"2\r\nhi\r\n"), 5)
+        await asyncio.wait_for(told(agent, b"2\r\nhi\r\n"), PATIENCE)
         await caller.send(b"0\r\n" + (b"X: " + b"a" * 1000 + b"\r\n") * 9 + b"\r\n")
         heard = await caller.hear()
         (record,) = await gateway.records_when(1)

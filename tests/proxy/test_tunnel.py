@@ -18,6 +18,7 @@ from gatewayd.proxy.answer import AnswerHead, Section
 from gatewayd.proxy.tunnel import Direction, Tunnel
 from tests.agents import Script, answering, raw_agent
 from tests.gateways import RunningGateway, running_gateway
+from tests.patience import PATIENCE
 from tests.proxy.test_websocket import Frame
 from tests.proxy.wire import OK, Caller, Heard, at_first, beat, calling, message, reset, saying
 
@@ -373,7 +374,7 @@ async def test_a_caller_who_leaves_while_he_holds_the_agent_back_ends_it_at_once
             await upgraded(caller, gateway)
             await settled(lambda: written)
             caller.leave()
-        await asyncio.wait_for(agent.closed.wait(), 5)
+        await asyncio.wait_for(agent.closed.wait(), PATIENCE)
         (record,) = await gateway.records_when(1)
     assert record["outcome"] == "client_closed"
 
@@ -441,7 +442,7 @@ async def test_a_caller_who_drops_the_connection_takes_the_agent_along(tmp_path:
         async with calling(gateway) as caller:
             await upgraded(caller, gateway)
             caller.leave()
-        await asyncio.wait_for(agent.closed.wait(), 5)
+        await asyncio.wait_for(agent.closed.wait(), PATIENCE)
         (record,) = await gateway.records_when(1)
         (line,) = await gateway.log_lines(1)
     assert (record["outcome"], record["quantity"], record["status"]) == ("client_closed", 1, 499)
@@ -455,7 +456,7 @@ async def test_a_caller_who_leaves_after_goodbye_was_served(tmp_path: Path) -> N
             await caller.send(MASKED_CLOSE)
             while MASKED_CLOSE not in agent.received[0]:
                 await beat()
-        await asyncio.wait_for(agent.closed.wait(), 5)
+        await asyncio.wait_for(agent.closed.wait(), PATIENCE)
         (record,) = await gateway.records_when(1)
     assert (record["outcome"], record["status"]) == ("delivered", 101)
 
@@ -492,7 +493,7 @@ async def test_the_last_bytes_of_the_caller_are_not_lost(tmp_path: Path) -> None
         caller.writer.close()
         await beat()
         goes_on.set()
-        await asyncio.wait_for(agent.closed.wait(), 5)
+        await asyncio.wait_for(agent.closed.wait(), PATIENCE)
     assert bytes(heard) == LARGE + MASKED_CLOSE
 
 
@@ -505,7 +506,7 @@ async def test_a_tunnel_in_which_nobody_speaks_is_closed(tmp_path: Path) -> None
         async with running_gateway(tmp_path, routes=route) as gateway, calling(gateway) as caller:
             await upgraded(caller, gateway)
             assert await caller.gone() == b""
-            await asyncio.wait_for(agent.closed.wait(), 5)
+            await asyncio.wait_for(agent.closed.wait(), PATIENCE)
             (record,) = await gateway.records_when(1)
     assert (record["outcome"], record["quantity"]) == ("delivered", 1)
 

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from tests.agents import Script, answering, read_body
 from tests.gateways import RunningGateway
+from tests.patience import PATIENCE
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-PATIENCE = 10.0
 RESET = struct.pack("ii", 1, 0)
 
 # whole: to its end · short: the connection ended before the message did · reset: it was torn down

@@ -2,13 +2,18 @@
 
 import asyncio
 import inspect
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from gatewayd_sdk import AsyncGateway, Gateway
 
 from tests.agents import RawAgent, Script, raw_agent, read_body
+from tests.patience import PATIENCE
+from tests.pauses import skip
 
 KINDS = ("asyncio", "blocking")
 CUT = b"\0cut here"
@@ -32,6 +37,16 @@ async def using(kind: str, base_url: str, do: Use, **options: Any) -> Any:
             return asyncio.run(done) if inspect.iscoroutine(done) else done
 
     return await asyncio.to_thread(run)
+
+
+def time_passes(kind: str, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """So much of it at once, for clients of this kind."""
+    if kind == "asyncio":
+        return skip(seconds)
+    later = SimpleNamespace(monotonic=lambda: time.monotonic() + seconds)
+    for module in ("handshake", "reading", "transport", "websocket"):
+        monkeypatch.setattr(f"gatewayd_sdk._blocking.{module}.time", later)
+    return None
 
 
 async def each(value: Any) -> Any:
@@ -113,7 +128,7 @@ async def listening(script: Script) -> AsyncIterator[RawAgent]:
         for _ in range(10):  # a connection that was made is one that the loop has yet to hear of
             await asyncio.sleep(0)
         if serving:
-            _, late = await asyncio.wait(serving, timeout=10)
+            _, late = await asyncio.wait(serving, timeout=PATIENCE)
             assert not late, "a client left a connection behind"
 
 

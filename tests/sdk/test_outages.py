@@ -10,8 +10,9 @@ import pytest
 from gatewayd.identity.signing import sign_token
 from tests.agents import answering, raw_agent
 from tests.clocks import ManualClock
-from tests.daemons import PATIENCE, Stream, running_daemon, write_config
+from tests.daemons import Stream, running_daemon, write_config
 from tests.gateways import running_gateway
+from tests.patience import PATIENCE
 from tests.sdk.clients import KINDS, each, entered, items, using
 
 pytestmark = pytest.mark.parametrize("kind", KINDS)

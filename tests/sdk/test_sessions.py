@@ -3,7 +3,9 @@
 import asyncio
 import json
 import re
+import socket
 import ssl
+import threading
 from base64 import b64encode
 from hashlib import sha1
 from pathlib import Path
@@ -12,9 +14,11 @@ from typing import Any
 import gatewayd_sdk as sdk
 import pytest
 from gatewayd_sdk._core.frames import Frame, Opcode
+from urllib3.util.wait import wait_for_read
 
 from tests.agents import Script
 from tests.certificates import write_certificate
+from tests.pauses import skip
 from tests.sdk.clients import KINDS, each, entered, http, listed, listening, server, using
 from tests.sdk.test_frames import as_server
 
@@ -92,27 +96,36 @@ async def test_what_is_no_message_of_the_agent_is_told(kind: str, text: bytes) -
         await talked(kind, saying(as_server(Frame(Opcode.TEXT, text))), listed)
 
 
-async def test_silence_is_given_up_and_pings_are_no_silence(kind: str) -> None:
-    idle = 0.3
+async def test_silence_is_given_up_and_pings_are_no_silence(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    idle, waits = 30.0, []
+    silence = threading.Event()
+
+    def wait(sock: socket.socket, seconds: float) -> bool:
+        waits.append(seconds)
+        return not silence.is_set() and wait_for_read(sock, seconds)
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await accept(reader, writer)
-        loop = asyncio.get_running_loop()
-        longer = loop.time() + idle * 1.2
-        while loop.time() < longer:
+        for _ in range(3):
             writer.write(as_server(Frame(Opcode.PING, b"")))
             await reader.readexactly(6)
+            skip(idle * 0.7)
         writer.write(WELCOME)
         await reader.read()
 
     async def do(session: Any) -> Any:
         assert (await each(session.receive())).type == "welcome"
+        silence.set()
+        if kind == "asyncio":
+            asyncio.get_running_loop().call_soon(skip, idle + 1)
         with pytest.raises(sdk.APITimeoutError, match="given up"):
             await each(session.receive())
         with pytest.raises(sdk.APIConnectionError, match="session is over"):
             await each(session.send("more"))
 
+    monkeypatch.setattr("gatewayd_sdk._blocking.websocket.wait_for_read", wait)
     await talked(kind, script, do, timeout=sdk.Timeout(idle=idle))
+    assert set(waits) == ({idle} if kind == "blocking" else set()), "every ping gave it the whole time again"
 
 
 async def test_a_refused_session_is_the_error_that_it_is_and_may_pass_the_second_time(kind: str) -> None:

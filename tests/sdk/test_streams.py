@@ -20,6 +20,7 @@ from tests.sdk.clients import (
     listening,
     sent,
     server,
+    time_passes,
     using,
 )
 
@@ -142,19 +143,26 @@ async def test_silence_in_a_stream_ends_as_a_timeout(kind: str) -> None:
             await using(kind, url, scenario, timeout=sdk.Timeout(idle=0.1, total=30), max_retries=0)
 
 
-async def test_the_total_time_ends_with_a_streams_head(kind: str) -> None:
+async def test_the_total_time_ends_with_a_streams_head(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, go_on = asyncio.get_running_loop(), asyncio.Event()
+
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         head, _, rest = chunked(200, *WHOLE, fields=(EVENTS,)).partition(b"Hello")
         writer.write(head)
-        await asyncio.sleep(1.1)  # longer than the total timeout, and no silence
+        await go_on.wait()
         writer.write(b"Hello" + rest)
         await writer.drain()
 
+    async def scenario(client: Any) -> Any:
+        async with entered(client.rag.chat("?", stream=True)) as stream:
+            time_passes(kind, monkeypatch, 31)
+            loop.call_soon_threadsafe(go_on.set)
+            return await listed(stream)
+
     async with listening(script) as agent:
         url = f"http://127.0.0.1:{agent.port}"
-        timeout = sdk.Timeout(total=1)
-        got = await using(kind, url, lambda client: listed(client.rag.chat("?", stream=True)), timeout=timeout)
+        got = await using(kind, url, scenario, timeout=sdk.Timeout(total=30))
     assert len(got) == 4
 
 

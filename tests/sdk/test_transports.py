@@ -15,7 +15,8 @@ import pytest
 from gatewayd_sdk._core.headers import Headers
 
 from tests.certificates import write_certificate
-from tests.sdk.clients import CUT, KINDS, each, entered, http, listening, saying, server, using
+from tests.patience import PATIENCE
+from tests.sdk.clients import CUT, KINDS, each, entered, http, listening, saying, server, time_passes, using
 from tests.sdk.test_sessions import accept
 
 
@@ -159,7 +160,7 @@ async def test_a_cancelled_call_leaves_nothing_behind() -> None:
             call.cancel()
         done = await asyncio.gather(*calls, return_exceptions=True)
         assert [type(each) for each in done] == [asyncio.CancelledError] * 3
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await agent.closed.wait()
         session = client._caller.transport._session
         assert session is not None
@@ -201,7 +202,7 @@ async def test_ctrl_c_ends_a_call_and_its_connection_at_once(call: str) -> None:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await asked.wait()
             process.send_signal(signal.SIGINT)
             await gone.wait()  # while the process lives
@@ -267,11 +268,11 @@ async def test_a_crowd_beyond_the_connections_is_told_in_time() -> None:
 
         def crowd() -> None:
             with (
-                sdk.Gateway(url, max_connections=1, timeout=sdk.Timeout(total=0.2), max_retries=0) as client,
+                sdk.Gateway(url, max_connections=1, max_retries=0) as client,
                 client.stream("GET", "/api/x"),
                 pytest.raises(sdk.APITimeoutError, match="max_connections"),
             ):
-                client.agents.list()
+                client.with_options(timeout=sdk.Timeout(total=0.2)).agents.list()
 
         await asyncio.to_thread(crowd)
 
@@ -313,23 +314,25 @@ async def opened(stream: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_stream_goes_on_beyond_the_total(kind: str) -> None:
-    total = 0.1
+async def test_a_stream_goes_on_beyond_the_total(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, go_on = asyncio.get_running_loop(), asyncio.Event()
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nwas")
         await writer.drain()
-        await asyncio.sleep(total * 1.5)  # the time itself is what is tried
+        await go_on.wait()
         writer.write(b"all")
         await writer.drain()
 
     async def read(client: Any) -> Any:
         async with entered(client.stream("GET", "/api/x")) as stream:
+            time_passes(kind, monkeypatch, 31)
+            loop.call_soon_threadsafe(go_on.set)
             return await each(stream.read())
 
     async with listening(script) as agent:
-        url, timeout = f"http://127.0.0.1:{agent.port}", sdk.Timeout(total=total)
+        url, timeout = f"http://127.0.0.1:{agent.port}", sdk.Timeout(total=30)
         assert await using(kind, url, read, timeout=timeout, max_retries=0) == b"wasall"
 
 

@@ -16,7 +16,8 @@ from typing import Final
 
 from tests.agents import answering, raw_agent
 from tests.bench.declare import AsyncRound, Bench, Figure, Measured, at_most, on_a_loop, scaled
-from tests.daemons import COMMAND, PATIENCE, RunningDaemon, environment, gatewayd, running_daemon
+from tests.daemons import COMMAND, RunningDaemon, environment, gatewayd, running_daemon
+from tests.patience import PATIENCE
 from tests.process.callers import Callers, calling
 from tests.process.reloads import email, says
 from tests.process.test_daemon import PASS_SOCKET
