@@ -126,8 +126,7 @@ class Body:
             return rest
         if not reader.is_eof() and not self._protocol.connected:
             raise self._reason()
-        late = UpstreamTimeout("The agent stopped in the middle of its answer.")
-        clock = asyncio.get_running_loop().call_later(idle, self.fail, late) if idle else None
+        clock = asyncio.get_running_loop().call_later(idle, self._be_silent) if idle else None
         try:
             data = await reader.readany()
         except (ClientPayloadError, ClientConnectionError):
@@ -153,6 +152,11 @@ class Body:
         """Tell the reader that the rest will not come, and why; nothing happens if it is all here."""
         if not self._reader.is_eof():
             self._reader.set_exception(refusal)
+
+    def _be_silent(self) -> None:
+        """Nothing came in time; a loop that stood still hears at once that time is over and what came meanwhile."""
+        if not self._reader._buffer:  # noqa: SLF001  # no public way
+            self.fail(UpstreamTimeout("The agent stopped in the middle of its answer."))
 
     def detach(self) -> None:
         """Watch the connection no longer: it goes on to serve somebody else."""

@@ -103,7 +103,9 @@ class Relay(Sent):
         try:
             async with asyncio.timeout(self._idle or None):
                 await self._request.writer.drain()
-        except (TimeoutError, ConnectionError):
+        except TimeoutError:
+            return not self._request.protocol.writing_paused  # a loop that stood still hears at once of both
+        except ConnectionError:
             return False
         return True
 

@@ -69,20 +69,29 @@ class Upload:
             async with asyncio.timeout(self._rule.timeouts.idle or None):
                 await self._call.drain()
         except TimeoutError:
-            raise UpstreamTimeout("The agent stopped taking the body.") from None
+            if self._call.protocol.writing_paused:
+                raise UpstreamTimeout("The agent stopped taking the body.") from None
 
     async def _next(self) -> bytes:
         try:
-            async with asyncio.timeout(self._rule.silence or None):
-                chunk = await self._request.content.readany()
-        except TimeoutError:
-            raise RequestTimeout("The body stopped coming.") from None
+            chunk = await self._read()
         except (RequestPayloadError, HttpProcessingError):
             raise BadRequest("The body's framing is broken.") from None
         except OSError:
             raise ClientClosed from None
         count_body(self._exchange, len(chunk), self._rule.max_body)
         return chunk
+
+    async def _read(self) -> bytes:
+        """A loop that stood still hears at once that time is over and what came meanwhile: that was in time."""
+        content = self._request.content
+        try:
+            async with asyncio.timeout(self._rule.silence or None):
+                return await content.readany()
+        except TimeoutError:
+            if content._buffer or content.is_eof() or content.exception() is not None:  # noqa: SLF001  # no public way
+                return content.read_nowait()
+            raise RequestTimeout("The body stopped coming.") from None
 
 
 def count_body(exchange: Exchange, size: int, limit: int) -> None:

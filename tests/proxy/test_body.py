@@ -9,6 +9,7 @@ import pytest
 from gatewayd.errors import BodyTooLarge, Refusal, UpstreamProtocol, UpstreamReset, UpstreamTimeout
 from gatewayd.proxy.body import Body, Whole
 from tests.agents import answering, raw_agent
+from tests.pauses import skip
 from tests.proxy.upstreams import ask, upstream_at
 from tests.proxy.wire import OK, beat, chunked, saying
 
@@ -67,6 +68,19 @@ async def test_a_body_that_stops_coming_is_late() -> None:
         call, _ = await ask(upstream)
         assert call.body is not None
         assert await all_of(call.body, idle=0.05) == (b"one", UpstreamTimeout)
+        call.abort()
+
+
+async def test_what_came_while_the_gateway_stood_still_is_no_silence() -> None:
+    async with raw_agent(saying(SIZED)) as agent, upstream_at(agent.port) as upstream:
+        call, _ = await ask(upstream)
+        assert call.body is not None
+        for piece in (b"one", b"two"):
+            reading = asyncio.create_task(call.body.read(30))
+            await beat()
+            asyncio.get_running_loop().call_soon(call.protocol.data_received, piece)
+            skip(31)
+            assert await reading == piece
         call.abort()
 
 

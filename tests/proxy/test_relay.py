@@ -16,6 +16,8 @@ from gatewayd.proxy.relay import _HOLD_HEAD_BELOW, Relay
 from tests.agents import answering, raw_agent
 from tests.clocks import ManualClock
 from tests.gateways import running_gateway
+from tests.patience import PATIENCE
+from tests.pauses import skip
 from tests.policies.rings import EMAIL, Ring
 from tests.proxy.wire import OK, beat, call, calling, chunked, message, saying
 from tests.standins import SlowLedger, current, swap_stores
@@ -309,7 +311,7 @@ async def test_each_event_is_forwarded_when_it_comes(tmp_path: Path) -> None:
         head = await caller.head()
         for number, gate in enumerate(gates):
             gate.set()
-            assert await asyncio.wait_for(caller.chunk(), 5) == b"data: %d\r\n\n" % number
+            assert await asyncio.wait_for(caller.chunk(), PATIENCE) == b"data: %d\r\n\n" % number
         assert await caller.chunk() == b""
         record = await gateway.record_of(head["x-request-id"])
     assert head["content-type"] == "text/event-stream"
@@ -389,11 +391,40 @@ async def test_a_caller_who_takes_nothing_is_given_up(tmp_path: Path) -> None:
         calling(gateway, window=65536) as caller,
     ):
         await caller.send(message(gateway))
-        await asyncio.wait_for(agent.closed.wait(), 10)
+        await asyncio.wait_for(agent.closed.wait(), PATIENCE)
         (record,) = await gateway.records_when(1)
         (line,) = await gateway.log_lines(1)
     assert (record["outcome"], record["quantity"]) == ("client_closed", 1)
     assert (line["status"], line["code"]) == (499, "client_closed")
+
+
+async def test_a_caller_who_took_more_while_the_gateway_stood_still_took_it_in_time(tmp_path: Path) -> None:
+    agents: list[asyncio.StreamWriter] = []
+
+    async def streams(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        agents.append(writer)
+        writer.write(CHUNKED + b"3\r\none\r\n")
+        await reader.read()
+
+    async with (
+        raw_agent(streams) as agent,
+        running_gateway(tmp_path, agent.url) as gateway,
+        calling(gateway) as caller,
+    ):
+        await caller.send(message(gateway))
+        await caller.head()
+        assert await caller.chunk() == b"one"
+        [line] = gateway.daemon.connections
+        line.pause_writing()
+        agents[0].write(b"3\r\ntwo\r\n")
+        assert await caller.chunk() == b"two"
+        asyncio.get_running_loop().call_soon(line.resume_writing)
+        skip(100)
+        agents[0].write(b"5\r\nthree\r\n0\r\n\r\n")
+        assert await caller.chunk() == b"three"
+        [logged] = await gateway.log_lines(1)
+    assert logged["outcome"] == "delivered"
 
 
 # ------------------------------------------------------------------ the head of a small answer

@@ -1,13 +1,17 @@
 """The caller's body on its way: when it is asked for, how far it may go, and whose fault it is when it stops."""
 
 import asyncio
+import gc
 from pathlib import Path
 
 import pytest
 
-from tests.agents import Script, answering, raw_agent, read_body
-from tests.gateways import running_gateway
-from tests.proxy.wire import OK, beat, call, calling, chunked, message, reset, saying
+from gatewayd.proxy.connector import AgentProtocol
+from tests.agents import RawAgent, Script, answering, raw_agent, read_body
+from tests.gateways import RunningGateway, running_gateway
+from tests.patience import PATIENCE
+from tests.pauses import skip
+from tests.proxy.wire import OK, Caller, beat, call, calling, chunked, message, reset, saying
 
 ROUTE = """
 [routes.email]
@@ -97,7 +101,7 @@ async def test_an_agents_refusal_takes_the_place_of_the_body(tmp_path: Path) -> 
         await caller.send(message(gateway, "POST", fields=[ASKING, "Content-Length: 5"]))
         heard = await caller.hear()
         assert (heard.status, heard.body, heard.closes) == (403, b"no", True)
-        await asyncio.wait_for(agent.closed.wait(), 5)
+        await asyncio.wait_for(agent.closed.wait(), PATIENCE)
 
 
 # ------------------------------------------------------------------ how far it may go
@@ -150,7 +154,7 @@ async def test_a_body_that_grows_too_large_is_refused_and_leaves_no_row(tmp_path
             await beat()
         await caller.send(b"1\r\nx\r\n")
         heard = await caller.hear()
-        await asyncio.wait_for(agent.closed.wait(), 5)
+        await asyncio.wait_for(agent.closed.wait(), PATIENCE)
         (line,) = await gateway.log_lines(1)
     balance = gateway.balances()
     assert (heard.status, heard.closes) == (413, True)
@@ -170,7 +174,7 @@ async def test_an_answer_that_has_begun_breaks_off_when_its_body_grows_too_large
         assert await caller.chunk() == b"ok"
         await caller.send(b"3e8\r\n" + b"x" * 1000 + b"\r\n")
         assert await caller.gone() == b""
-        await asyncio.wait_for(agent.closed.wait(), 5)
+        await asyncio.wait_for(agent.closed.wait(), PATIENCE)
         (record,) = await gateway.records_when(1)
         (line,) = await gateway.log_lines(1)
     assert (record["outcome"], record["quantity"], record["status"]) == ("client_closed", 1, 200)
@@ -190,7 +194,7 @@ async def test_a_caller_who_stops_sending_is_told_so(tmp_path: Path) -> None:
     ):
         await caller.send(message(gateway, "POST", fields=["Content-Length: 10"]) + b"some")
         heard = await caller.hear()
-        await asyncio.wait_for(agent.closed.wait(), 5)
+        await asyncio.wait_for(agent.closed.wait(), PATIENCE)
         record = await gateway.record_of(heard["x-request-id"])
         (line,) = await gateway.log_lines(1)
     assert (heard.status, heard.closes) == (408, True)
@@ -212,6 +216,54 @@ async def test_a_caller_who_stops_sending_while_he_is_answered_is_cut_off(tmp_pa
     assert (line["status"], line["code"], line["outcome"]) == (200, "request_timeout", "client_closed")
 
 
+async def test_what_a_caller_sent_while_the_gateway_stood_still_is_no_silence(tmp_path: Path) -> None:
+    async with (
+        raw_agent(taking_eight) as agent,
+        running_gateway(tmp_path, routes=route(agent.url)) as gateway,
+        calling(gateway) as caller,
+    ):
+        await begun(caller, gateway, agent)
+        [line] = gateway.daemon.connections
+        asyncio.get_running_loop().call_soon(line.data_received, b"more")
+        skip(60)
+        assert (await caller.hear()).status == 200
+    assert agent.received[0].endswith(b"somemore")
+
+
+async def test_an_agent_that_took_more_while_the_gateway_stood_still_took_it_in_time(tmp_path: Path) -> None:
+    async with (
+        raw_agent(taking_eight) as agent,
+        running_gateway(tmp_path, routes=route(agent.url)) as gateway,
+        calling(gateway) as caller,
+    ):
+        await begun(caller, gateway, agent)
+        [line] = [each for each in gc.get_objects() if isinstance(each, AgentProtocol) and each.connected]
+        line.pause_writing()
+        await caller.send(b"mo")
+        await beat()
+        asyncio.get_running_loop().call_soon(line.resume_writing)
+        skip(60)
+        await caller.send(b"re")
+        assert (await caller.hear()).status == 200
+
+
+async def taking_eight(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    taken = 0
+    while taken < 8:
+        taken += len(await reader.read(8))
+    writer.write(OK)
+    await reader.read()
+
+
+async def begun(caller: Caller, gateway: RunningGateway, agent: RawAgent) -> None:
+    """A body of 8 bytes whose half has arrived."""
+    await caller.send(message(gateway, "POST", fields=["Content-Length: 8"]) + b"some")
+    while not any(each.endswith(b"some") for each in agent.received):
+        await beat()
+    await beat()
+
+
 @pytest.mark.parametrize("garbage", [b"zz\r\n", b"-1\r\n", b"2\r\nokay"], ids=["no size", "negative", "too long"])
 async def test_a_caller_whose_chunks_are_garbled_is_told_so(garbage: bytes, tmp_path: Path) -> None:
     async with (
@@ -224,7 +276,7 @@ async def test_a_caller_whose_chunks_are_garbled_is_told_so(garbage: bytes, tmp_
             await beat()
         await caller.send(garbage)
         heard = await caller.hear()
-        await asyncio.wait_for(agent.closed.wait(), 5)
+        await asyncio.wait_for(agent.closed.wait(), PATIENCE)
         record = await gateway.record_of(heard["x-request-id"])
     assert (heard.status, heard.closes) == (400, True)
     assert (record["outcome"], record["status"]) == ("client_closed", 400)
@@ -350,7 +402,7 @@ async def test_an_early_answer_ends_the_connection_but_is_heard(tmp_path: Path) 
     async with raw_agent(answers) as agent, running_gateway(tmp_path, agent.url) as gateway, calling(gateway) as caller:
         await caller.send(message(gateway, "POST", fields=["Content-Length: 10"]) + b"some")
         heard = await caller.hear()
-        await asyncio.wait_for(agent.closed.wait(), 5)
+        await asyncio.wait_for(agent.closed.wait(), PATIENCE)
         record = await gateway.record_of(heard["x-request-id"])
     assert (heard.status, heard.body, heard.ending, heard.closes) == (200, b"enough", "whole", True)
     assert (record["outcome"], record["bytes_in"]) == ("delivered", 4)
@@ -373,7 +425,7 @@ async def test_an_upload_may_be_answered_while_it_runs(tmp_path: Path) -> None:
         assert (await caller.head()).status == 200
         for piece in (b"one", b"two", b"three"):
             await caller.send(b"%x\r\n%b\r\n" % (len(piece), piece))
-            assert await asyncio.wait_for(caller.chunk(), 5) == piece
+            assert await asyncio.wait_for(caller.chunk(), PATIENCE) == piece
         await caller.send(b"0\r\n\r\n")
         assert await caller.chunk() == b""
         (record,) = await gateway.records_when(1)
