@@ -34,7 +34,7 @@ async def test_usage_is_the_same_as_json_and_as_csv(tmp_path: Path) -> None:
     ):
         for user in ("ann", "ann", FORMULA):
             await ask(session, gateway.url + "/api/email/x", gateway.bearer(user))
-        await gateway.posted()
+        await gateway.settled()
         month = (await ask(session, gateway.admin_url + "/api/usage")).json
         one = (await ask(session, gateway.admin_url + "/api/usage?of=ann")).json
         tables = {}
@@ -92,7 +92,7 @@ async def test_the_overview_has_users_near_their_limits(tmp_path: Path) -> None:
     ):
         for _ in range(9):
             await ask(session, gateway.url + "/api/email/x", gateway.bearer())
-        await gateway.posted()
+        await gateway.settled()
         async with aiohttp.ClientSession() as other:
             while not (found := (await ask(other, gateway.admin_url + "/api/overview")).json["nearest"])["users"]:
                 assert not found["fault"]

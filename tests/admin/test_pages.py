@@ -78,7 +78,7 @@ async def test_a_user_called_like_markup_is_text_on_every_page(tmp_path: Path) -
         aiohttp.ClientSession() as session,
     ):
         await call(gateway, session, HOSTILE)
-        await gateway.posted()
+        await gateway.settled()
         overview = (await ask(session, gateway.admin_url + "/api/overview")).json
         request_id = overview["failures"][0]["request_id"]
         paths = ("/", "/usage", f"/requests/{request_id}", "/usage/user?user=%3Cscript%3Ealert(1)%3C/script%3E")
@@ -161,7 +161,7 @@ async def test_many_users_are_shown_a_page_at_a_time(tmp_path: Path) -> None:
     ):
         for number in range(60):
             await call(gateway, session, f"user-{number:02}")
-        await gateway.posted()
+        await gateway.settled()
         first = (await ask(session, gateway.admin_url + "/usage")).body.decode()
         second = (await ask(session, gateway.admin_url + "/usage?page=1")).body.decode()
     users = [set(re.findall(r">(user-\d\d)<", page)) for page in (first, second)]

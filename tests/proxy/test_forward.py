@@ -513,7 +513,7 @@ async def test_a_caller_who_leaves_before_an_agent_was_reached_leaves_no_row(tmp
     assert (line["status"], line["code"], line["outcome"]) == (499, "client_closed", None)
 
 
-TIGHT = 'timeouts = { connect = "2s", first_byte = "10s", idle = "10s", total = "150ms" }'
+TIGHT = 'timeouts = { connect = "2s", first_byte = "10s", idle = "10s", total = "500ms" }'
 
 
 @pytest.mark.parametrize(

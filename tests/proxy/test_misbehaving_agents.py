@@ -491,7 +491,7 @@ async def test_a_call_that_reached_no_agent_leaves_no_record(
             await caller.send(message(gateway, path="/api/well/x"))
             following = await caller.hear()
         log = await gateway.log_lines(2)
-        records = await gateway.records_when(1)
+        records = await gateway.settled()
         balances = gateway.balances()
     assert (heard.status, log[0]["status"], log[0]["code"]) == (status, status, code)
     assert f'"code":"{code}"'.encode() in heard.body

@@ -527,7 +527,7 @@ async def test_a_tunnel_in_which_somebody_speaks_stays_open(tmp_path: Path) -> N
 
 async def test_the_total_time_ends_a_tunnel_too(tmp_path: Path) -> None:
     async with raw_agent(switching(echo)) as agent:
-        route = ROUTE.format(upstream=agent.url, more='timeouts = { total = "100ms" }')
+        route = ROUTE.format(upstream=agent.url, more='timeouts = { total = "500ms" }')
         async with running_gateway(tmp_path, routes=route) as gateway, calling(gateway) as caller:
             await upgraded(caller, gateway)
             assert await caller.gone() == b""
