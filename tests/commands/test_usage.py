@@ -15,6 +15,7 @@ from gatewayd.model import BillingPeriod
 from tests.agents import raw_agent
 from tests.commands.books import fill
 from tests.daemons import Stream, command, daemon_here, write_config
+from tests.patience import PATIENCE
 from tests.stores.ledgers import NOVEMBER, hold
 
 PLANS = """
@@ -146,13 +147,10 @@ def test_without_a_ledger_the_way_to_one_is_told(config: Path) -> None:
 
 
 async def shows(config: Path, row: dict[str, object]) -> None:
-    """Wait until the ledger has what the daemon knows, for as long as the contract allows (section 7)."""
-    found: list[dict[str, Any]] = []
-    for _ in range(100):
-        if (found := await asyncio.to_thread(printed, config)) == [row]:
-            return
-        await asyncio.sleep(0.02)
-    assert found == [row]
+    """Wait until the ledger has what the daemon knows (contract, section 7)."""
+    async with asyncio.timeout(PATIENCE):
+        while await asyncio.to_thread(printed, config) != [row]:
+            await asyncio.sleep(0.02)
 
 
 async def test_a_running_daemons_ledger_shows_what_is_held(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """What goes wrong on the way to a real gateway is an error that says what to do, for both clients alike."""
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
 import gatewayd_sdk as sdk
 import pytest
+from gatewayd_sdk._blocking import caller as blocking
 
 from gatewayd.identity.signing import sign_token
 from tests.agents import answering, raw_agent
@@ -73,9 +75,37 @@ async def test_a_spent_quota_says_what_and_until_when_and_is_asked_once(kind: st
     assert [line["status"] for line in lines] == [200, 402]
 
 
-async def test_whoever_sleeps_a_retry_after_is_let_in_and_a_pacer_is_not_refused(kind: str, tmp_path: Path) -> None:
-    limits = '[rate_limit]\nlimits = ["2/second burst 1"]\n[plans.free]\ndefault = true\n'
-    async with raw_agent(answering(OK)) as agent, running_gateway(tmp_path, agent.url, general=limits) as gateway:
+class Slept:
+    """The time as it would be if callers had slept; see `gatewayd.clock.Clock`."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.seconds
+
+    def utc(self) -> float:
+        return time.time() + self.seconds
+
+
+async def test_whoever_sleeps_a_retry_after_is_let_in_and_a_pacer_is_not_refused(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Slept()
+
+    async def pause(seconds: float) -> None:
+        clock.sleep(seconds)
+
+    monkeypatch.setattr("gatewayd_sdk._asyncio.caller.pause", pause)
+    monkeypatch.setattr(blocking, "pause", clock.sleep)
+    limits = '[rate_limit]\nlimits = ["6/minute burst 1"]\n[plans.free]\ndefault = true\n'
+    async with (
+        raw_agent(answering(OK)) as agent,
+        running_gateway(tmp_path, agent.url, general=limits, clock=clock) as gateway,
+    ):
 
         async def scenario(client: Any) -> Any:
             return [(await each(client.request("GET", "/api/email/x"))).status for _ in range(2)]
@@ -85,7 +115,7 @@ async def test_whoever_sleeps_a_retry_after_is_let_in_and_a_pacer_is_not_refused
         with pytest.raises(sdk.RateLimitError) as caught:
             await using(kind, gateway.url, scenario, token=gateway.token("eve"), max_retries=0)
         lines = await gateway.log_lines(7)
-    assert caught.value.retry_after == 1
+    assert caught.value.retry_after == 10
     assert 429 in [line["status"] for line in lines if line["user"] == "ann"]
     assert 429 not in [line["status"] for line in lines if line["user"] == "bob"]
 
