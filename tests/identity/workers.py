@@ -10,7 +10,6 @@ from typing import Any
 
 import aiohttp
 
-from gatewayd.clock import SystemClock
 from gatewayd.config.settings import Provider
 from gatewayd.identity.fetching import fetch
 from gatewayd.identity.published import PublishedKeys
@@ -19,6 +18,7 @@ from gatewayd.stores.documents import Documents, open_documents
 from tests.identity.forging import JWKS
 from tests.identity.provider import IdentityProvider
 from tests.patience import PATIENCE
+from tests.pauses import CalmClock
 
 QUICK = replace(JWKS, cooldown=0.05, timeout=2.0)
 
@@ -38,7 +38,7 @@ async def keys_of(
     documents = shared or open_documents("memory:", shared=False)
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         get = partial(fetch, session, timeout=settings.timeout)
-        keys = PublishedKeys(where, get, Shelf(state, where), documents, clock or SystemClock())
+        keys = PublishedKeys(where, get, Shelf(state, where), documents, clock or CalmClock())
         keys.start()
         try:
             yield keys

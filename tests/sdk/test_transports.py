@@ -173,6 +173,7 @@ async def test_a_cancelled_call_leaves_nothing_behind() -> None:
 INTERRUPTED = """
 import os, signal, sys, threading
 from gatewayd_sdk import Gateway
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever started the tests may ignore it
 gateway = Gateway(sys.argv[1])
 print("asking", flush=True)
 try:
