@@ -18,6 +18,7 @@ from gatewayd.prove.caller import Caller
 from gatewayd.prove.conditions import Conditions
 from gatewayd.prove.configuration import COUNTERS, LEDGER, SECRET, Bought, configuration
 from gatewayd.prove.daemon import Daemon
+from gatewayd.prove.pauses import Pauses, watched
 
 TOKEN_SECONDS: Final = 86_400.0
 _numbers = itertools.count(1)
@@ -33,9 +34,18 @@ class User:
 
 
 class Stage:
-    """Mutable: users come, daemons go."""
+    """Mutable: users come, daemons go. `pauses`: when we stood still ourselves."""
 
-    def __init__(self, name: str, agent: Agent, daemons: Sequence[Daemon], ledger: str, auth: AuthSettings) -> None:
+    def __init__(
+        self,
+        name: str,
+        agent: Agent,
+        daemons: Sequence[Daemon],
+        ledger: str,
+        auth: AuthSettings,
+        pauses: Pauses,
+    ) -> None:
+        self.pauses = pauses
         self.agent = agent
         self.daemons = daemons
         self.ledger = ledger
@@ -71,6 +81,7 @@ async def stage(
     environ = {SECRET: secrets.token_urlsafe(48), LEDGER: ledger, COUNTERS: conditions.counters}
     async with AsyncExitStack() as stack:
         agent = await stack.enter_async_context(running_agent())
+        pauses = await stack.enter_async_context(watched())
         states = [folder / str(number) for number in range(1, conditions.daemons + 1)]
         texts = [configuration(str(state), f"http://{HOST}:{agent.port}", workers, plans) for state in states]
         daemons = [_daemon(*each, environ, conditions.sabotage) for each in zip(states, texts, strict=True)]
@@ -78,7 +89,7 @@ async def stage(
             stack.push_async_callback(daemon.kill)
         await asyncio.gather(*(daemon.start() for daemon in daemons))
         auth = parse(texts[0], "prove.toml", environ).settings.auth
-        yield Stage(f"prove-{conditions.run}-{folder.name}-", agent, daemons, ledger, auth)
+        yield Stage(f"prove-{conditions.run}-{folder.name}-", agent, daemons, ledger, auth, pauses)
 
 
 def _daemon(state: Path, text: str, environ: dict[str, str], sabotage: str) -> Daemon:

@@ -46,4 +46,5 @@ SMALL = {
 
 def assert_kept(findings: Findings) -> None:
     """Every check has passed, and says why if not."""
-    assert {found.check.name: found.reasons for found in findings if not found.passed} == {}
+    broken = {found.check.name: found.reasons for found in findings if not found.passed}
+    assert not broken, broken

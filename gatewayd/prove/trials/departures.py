@@ -11,6 +11,7 @@ from gatewayd.prove.books import Books, close_books
 from gatewayd.prove.conditions import Conditions
 from gatewayd.prove.configuration import Bought, Price
 from gatewayd.prove.findings import Check, Finding, Findings
+from gatewayd.prove.pauses import Pauses
 from gatewayd.prove.stage import Stage, stage
 
 DEPARTURE: Final = Check(
@@ -24,7 +25,7 @@ ROUNDS: Final = 10
 LATEST: Final = 1.0
 COST, STATED = 3, 2
 _ENDINGS: Final[tuple[Ending, ...]] = ("silent", "endless")
-_PATIENCE: Final = 5.0
+_PATIENCE: Final = 20.0
 
 
 class Departure:
@@ -47,9 +48,10 @@ class Departure:
         finally:
             caller.leave()
         self.left = monotonic()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LATEST):
-                await agent.until(lambda: visit.left is not None)
+        while visit.left is None and (patience := LATEST - self._place.pauses.awake(self.left, monotonic())) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await agent.until(lambda: visit.left is not None)
 
 
 async def run(conditions: Conditions, findings: Findings) -> None:
@@ -59,18 +61,18 @@ async def run(conditions: Conditions, findings: Findings) -> None:
         await asyncio.gather(*(departure.run() for departure in departures))
         books = await close_books(place, findings["drift"])
     for departure in departures:
-        judge(departure, books, findings["departure"])
+        judge(departure, books, place.pauses, findings["departure"])
 
 
-def judge(departure: Departure, books: Books, finding: Finding) -> None:
-    """Without a statement a departure costs what the call costs."""
+def judge(departure: Departure, books: Books, pauses: Pauses, finding: Finding) -> None:
+    """Without a statement a departure costs what the call costs. What we saw late since we stood still is not late."""
     assert departure.visit is not None
     finding.count("departures")
     left, visit = departure.left, departure.visit
-    if visit.left is None or visit.left > left + LATEST:
+    if visit.left is None or (after := pauses.awake(left, visit.left)) > LATEST:
         finding.wrong("not cancelled", f"{visit.id} ({departure.ending}) was still with the agent after {LATEST:g} s")
     else:
-        finding.took("cancelled after", max(0.0, visit.left - left))
+        finding.took("cancelled after", max(0.0, after))
     expected = (Outcome.CLIENT_CLOSED, COST if departure.ending == "silent" else STATED)
     found = [(row.outcome, row.quantity) for row in books.records.get(visit.id, ())]
     if found != [expected]:

@@ -111,11 +111,13 @@ class Killer:
 
 
 async def _judge_lateness(place: Stage, findings: Findings) -> None:
-    """Nothing is under way any more: all of it must be in the table soon. A look counts by when it began."""
+    """Nothing is under way any more: all of it must be in the table soon. A look counts by when it began, and a pause
+    of ours not at all.
+    """
     since, finding = monotonic(), findings["records"]
     expected = {visit.id for visit in place.agent.visits}
     while True:
-        waited = monotonic() - since
+        waited = place.pauses.awake(since, monotonic())
         late = expected - (await read_books(place, findings["drift"])).records.keys()
         if not late:
             finding.took("all in the table after", waited)

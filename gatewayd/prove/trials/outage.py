@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
@@ -12,7 +13,7 @@ from gatewayd.prove.caller import Answer
 from gatewayd.prove.conditions import Conditions
 from gatewayd.prove.configuration import Bought
 from gatewayd.prove.findings import Check, Finding, Findings
-from gatewayd.prove.load import Call, Choice, any_call, load
+from gatewayd.prove.load import Call, Choice, Load, any_call, load
 from gatewayd.prove.outages import Reach, reach
 from gatewayd.prove.records import RECORD_WRONGS, judge_records
 from gatewayd.prove.stage import Stage, User, stage
@@ -27,9 +28,11 @@ NAME: Final = "outage"
 ROUNDS: Final = 1
 CALLERS: Final = 3
 """Of each kind."""
-_AMPLE: Final = Bought(quota=10**9)
+AMPLE: Final = Bought(quota=10**9)
 _UNLIMITED: Final = Bought()
 _CALM_SECONDS: Final = 0.5
+_PATIENCE: Final = 20.0
+_LOOK_SECONDS: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,11 @@ async def run(conditions: Conditions, findings: Findings) -> None:
     chance, workers, rounds = conditions.chance(NAME), max(conditions.workers), conditions.rounds_of(ROUNDS)
     async with (
         reach(conditions, conditions.folder) as ledger,
-        stage(conditions, NAME, (_UNLIMITED, _AMPLE), workers=workers, ledger=ledger.ledger) as place,
+        stage(conditions, NAME, (_UNLIMITED, AMPLE), workers=workers, ledger=ledger.ledger) as place,
     ):
         kinds = Kinds(place, chance)
         async with load(kinds.callers) as calling:
-            outages = [await _suffer(place, ledger, conditions.outage_seconds) for _ in range(rounds)]
+            outages = [await _suffer(place, ledger, conditions.outage_seconds, kinds, calling) for _ in range(rounds)]
         books = await close_books(place, findings["drift"])
     finding = findings["outage"]
     finding.count("outages", len(outages))
@@ -69,12 +72,17 @@ async def run(conditions: Conditions, findings: Findings) -> None:
     judge_records(place.agent.visits, [call.answer for call in calling.calls], books, finding)
 
 
-async def _suffer(place: Stage, ledger: Reach, seconds: float) -> Suffered:
+async def _suffer(place: Stage, ledger: Reach, seconds: float, kinds: "Kinds", calling: Load) -> Suffered:
+    """It lasts for so many seconds, and until callers of every kind were answered in it."""
     await asyncio.sleep(_CALM_SECONDS)
     begins = monotonic()
     async with ledger.away():
         began = monotonic()
         await asyncio.sleep(seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                while not kinds.all_answered(calling.calls, began):  # noqa: ASYNC110  # callers have no events for us
+                    await asyncio.sleep(_LOOK_SECONDS)
         ended = monotonic()
     for daemon in place.daemons:
         await daemon.until_whole()
@@ -90,16 +98,23 @@ class Kinds:
         self._place = place
         self._chance = chance
         self.strangers: set[str] = set()
-        everyone = [self._always(bought) for bought in (_UNLIMITED, _AMPLE) for _ in range(CALLERS)]
+        everyone = [self._always(bought) for bought in (_UNLIMITED, AMPLE) for _ in range(CALLERS)]
         everyone += [self._stranger] * CALLERS
         self.callers = [(place.caller(), choose) for choose in everyone]
+
+    def all_answered(self, calls: Sequence[Call], since: float) -> bool:
+        """Whether somebody without a limit, somebody with a lease, and a stranger were, each in a call begun since."""
+        answered = [call for call in calls if call.answer.sent >= since]
+        strangers = any(call.user.name in self.strangers and call.answer.status for call in answered)
+        served = {call.user.bought for call in answered if call.answer.status == 200}
+        return strangers and {_UNLIMITED, AMPLE} <= served
 
     def _always(self, bought: Bought) -> Choice:
         user = self._place.user(bought)
         return lambda: (user, any_call(self._chance))
 
     def _stranger(self) -> tuple[User, str]:
-        user = self._place.user(_AMPLE)
+        user = self._place.user(AMPLE)
         self.strangers.add(user.name)
         return user, any_call(self._chance)
 

@@ -71,9 +71,15 @@ class Visitor:
     async def _come_early(self, refused: Answer) -> Answer | None:
         """The wait began when it was sent or later, so this is more than a second before it can be over.
 
-        An answer that is late says nothing: on a busy machine it is tried again.
+        An answer that is late says nothing: on a busy machine it is tried again. Nor does a wait of a second, which may
+        be nearly over: then it is used up once more.
         """
         for _ in range(_TRIES):
+            if _told(refused) == 1:
+                await _waited(refused)
+                if (again := await self._use_up()) is None:
+                    return None
+                refused = again
             due = refused.sent + _told(refused) - 1
             await asyncio.sleep(due - _MARGIN - monotonic())
             answer = await self._call()
@@ -93,7 +99,7 @@ class Visitor:
         return self._refusal(answer)
 
     async def _come_in_time(self, refused: Answer) -> None:
-        await asyncio.sleep(refused.ended + _told(refused) - monotonic())
+        await _waited(refused)
         answer = await self._call()
         self._finding.count("came in time")
         if answer.status == 429:
@@ -110,6 +116,11 @@ class Visitor:
             return answer
         self._finding.wrong("other answers", f"{self._user.name}: {answer.told}")
         return None
+
+
+async def _waited(refused: Answer) -> None:
+    """As long as one was told to."""
+    await asyncio.sleep(refused.ended + _told(refused) - monotonic())
 
 
 def _told(refused: Answer) -> int:

@@ -10,7 +10,7 @@ from gatewayd.prove.configuration import Bought
 from gatewayd.prove.findings import Finding
 from gatewayd.prove.load import Call
 from gatewayd.prove.stage import Stage, User
-from gatewayd.prove.trials.outage import OUTAGE, Kinds, Suffered, judge_answers
+from gatewayd.prove.trials.outage import AMPLE, OUTAGE, Kinds, Suffered, judge_answers
 from tests.prove.records import answer, wrongs
 from tests.prove.trying import SMALL, assert_kept, tried
 
@@ -79,6 +79,18 @@ def test_what_was_done_in_the_outage_is_counted() -> None:
 
 def test_a_broken_answer_is_not_served() -> None:
     assert wrongs(judged("unlimited", answer(sent=12.0, ended=13.0, whole=False))) == {"not served": 1}
+
+
+@pytest.mark.parametrize("missing", [None, "unlimited", "leased", "stranger"])
+def test_an_outage_is_over_no_earlier_than_everybody_was_answered_in_it(missing: str | None) -> None:
+    kinds = Kinds(cast("Stage", NoStage()), random.Random(1))
+    kinds.strangers.add("stranger")
+    ample = User("leased", AMPLE, "")
+    users = {"unlimited": USERS["unlimited"], "leased": ample, "stranger": User("stranger", AMPLE, "")}
+    told = {name: answer(503 if name == "stranger" else 200, sent=12.0, ended=13.0) for name in users}
+    calls = [Call(users[name], cast("Listener", None), "", told[name]) for name in users if name != missing]
+    calls += [Call(user, cast("Listener", None), "", answer(sent=9.0, ended=13.0)) for user in users.values()]
+    assert kinds.all_answered(calls, 10.5) == (missing is None)
 
 
 async def test_a_database_that_cannot_be_reached_is_survived_too(tmp_path: Path, rest: str) -> None:

@@ -62,6 +62,16 @@ def at(ended: float, status: int = 200) -> Answer:
             True, [refused(), refused(ended=2.1), refused(ended=1.9), at(3.2)], {}, (1, 1), id="late and refused first"
         ),
         pytest.param(True, [refused(), *[at(2.1), refused()] * 5, at(3.2)], {}, (1, 0), id="never in time to be early"),
+        pytest.param(
+            True,
+            [refused(seconds="1"), at(1.2), refused(), refused(ended=1.9), at(3.2)],
+            {},
+            (1, 1),
+            id="told to wait a second, in which nobody can come early",
+        ),
+        pytest.param(
+            True, [refused(seconds="1"), at(1.2), at(1.2, 503)], {"other answers": 1}, (0, 0), id="refused anew"
+        ),
         pytest.param(True, [refused(), at(2.1, 503)], {"other answers": 1}, (0, 0), id="late, and something else"),
     ],
 )
