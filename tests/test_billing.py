@@ -37,6 +37,7 @@ SHARED = "tests/faults/test_shared.py"
 FULL = "tests/faults/test_full_disk.py"
 DAMAGED = "tests/faults/test_damaged_journal.py"
 WORKERS = "tests/faults/test_workers.py"
+PUNCTUAL = "tests/books/test_punctual.py"
 WHO_PAYS = "tests/test_billing.py::test_who_pays_for_what"
 HELD_AND_CHARGED = "tests/test_money.py::test_what_is_held_and_what_is_charged"
 # How a row of the table in docs/billing.md begins, and the tests that hold it.
@@ -74,7 +75,8 @@ PROOFS: dict[str, tuple[str, ...]] = {
         "tests/test_billing.py::test_a_body_that_breaks_on_its_way_to_the_agent_is_the_callers_fault",
     ),
     "the gateway's process died in between": (
-        f"{WORKERS}::test_a_worker_killed_alone_gives_its_units_back_within_two_seconds_of_its_successors_start",
+        f"{WORKERS}::test_a_worker_killed_alone_gives_its_units_back_once_its_successor_has_started",
+        f"{PUNCTUAL}::test_what_a_dead_worker_held_is_recorded_or_free_within_two_seconds_of_its_successors_start",
         f"{WORKERS}::test_a_worker_killed_as_it_was_connecting_leaves_an_unknown_record_that_costs",
     ),
     "the call was repeated on a fresh connection": (

@@ -1,5 +1,8 @@
 """What the tests of the books may ask for."""
 
+import random
+from functools import partial
+
 import pytest
 
 from gatewayd.books import vault
@@ -7,7 +10,9 @@ from gatewayd.clock import Clock
 from gatewayd.model import Durability
 from gatewayd.stores.base import LedgerStore
 from gatewayd.stores.open import open_store
+from gatewayd.stores.sqlite import store
 from tests.books.faulty import FaultyStore, Weather
+from tests.books.unthreaded import Unthreaded
 
 
 @pytest.fixture
@@ -20,3 +25,11 @@ def weather(monkeypatch: pytest.MonkeyPatch) -> Weather:
 
     monkeypatch.setattr(vault, "open_store", opened)
     return made
+
+
+@pytest.fixture
+def unthreaded(monkeypatch: pytest.MonkeyPatch) -> random.Random:
+    """What decides how long each commit takes, in ledgers that have no thread."""
+    chance = random.Random()
+    monkeypatch.setattr(store, "Committer", partial(Unthreaded, chance))
+    return chance

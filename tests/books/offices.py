@@ -8,11 +8,12 @@ from pathlib import Path
 
 from gatewayd.books.bookkeeper import Bookkeeper
 from gatewayd.books.ledger import LeasedLedger
-from gatewayd.clock import Clock, SystemClock
+from gatewayd.clock import Clock
 from gatewayd.config.loading import parse
 from gatewayd.config.settings import Settings
 from gatewayd.stores.journal.writer import open_journal
 from gatewayd.stores.open import open_reader
+from tests.pauses import CalmClock
 from tests.stores.ledgers import audit
 
 CONFIG = """
@@ -81,7 +82,7 @@ class Office:
 
 @asynccontextmanager
 async def office(state: Path, clock: Clock | None = None, url: str | None = None) -> AsyncIterator[Office]:
-    opened = Office(settings_in(state, url), clock or SystemClock())
+    opened = Office(settings_in(state, url), clock or CalmClock())
     await opened.open()
     try:
         yield opened

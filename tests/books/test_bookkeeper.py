@@ -14,6 +14,7 @@ from gatewayd.model import Hold
 from gatewayd.stores.base import Grant, Want
 from gatewayd.stores.open import open_reader
 from tests.books.offices import Office, office
+from tests.patience import PATIENCE
 from tests.stores.ledgers import hold, record
 
 ACCOUNT = ("alice", "api_calls", "2025-11")
@@ -261,7 +262,7 @@ async def test_who_comes_just_when_a_bookkeeper_goes_is_sent_away_and_left_with_
                 assert books.bookkeeper is not None
                 await (books.kill() if killed else books.bookkeeper.close())
                 await books.open()  # it meets whoever was not accepted before
-                async with asyncio.timeout(5.0):
+                async with asyncio.timeout(PATIENCE):
                     while b"what have you" not in (said := await asyncio.get_running_loop().sock_recv(worker, 1000)):
                         if not said:
                             break

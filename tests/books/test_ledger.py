@@ -8,12 +8,12 @@ import pytest
 from gatewayd.books import ledger
 from gatewayd.books.leases import Lease, Leases
 from gatewayd.books.ledger import LeasedLedger
-from gatewayd.clock import SystemClock
 from gatewayd.errors import StoreError, StoreUnavailable
 from gatewayd.stores.journal.writer import JournalFull, open_journal
 from tests.books.faulty import Weather
 from tests.books.offices import office
 from tests.daemons import PATIENCE
+from tests.pauses import CalmClock
 from tests.stores.ledgers import hold, record
 
 
@@ -147,7 +147,7 @@ async def test_denying_refuses_everybody_while_the_ledger_is_away(tmp_path: Path
     weather.away = True
     async with office(tmp_path) as books:
         journal = open_journal(books.settings.server.state_dir / "journal")
-        worker = LeasedLedger(journal, books.path, SystemClock(), on_outage="deny")
+        worker = LeasedLedger(journal, books.path, CalmClock(), on_outage="deny")
         await worker.start()
         with pytest.raises(StoreUnavailable):
             await worker.hold(hold("limited"))
@@ -160,7 +160,7 @@ async def test_denying_refuses_everybody_while_the_ledger_is_away(tmp_path: Path
 async def test_a_full_journal_holds_nothing(tmp_path: Path) -> None:
     async with office(tmp_path) as books:
         journal = open_journal(tmp_path / "journal", segment_bytes=4096, most_bytes=4 * 4096)
-        worker = LeasedLedger(journal, books.path, SystemClock())
+        worker = LeasedLedger(journal, books.path, CalmClock())
         await worker.start()
         names = [f"r{number}" for number in range(90)]
         answers = await asyncio.gather(*(worker.hold(hold(name)) for name in names), return_exceptions=True)
@@ -178,7 +178,7 @@ async def test_on_disk_means_that_a_flush_was_waited_for_and_its_failure_is_seen
 ) -> None:
     async with office(tmp_path) as books:
         journal = open_journal(tmp_path / "journal")
-        worker = LeasedLedger(journal, books.path, SystemClock(), durability="disk")
+        worker = LeasedLedger(journal, books.path, CalmClock(), durability="disk")
         await worker.start()
         await worker.hold(hold("r1"))
         await worker.hold(hold("r2"))

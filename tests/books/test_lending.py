@@ -11,6 +11,7 @@ from gatewayd.errors import StoreUnavailable
 from gatewayd.model import Account
 from gatewayd.stores.base import Batch, Grant, Recall, Want
 from tests.books.offices import Office, office
+from tests.patience import PATIENCE
 from tests.stores.ledgers import hold, record
 
 
@@ -194,7 +195,7 @@ async def test_nobody_waits_for_records_of_others_to_be_posted_first(
         monkeypatch.setattr(vault, "post", slowly)
         assert await spend(worker, "unlimited", 200, limit=0) == 200
         wanted = hold("wanted", user="bob")
-        assert (await asyncio.wait_for(worker.hold(wanted), 10)).granted
+        assert (await asyncio.wait_for(worker.hold(wanted), PATIENCE)).granted
         assert len(staff.backlog) > 100
         limited = asyncio.ensure_future(worker.hold(hold("more", limit=250)))
         for _ in range(1_000):
@@ -251,7 +252,7 @@ async def test_who_waits_for_what_was_spent_without_a_lease_waits_for_no_more_re
         assert (await worker.hold(hold("large", units=10, limit=20))).granted
         pending = worker.settle(record(hold("large", units=10, limit=20), 30))
         assert pending is not None
-        async with asyncio.timeout(2.0):
+        async with asyncio.timeout(PATIENCE):
             await pending
             assert not (await worker.hold(hold("next", limit=20))).granted
         await dismiss(worker)

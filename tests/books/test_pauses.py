@@ -7,19 +7,20 @@ import pytest
 
 from gatewayd.books.lending import MOST_REPEATS
 from gatewayd.books.requests import CALM_SECONDS
-from gatewayd.clock import SystemClock
 from gatewayd.errors import StoreUnavailable
 from gatewayd.stores.base import Grant, Want
 from tests.books.offices import Office, office
 from tests.books.test_lending import dismiss, hired, spend
+from tests.pauses import CalmClock
 from tests.postgres import shared_server
 from tests.stores.ledgers import hold
 
 
-class Ahead(SystemClock):
-    """Real time, and more of it has passed when a test says so."""
+class Ahead(CalmClock):
+    """The loop's time, and more of it has passed when a test says so."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._ahead = 0.0
 
     def monotonic(self) -> float:

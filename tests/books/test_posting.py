@@ -58,19 +58,6 @@ async def test_records_gather_for_a_moment_whoever_asks_for_units_meanwhile(
     assert sum(books.audit().values()) == 30
 
 
-async def test_idle_leases_are_back_in_the_ledger_within_five_seconds(tmp_path: Path) -> None:
-    async with office(tmp_path) as books:
-        worker = await books.worker()
-        for number in range(9):
-            wanted = hold(f"r{number}")
-            await worker.hold(wanted)
-            worker.settle(record(wanted))
-        async with asyncio.timeout(5):
-            while held(books):
-                await asyncio.sleep(0.05)
-        await worker.close()
-
-
 async def test_a_bookkeepers_successor_posts_what_it_finds_once(tmp_path: Path) -> None:
     async with office(tmp_path) as books:
         worker = await books.worker()

@@ -3,6 +3,8 @@
 import asyncio
 import random
 from functools import partial
+from math import inf
+from operator import eq
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from gatewayd.books import questions
 from gatewayd.errors import StoreUnavailable
 from gatewayd.identity.accounts import DirectorySnapshot
-from gatewayd.model import DirectoryPage, Revocation
+from gatewayd.model import DirectoryPage, Identity, Revocation
 from gatewayd.stores.open import open_clerk
 from gatewayd.stores.sqlite import store
 from tests.books.offices import Office, office
@@ -89,12 +91,18 @@ def test_a_decision_reaches_every_worker_within_a_second_whenever_it_is_made(
 
 
 async def decided_now_and_then(state: Path, chance: random.Random) -> list[float]:
-    """Seconds from each of many decisions until all of three workers went by it."""
+    """Seconds from each of many decisions until all of three workers went by it, and had told who cuts streams."""
     loop = asyncio.get_running_loop()
     async with office(state, LoopClock(loop)) as books:
         workers = [await books.worker() for _ in range(3)]
         snapshots = [DirectorySnapshot(worker) for worker in workers]
-        for each in snapshots:
+        told = [0] * len(snapshots)
+
+        def tell(place: int) -> None:
+            told[place] += 1
+
+        for place, each in enumerate(snapshots):
+            each.on_change(partial(tell, place))
             await each.start()
             await asyncio.sleep(chance.random())  # so that they do not ask at the same moments
         waits = []
@@ -103,6 +111,15 @@ async def decided_now_and_then(state: Path, chance: random.Random) -> list[float
             decide(books, ann=f"plan-{number}")
             decided = loop.time()
             while any(each.plan_of("ann") != f"plan-{number}" for each in snapshots):
+                await asyncio.sleep(0.001)
+            waits.append(loop.time() - decided)
+        for number in range(20):
+            await asyncio.sleep(chance.random())
+            eve, before = Identity(f"eve-{number}", None, frozenset(), None, None, inf), [*told]
+            with open_clerk(books.settings.ledger.url.reveal()) as clerk:
+                clerk.revoke(Revocation("user", eve.user, 7.0))
+            decided = loop.time()
+            while not all(each.refuses(eve) for each in snapshots) or any(map(eq, told, before)):
                 await asyncio.sleep(0.001)
             waits.append(loop.time() - decided)
         for snapshot, worker in zip(snapshots, workers, strict=True):

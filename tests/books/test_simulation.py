@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,10 +15,8 @@ from gatewayd.books.ledger import LeasedLedger
 from gatewayd.errors import StoreUnavailable
 from gatewayd.model import Hold
 from gatewayd.stores.open import open_reader
-from gatewayd.stores.sqlite import store
 from tests.books.faulty import Weather
 from tests.books.offices import Office, office
-from tests.books.unthreaded import Unthreaded
 from tests.postgres import shared_server
 from tests.stores.ledgers import hold, record
 from tests.timeless import LoopClock, TimelessLoop
@@ -195,14 +192,6 @@ async def alone(state: Path, weather: Weather, seed: int, *, overstating: float,
         day = await live([books], weather, seed, overstating=overstating, troubled=troubled)
     check(books, day)
     return day
-
-
-@pytest.fixture
-def unthreaded(monkeypatch: pytest.MonkeyPatch) -> random.Random:
-    """What decides how long each commit takes, in ledgers that have no thread."""
-    chance = random.Random()
-    monkeypatch.setattr(store, "Committer", partial(Unthreaded, chance))
-    return chance
 
 
 @pytest.mark.parametrize("troubled", [False, True], ids=["calm", "troubled"])

@@ -197,9 +197,9 @@ def records_of(config: Path) -> dict[str, RecordRow]:
     return found
 
 
-async def posted(config: Path, ids: Sequence[str] | set[str], within: float = PATIENCE) -> dict[str, RecordRow]:
-    """Every record, once those of these requests are among them."""
-    async with asyncio.timeout(within):
+async def posted(config: Path, ids: Sequence[str] | set[str]) -> dict[str, RecordRow]:
+    """Every record, once those of these requests are among them; how soon that is, test_punctual tries."""
+    async with asyncio.timeout(PATIENCE):
         while True:
             with suppress(StoreError):  # the ledger may not be made yet
                 found = await asyncio.to_thread(records_of, config)
@@ -215,8 +215,9 @@ def held_by(config: Path) -> int:
         return sum(held for held, _ in reader.leased().values())
 
 
-async def nothing_held(config: Path, within: float) -> None:
-    async with asyncio.timeout(within):
+async def nothing_held(config: Path) -> None:
+    """Once it is so."""
+    async with asyncio.timeout(PATIENCE):
         while await asyncio.to_thread(held_by, config):
             await asyncio.sleep(0.05)
 

@@ -64,7 +64,7 @@ async def test_whatever_an_agent_states_only_a_quantity_of_1_to_15_digits_counts
                 answer = await call(daemon, bearer("bob", plan="open"))
                 assert answer.status == 200
                 ids.append(answer.headers["X-Request-ID"])
-            records = await posted(config, set(ids), 2)
+            records = await posted(config, set(ids))
             usage = (await call(daemon, bearer("bob", plan="open"), "/gateway/v1/usage")).json["units"]
             await finished(daemon)
     assert [records[each].quantity for each in ids] == [charged for _, charged, _ in STATEMENTS]
@@ -86,7 +86,7 @@ async def test_a_statement_of_all_there_can_be_is_charged_in_full_and_the_next_c
             assert [(await call(daemon, bearer())).status for _ in range(4)] == [200, 402, 402, 402]
             usage = (await call(daemon, bearer(), "/gateway/v1/usage")).json["units"][0]
             assert (usage["spent"], usage["held"], usage["remaining"]) == (LARGEST, 0, 0)
-            await nothing_held(config, 5)
+            await nothing_held(config)
             await finished(daemon)
     assert sum(each.quantity for each in records_of(config).values()) == LARGEST
 
@@ -110,7 +110,7 @@ async def test_a_unit_that_no_plan_names_is_recorded_and_a_user_without_a_plan_g
             document = (await call(daemon, bearer("eve", plan="platinum"))).problem(402, "quota_exhausted")
             assert (document["plan"], document["limit"], document["used"]) == (None, 0, 0)
             assert (await call(daemon, bearer("eve", plan="platinum"), "/api/pages/1")).status == 402
-            records = await posted(config, set(counting.reached), 2)
+            records = await posted(config, set(counting.reached))
             usage = (await call(daemon, bearer(), "/gateway/v1/usage")).json["units"]
             await finished(daemon)
     assert [(each.user_id, each.unit, each.quantity) for each in records.values()] == [("ann", "pages", 7)] * 3

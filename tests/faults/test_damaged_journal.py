@@ -110,8 +110,8 @@ async def test_what_can_be_read_of_damaged_journals_is_posted_and_the_rest_is_se
             assert Counter(each.outcome for each in records.values()) == expected
             assert records.keys() < set(counting.reached)
             assert (await call(successor, UNLIMITED)).status == 200
-            await posted(config, {counting.reached[-1]}, 2)
-            await nothing_held(config, 5)
+            await posted(config, {counting.reached[-1]})
+            await nothing_held(config)
             await finished(successor)
         verified = await asyncio.to_thread(gatewayd, "ledger", "verify", "-c", config)
     assert (verified.returncode, verified.stderr) == (0, "")

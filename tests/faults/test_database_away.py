@@ -1,14 +1,13 @@
 """PostgreSQL away, at the start or later, gone or only silent: who can be served is, and nobody is refused in error."""
 
 import asyncio
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.daemons import RunningDaemon, gatewayd, running_daemon
+from tests.daemons import PATIENCE, RunningDaemon, gatewayd, running_daemon
 from tests.faults.crowds import Crowd, bearer, call, configured, counting_agent, finished, nothing_held, posted
 from tests.postgres import Server
 
@@ -29,12 +28,10 @@ AWAY = {"stopped": stopped, "frozen": Server.frozen}
 
 
 async def refused(daemon: RunningDaemon, headers: dict[str, str]) -> None:
-    """503 in the time that a request waits for units, and a second for a busy machine."""
-    began = time.monotonic()
+    """503; how long a request waits for units at most, test_punctual tries."""
     answer = await call(daemon, headers)
     answer.problem(503, "store_unavailable")
     assert int(answer.headers["Retry-After"]) >= 1
-    assert time.monotonic() - began < 4
 
 
 async def served(daemon: RunningDaemon, headers: dict[str, str]) -> None:
@@ -42,8 +39,8 @@ async def served(daemon: RunningDaemon, headers: dict[str, str]) -> None:
     assert answer.status == 200, answer.body
 
 
-async def served_soon(daemon: RunningDaemon, headers: dict[str, str], within: float) -> None:
-    async with asyncio.timeout(within):
+async def served_soon(daemon: RunningDaemon, headers: dict[str, str]) -> None:
+    async with asyncio.timeout(PATIENCE):
         while (answer := await call(daemon, headers)).status != 200:
             answer.problem(503, "store_unavailable")
 
@@ -66,9 +63,9 @@ async def test_a_daemon_starts_without_its_database_serves_whom_it_can_and_posts
                 await starting.__aexit__(None, None, None)
                 raise
         try:
-            records = await posted(config, set(counting.reached), 2.5)  # 2 s, and half of one to connect anew
+            records = await posted(config, set(counting.reached))
             assert [each.user_id for each in records.values()] == ["bob"] * 3
-            await served_soon(daemon, LIMITED, 2)
+            await served_soon(daemon, LIMITED)
             await finished(daemon)
         finally:
             await starting.__aexit__(None, None, None)
@@ -108,9 +105,9 @@ async def test_an_outage_under_load_costs_503_at_most_and_the_quota_is_spent_exa
                 await free.has(before + 50)
             await calling
             assert free.unavailable == 0, "who is not limited needs no ledger"
-            records = await posted(config, set(counting.reached), 4)
+            records = await posted(config, set(counting.reached))
             assert sum(each.quantity for each in records.values() if each.user_id == "ann") == quota
-            await nothing_held(config, 5)
+            await nothing_held(config)
             assert crowd.lost == 0
             assert crowd.late == 0
             free.leaving = True
@@ -132,8 +129,8 @@ async def test_a_daemon_that_stops_while_its_database_is_away_leaves_all_to_the_
                     await served(daemon, UNLIMITED)
                 await finished(daemon)
         async with running_daemon(config) as successor:
-            assert len(await posted(config, set(counting.reached), 1)) == 4
-            await nothing_held(config, 2)
+            assert len(await posted(config, set(counting.reached))) == 4
+            await nothing_held(config)
             await finished(successor)
 
 

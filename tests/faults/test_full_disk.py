@@ -22,6 +22,7 @@ from tests.faults.crowds import (
     posted,
 )
 from tests.faults.disks import Disk, SmallDisk, may_mount, short_files, small_disk
+from tests.patience import PATIENCE
 from tests.problems import Answered, ask
 from tests.process.crews import pids
 
@@ -44,13 +45,13 @@ async def until_refused(daemon: RunningDaemon, headers: dict[str, str]) -> Answe
             if (answer := await ask(session, PATH, headers)).status != 200:
                 found.append(answer)
 
-    async with daemon.session() as session, asyncio.timeout(30):
+    async with daemon.session() as session, asyncio.timeout(PATIENCE):
         await asyncio.gather(*(keep_calling(session) for _ in range(CALLERS)))
     return found[0]
 
 
 async def served_again(daemon: RunningDaemon, headers: dict[str, str]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while (answer := await call(daemon, headers)).status != 200:
             answer.problem(503, "store_unavailable")
             await asyncio.sleep(0.02)
@@ -83,10 +84,10 @@ async def test_without_room_callers_get_service_or_503_and_with_it_every_record_
                 disk.make_room(processes)
                 await served_again(daemon, LIMITED)
                 await served_again(daemon, UNLIMITED)
-                records = await posted(config, set(counting.reached), 5)
+                records = await posted(config, set(counting.reached))
                 assert records.keys() == set(counting.reached)
                 assert {each.outcome for each in records.values()} == {"delivered"}
-                await nothing_held(config, 5)
+                await nothing_held(config)
                 await finished(daemon)
 
 
@@ -109,7 +110,7 @@ async def test_a_daemon_killed_on_a_full_disk_is_not_started_before_there_is_roo
             assert "No space left on device" in found.stderr or "free space on its disk" in found.stderr
             disk.make_room()
             async with running_daemon(config) as successor:
-                assert set((await posted(config, set(counting.reached), 1)).keys()) == set(counting.reached)
+                assert set((await posted(config, set(counting.reached))).keys()) == set(counting.reached)
                 await finished(successor)
 
 
@@ -129,5 +130,5 @@ async def test_a_worker_that_dies_on_a_full_disk_is_replaced_when_there_is_room(
                 disk.make_room()
                 os.kill(found["bookkeeper"], signal.SIGCONT)
                 assert (await call(daemon, LIMITED)).status == 200
-                await posted(config, set(counting.reached), 4)
+                await posted(config, set(counting.reached))
                 await finished(daemon)

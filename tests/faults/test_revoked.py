@@ -1,4 +1,7 @@
-"""Who is revoked is out: of every worker of every daemon, of what is open, and after a restart too."""
+"""Who is revoked is out: of every worker of every daemon, of what is open, and after a restart too.
+
+How soon, tests/books/test_questions.py tries.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -12,11 +15,10 @@ from gatewayd.clock import SystemClock
 from gatewayd.config.loading import load
 from gatewayd.identity.signing import sign_token
 from tests.agents import RawAgent, raw_agent, talk
-from tests.daemons import RunningDaemon, gatewayd, running_daemon, write_config
+from tests.daemons import PATIENCE, RunningDaemon, gatewayd, running_daemon, write_config
 from tests.gateways import SECRET
 from tests.postgres import Server
 
-SECOND = 5.0  # what is promised within one second, on a machine that has other things to do
 EACH = 12  # connections, so that the kernel gives every worker some
 GET = b"GET /api/email/x HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %b\r\n%b\r\n"
 UPGRADE = (
@@ -71,7 +73,7 @@ async def opened(daemon: RunningDaemon, token: str, more: bytes = b"", count: in
         for _ in range(count):
             reader, writer = await asyncio.open_connection("127.0.0.1", daemon.port)
             writer.write(GET % (token.encode(), more))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 await reader.readuntil(b"data")
             streams.append(Open(reader, writer))
         yield streams
@@ -91,7 +93,7 @@ async def statuses(daemon: RunningDaemon, token: str, count: int = EACH) -> set[
 
 
 async def refused(daemons: Sequence[RunningDaemon], token: str) -> None:
-    async with asyncio.timeout(SECOND):
+    async with asyncio.timeout(PATIENCE):
         for daemon in daemons:
             while await statuses(daemon, token) != {b"401"}:
                 await asyncio.sleep(0.05)
@@ -132,7 +134,7 @@ async def test_the_revoked_are_out_of_every_worker_and_all_that_is_open_and_stay
         others += await stack.enter_async_context(opened(daemon, ann, UPGRADE, count=3))
         revoking = await asyncio.to_thread(gatewayd, "revoke", "-c", config, option, subject)
         assert revoking.returncode == 0, revoking.stderr
-        async with asyncio.timeout(SECOND):
+        async with asyncio.timeout(PATIENCE):
             await asyncio.gather(*(each.ended for each in (*events, *sockets)))
         await refused([daemon], eve)
         assert not any(each.ended.done() for each in others)
@@ -155,12 +157,12 @@ async def test_who_is_revoked_while_the_agent_thinks_is_told_so(tmp_path: Path) 
         eve = token_of(config, "eve")
         daemon = await stack.enter_async_context(running_daemon(config))
         head = GET % (eve.encode(), b"")
-        asking = [asyncio.create_task(talk(daemon.port, head, until=b"}", patience=20)) for _ in range(EACH)]
+        asking = [asyncio.create_task(talk(daemon.port, head, until=b"}")) for _ in range(EACH)]
         while len(agent.received) < EACH:
             await asyncio.sleep(0.01)
         revoking = await asyncio.to_thread(gatewayd, "revoke", "-c", config, "--user", "eve")
         assert revoking.returncode == 0, revoking.stderr
-        async with asyncio.timeout(SECOND):
+        async with asyncio.timeout(PATIENCE):
             answers = await asyncio.gather(*asking)
     assert all(each.startswith(b"HTTP/1.1 401 ") and b"The token was revoked" in each for each in answers)
 
@@ -173,7 +175,7 @@ async def test_daemons_that_share_a_ledger_share_revocations(tmp_path: Path, res
         streams = [await stack.enter_async_context(opened(each, eve)) for each in daemons]
         revoking = await asyncio.to_thread(gatewayd, "revoke", "-c", configs[0], "--user", "eve")
         assert revoking.returncode == 0, revoking.stderr
-        async with asyncio.timeout(SECOND):
+        async with asyncio.timeout(PATIENCE):
             await asyncio.gather(*(each.ended for found in streams for each in found))
         await refused(daemons, eve)
         for daemon in daemons:

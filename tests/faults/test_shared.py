@@ -6,8 +6,11 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.daemons import PATIENCE, RunningDaemon, gatewayd, running_daemon
 from tests.faults.crowds import (
@@ -28,6 +31,8 @@ from tests.problems import ask
 from tests.valkey import Valkey
 
 WORKERS = 2
+MOST_PAUSES = 5
+"""So often a decision is made to see it in force within its second, on a machine that may stand still meanwhile."""
 
 
 class Pair:
@@ -77,7 +82,7 @@ async def test_two_daemons_spend_one_quota_to_its_last_unit_and_everybody_tells_
     async with pair(tmp_path, rest, counters, quota=quota) as both:
         await crowd.go_on(*both.daemons)
         assert (len(crowd.acknowledged), crowd.unavailable, crowd.late) == (quota, 0, 0)
-        records = await posted(both.config, set(both.agent.reached), 2)
+        records = await posted(both.config, set(both.agent.reached))
         assert records.keys() == crowd.acknowledged
         (told,) = await both.json("usage", "--format", "json")
         for daemon in both.daemons:
@@ -90,7 +95,7 @@ async def test_two_daemons_spend_one_quota_to_its_last_unit_and_everybody_tells_
         assert f"the ledger is whole: {quota} records, 1 balances, {quota} units spent" in await both.run(
             "ledger", "verify"
         )
-        await nothing_held(both.config, 5)
+        await nothing_held(both.config)
         for daemon in both.daemons:
             await finished(daemon)
 
@@ -110,32 +115,42 @@ async def test_a_plan_that_an_operator_sets_is_in_force_in_every_worker_of_every
 ) -> None:
     async with pair(tmp_path, rest, counters, quota=1) as both:
         await Crowd(bearer()).go_on(*both.daemons)
-        await both.run("account", "set", "ann", "--plan", "open")
-        await answered_by_all(both, 200, within=1)
-        await both.run("account", "set", "ann", "--plan", "free")
-        await answered_by_all(both, 402, within=1)
+        plans = cycle([("open", 200), ("free", 402)])
+        for _ in range(2):
+            for plan, status in islice(plans, MOST_PAUSES):
+                await both.run("account", "set", "ann", "--plan", plan)
+                if await answered_by_all(both, status) <= 1:
+                    break
+            else:
+                pytest.fail("it was in force later each time")
 
 
 async def test_who_is_revoked_is_refused_by_every_worker_of_every_daemon_within_a_second(
     tmp_path: Path, rest: str, counters: Valkey
 ) -> None:
     async with pair(tmp_path, rest, counters) as both:
-        revoked = bearer()
-        await answered_by_all(both, 200, within=2, headers=revoked)
-        await both.run("revoke", "--user", "ann")
-        await answered_by_all(both, 401, within=1, headers=revoked)
+        for number in range(MOST_PAUSES):
+            eve = bearer(f"eve-{number}")
+            await answered_by_all(both, 200, eve)
+            await both.run("revoke", "--user", f"eve-{number}")
+            if await answered_by_all(both, 401, eve) <= 1:
+                break
+        else:
+            pytest.fail("they were refused later each time")
         assert (await call(both.daemons[0], bearer("bob"))).status == 200
 
 
-async def answered_by_all(both: Pair, status: int, *, within: float, headers: dict[str, str] | None = None) -> None:
-    """Every worker answers so from `within` seconds on at the latest."""
-    start = time.monotonic()
-    while time.monotonic() - start < within:
-        answers = await all_workers(both, headers or bearer())
-        if set(answers) == {status}:
-            break
-    answers = await all_workers(both, headers or bearer())
-    assert set(answers) == {status}, f"{answers} after {time.monotonic() - start:.2f} s"
+async def answered_by_all(both: Pair, status: int, headers: dict[str, str] | None = None) -> float:
+    """Seconds until the first calls whom every worker answered so, and from which on it does.
+
+    A machine that stands still adds to them, and they are no worse for it: whoever asks tries it once more.
+    """
+    start = last = time.monotonic()
+    async with asyncio.timeout(PATIENCE):
+        while set(await all_workers(both, headers or bearer())) != {status}:
+            last = time.monotonic()
+    assert set(await all_workers(both, headers or bearer())) == {status}
+    return last - start
 
 
 async def all_workers(both: Pair, headers: dict[str, str]) -> Counter[int]:

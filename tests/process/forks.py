@@ -19,8 +19,7 @@ from gatewayd.process.hired import Child, Job
 from gatewayd.process.pulse import Pulse
 from gatewayd.process.reactor import Reactor
 from tests.clocks import ManualClock
-
-PATIENCE = 10.0
+from tests.patience import PATIENCE
 
 
 def played(scene: Callable[[], object]) -> Any:

@@ -9,6 +9,7 @@ from gatewayd.metrics import Tally
 from gatewayd.process.control import ask
 from tests.agents import answering, raw_agent
 from tests.daemons import environment, running_daemon, write_config
+from tests.patience import PATIENCE
 from tests.process.crews import admin_of, calls, numbers, pids, status, two_workers
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -54,7 +55,7 @@ async def test_what_a_killed_worker_had_counted_stays_counted_to_the_last_reques
         before = ask(tmp_path, "status")
         os.kill(before["workers"][0]["pid"], signal.SIGKILL)
         await daemon.said("takes its place")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while ask(tmp_path, "status")["workers"][0]["state"] != "serving":
                 await asyncio.sleep(0.01)
         tally = Tally.of(ask(tmp_path, "metrics")["samples"])
@@ -74,7 +75,7 @@ async def test_a_prometheus_directory_that_a_dead_daemon_left_is_neither_read_no
         async with daemon.session() as session, session.get("/health") as response:
             assert response.status == 200
         url = (await asyncio.to_thread(ask, tmp_path, "status"))["admin"]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while (await numbers(url)).get('gatewayd_requests_total{code="200",method="GET",route="gateway"}') != 1:
                 await asyncio.sleep(0.02)
     assert {path.name: path.read_bytes() for path in left.iterdir()} == before

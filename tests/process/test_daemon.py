@@ -23,6 +23,7 @@ from tests.agents import answering, raw_agent, talk
 from tests.certificates import write_certificate
 from tests.daemons import COMMAND, Stream, command, daemon_here, environment, gatewayd, running_daemon, write_config
 from tests.gateways import SECRET, running_gateway
+from tests.patience import PATIENCE
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 PATH = "/api/email/process"
@@ -373,7 +374,7 @@ async def test_it_serves_on_every_socket_that_systemd_passed_by_the_name(tmp_pat
         process.terminate()
         assert await process.wait() == 0
         log.close()
-    passed[0].settimeout(5)  # it is still systemd's: a caller who comes now waits for the next start
+    passed[0].settimeout(PATIENCE)  # it is still systemd's: a caller who comes now waits for the next start
     with socket.create_connection(("127.0.0.1", ports[0])):
         passed[0].accept()[0].close()
     for sock in passed:
@@ -383,7 +384,7 @@ async def test_it_serves_on_every_socket_that_systemd_passed_by_the_name(tmp_pat
 async def test_the_service_manager_hears_when_it_is_ready_and_when_it_stops(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(f"{tmp_path}/notify")
-        manager.settimeout(10)
+        manager.settimeout(PATIENCE)
         environ = environment(NOTIFY_SOCKET=f"{tmp_path}/notify")
         async with running_daemon(write_config(tmp_path), environ=environ) as daemon:
             assert manager.recv(4096).decode() == f"READY=1\nSTATUS=serving on {daemon.url}"

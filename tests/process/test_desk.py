@@ -15,8 +15,7 @@ from gatewayd.errors import StartError
 from gatewayd.process.actions import Peer
 from gatewayd.process.desk import Desk, Reply
 from gatewayd.process.reactor import Reactor
-
-PATIENCE = 2.0
+from tests.patience import PATIENCE
 
 
 class Clock(SystemClock):

@@ -9,9 +9,9 @@ import pytest
 from gatewayd.clock import SystemClock
 from gatewayd.process.lines import Lines
 from gatewayd.process.reactor import Reactor
+from tests.patience import PATIENCE
 
 MOST = 100
-PATIENCE = 2.0
 
 
 class Conversation:

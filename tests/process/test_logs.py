@@ -16,6 +16,7 @@ from gatewayd.model import Outcome
 from gatewayd.policies import access_log, auth, faults
 from gatewayd.process.logs import Logs
 from tests.clocks import ManualClock
+from tests.patience import PATIENCE
 from tests.policies.rings import EMAIL, Ring, settings_of
 from tests.problems import ask
 
@@ -88,7 +89,7 @@ async def test_logs_that_were_rotated_go_on_under_their_names(clock: ManualClock
     async with logging_to(settings_of(configured(tmp_path)), clock) as logs:
         (tmp_path / "access.log").rename(tmp_path / "access.log.1")
         logs.reopen()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not (tmp_path / "access.log").exists():
                 await asyncio.sleep(0.001)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gatewayd.process.notify import notify, reloading, serving, watchdog_period
+from tests.patience import PATIENCE
 
 
 @pytest.fixture(params=["file", "abstract"])
@@ -18,7 +19,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
 def test_states_arrive_as_lines_of_one_datagram(place: tuple[str, str]) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(place[0])
-        manager.settimeout(5)
+        manager.settimeout(PATIENCE)
         notify({"NOTIFY_SOCKET": place[1]}, "READY=1", "STATUS=serving")
         assert manager.recv(100) == b"READY=1\nSTATUS=serving"
 

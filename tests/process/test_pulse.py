@@ -60,7 +60,7 @@ async def test_a_bookkeeper_and_a_worker_that_hang_under_load_are_replaced_and_t
                 await until_serving(config, name)
                 assert not is_running(pid)
             await calling
-            records = await posted(config, set(counting.reached), 4)
-            await nothing_held(config, 5)
+            records = await posted(config, set(counting.reached))
+            await nothing_held(config)
             await finished(daemon)
     check(crowd, counting.reached, records, quota)

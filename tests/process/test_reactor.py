@@ -10,8 +10,7 @@ import pytest
 from gatewayd.clock import SystemClock
 from gatewayd.process.reactor import SIGNALS, Reactor, hearing
 from tests.clocks import ManualClock
-
-PATIENCE = 2.0
+from tests.patience import PATIENCE
 
 
 @pytest.fixture

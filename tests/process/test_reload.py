@@ -441,7 +441,7 @@ async def test_while_it_drains_a_reload_is_refused_and_says_so(tmp_path: Path) -
 async def test_the_service_manager_hears_of_a_reload(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(f"{tmp_path}/notify")
-        manager.settimeout(10)
+        manager.settimeout(PATIENCE)
         config = says(tmp_path, email("http://127.0.0.1:9"))
         async with running_daemon(config, environ=environment(NOTIFY_SOCKET=f"{tmp_path}/notify")) as daemon:
             assert manager.recv(1000).startswith(b"READY=1\n")

@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal
 import socket
-import time
 from pathlib import Path
 
 import aiohttp
@@ -81,11 +80,10 @@ async def test_a_drain_waits_for_every_worker_and_all_of_them_refuse_meanwhile(t
 
 
 async def test_a_second_signal_cuts_every_worker_off(tmp_path: Path) -> None:
-    async with (
-        raw_agent(Stream().script) as agent,
-        running_daemon(two_workers(tmp_path, agent.url)) as daemon,
-        contextlib.AsyncExitStack() as stack,
-    ):
+    async with raw_agent(Stream().script) as agent, contextlib.AsyncExitStack() as stack:
+        config = two_workers(tmp_path, agent.url)
+        config.write_text(config.read_text().replace('drain_timeout = "30s"', 'drain_timeout = "1h"'))
+        daemon = await stack.enter_async_context(running_daemon(config))
         streams = []
         for _ in range(8):
             session = await stack.enter_async_context(daemon.session())
@@ -94,9 +92,7 @@ async def test_a_second_signal_cuts_every_worker_off(tmp_path: Path) -> None:
         daemon.signal(signal.SIGTERM)
         await daemon.said("draining: 8 requests in flight")
         daemon.signal(signal.SIGTERM)
-        started = time.monotonic()
         assert await daemon.ended() == 0
-        assert time.monotonic() - started < 3
         for each in streams:
             with pytest.raises(aiohttp.ClientError):
                 await each.content.read()
@@ -146,11 +142,11 @@ async def test_sigusr1_has_the_logs_opened_again_and_ends_nothing(tmp_path: Path
     async with running_daemon(write_config(tmp_path, server="workers = 2")) as daemon:
         (tmp_path / "access.log").rename(tmp_path / "access.log.1")
         daemon.signal(signal.SIGUSR1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not (tmp_path / "access.log").exists():
                 await asyncio.sleep(0.01)
         async with daemon.session() as session:
-            async with asyncio.timeout(5):  # either worker may still be on its way to the new file
+            async with asyncio.timeout(PATIENCE):  # either worker may still be on its way to the new file
                 while not (tmp_path / "access.log").read_text():
                     async with session.get("/health") as response:
                         assert response.status == 200
@@ -167,7 +163,7 @@ async def test_logs_on_a_full_disk_cost_no_caller_anything_and_say_what_is_missi
         failed = {'gatewayd_log_lines_dropped_total{log="access",reason="failed"}': 3.0}
         failed |= {'gatewayd_log_lines_dropped_total{log="audit",reason="failed"}': 1.0}
         url = (await asyncio.to_thread(ask, tmp_path, "status"))["admin"]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not failed.items() <= (await numbers(url)).items():
                 await asyncio.sleep(0.02)
         daemon.signal(signal.SIGTERM)

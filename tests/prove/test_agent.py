@@ -4,8 +4,7 @@ import pytest
 
 from gatewayd.prove.agent import ENDINGS, HOST, PIECE, PROMISED, Agent, Ending, running_agent
 from gatewayd.prove.wire import read_body, read_head
-
-PATIENCE = 5.0
+from tests.patience import PATIENCE
 
 
 async def ask(agent: Agent, query: str = "", user: str = "ann", name: str = "r1") -> tuple[bytes, asyncio.StreamWriter]:

@@ -4,6 +4,7 @@ import pytest
 
 from gatewayd.prove import caller as caller_module
 from gatewayd.prove.caller import Answer, Caller
+from tests.patience import PATIENCE
 from tests.prove.servers import saying
 
 OK = b"HTTP/1.1 200 OK\r\nX-Request-ID: r1\r\nContent-Length: 2\r\n\r\n{}"
@@ -71,7 +72,7 @@ async def test_no_caller_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None
 async def test_a_call_can_be_begun_and_left() -> None:
     async with saying(OK) as server:
         caller = Caller(server)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await caller.begin("/call", "t", head=True)
         caller.leave()
         caller.leave()

@@ -7,6 +7,7 @@ from gatewayd.prove.caller import Caller
 from gatewayd.prove.configuration import HIGHEST_COST, Bought, Price
 from gatewayd.prove.load import any_call, load
 from gatewayd.prove.stage import User
+from tests.patience import PATIENCE
 from tests.prove.servers import Saying, saying
 from tests.prove.test_caller import OK
 
@@ -14,7 +15,7 @@ ANN = User("ann", Bought(), "token")
 
 
 async def until_called(server: Saying, times: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while len(server.requests) < times:
             await asyncio.sleep(0)
 

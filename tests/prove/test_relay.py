@@ -7,9 +7,8 @@ import pytest
 
 from gatewayd.prove.agent import HOST
 from gatewayd.prove.relay import Place, Relay, relay_to
+from tests.patience import PATIENCE
 from tests.prove.servers import listening
-
-PATIENCE = 5.0
 
 
 async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
