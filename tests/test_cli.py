@@ -14,6 +14,7 @@ from gatewayd.build import BUILD
 from gatewayd.cli import main
 from tests.daemons import COMMAND, ROOT, command, environment, gatewayd, write_config
 from tests.gateways import SECRET
+from tests.patience import PATIENCE
 
 NAMES = (
     *("account", "check", "completion", "demo", "explain", "init", "ledger"),
@@ -137,7 +138,7 @@ def test_ctrl_c_while_a_command_waits_is_no_traceback(tmp_path: Path) -> None:
     ) as process:
         writing = os.open(config, os.O_WRONLY)  # it is being read now
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=20)
+        stdout, stderr = process.communicate(timeout=PATIENCE)
         os.close(writing)
     assert (process.returncode, stdout, stderr) == (1, "", "\nAborted!\n")
 

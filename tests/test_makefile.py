@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 
 from tests.daemons import ROOT, environment
+from tests.patience import PATIENCE
 
 TARGETS = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
 def make(*words: str) -> str:
     command = ["make", "-C", str(ROOT), "--no-print-directory", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
 
 
 def test_help_lists_every_target_with_a_sentence() -> None:
@@ -48,7 +49,7 @@ def test_ctrl_c_on_make_run_stops_everything(tmp_path: Path) -> None:
             if line.startswith("# Ctrl-C"):
                 break
         os.killpg(process.pid, signal.SIGINT)  # a terminal tells the whole group
-        _, stderr = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=PATIENCE)
     assert (tmp_path / "var").is_dir()
     assert "Traceback" not in stderr
     assert "draining: 0 requests in flight" in stderr
