@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from playwright.async_api import Browser, Page, async_playwright
 
 from tests.daemons import ROOT
+from tests.patience import PATIENCE
 
 WIDTHS: Final = {360: 780, 1280: 900, 2560: 1440}
 """Telephone, laptop, the screen on the wall; each with its height."""
@@ -57,7 +58,7 @@ async def opened(
         viewport={"width": width, "height": WIDTHS.get(width, 900)}, color_scheme=scheme, java_script_enabled=scripts
     )
     page = await context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(PATIENCE * 1000)
     complaints: list[str] = []
     page.on(
         "console", lambda message: complaints.append(message.text) if message.type in {"error", "warning"} else None
