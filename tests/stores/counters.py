@@ -10,6 +10,7 @@ from gatewayd.stores.redis.counters import open_counters
 from gatewayd.stores.shared.counters import SharedCounters
 from gatewayd.stores.shared.memory import SharedMemory
 from tests.clocks import ManualClock
+from tests.patience import PATIENCE
 from tests.stores.standins import PlainLocal
 from tests.valkey import valkey
 
@@ -41,7 +42,7 @@ async def redis(clock: ManualClock) -> AsyncIterator[Counters]:
 
     with valkey() as server:
         counters = open_counters(
-            server.url, on_outage="deny", local=PlainLocal(clock), clock=clock, patience=10, now=now
+            server.url, on_outage="deny", local=PlainLocal(clock), clock=clock, patience=PATIENCE, now=now
         )
         yield counters
         await counters.close()

@@ -15,6 +15,7 @@ from gatewayd.stores.base import Batch, Grant, LedgerStore, Posting
 from gatewayd.stores.postgres import clerk as postgres_clerk
 from gatewayd.stores.reading import NodeLeases
 from tests.clocks import ManualClock
+from tests.patience import PATIENCE
 from tests.stores.ledgers import ALICE, PLACES, Place, audit, batch, drift, posting, want
 
 NODE = "node-1"
@@ -426,7 +427,10 @@ async def test_what_a_daemon_left_that_is_gone_is_told_and_can_be_freed_and_no_o
     assert balances(place) == {ALICE: (100, 0, 0, 5), BOB: (100, 0, 0, 0)}
 
 
-async def test_the_units_of_a_daemon_that_is_there_are_not_freed(store: LedgerStore, place: Place) -> None:
+async def test_the_units_of_a_daemon_that_is_there_are_not_freed(
+    store: LedgerStore, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_clerk, "ANSWER_SECONDS", PATIENCE)
     await store.lease(NODE, [want(most=30)])
 
     def release() -> None:

@@ -7,12 +7,13 @@ from gatewayd.stores.redis.line import Line, dial
 from gatewayd.stores.shared.counters import SharedCounters
 from gatewayd.stores.shared.memory import SharedMemory
 from tests.clocks import ManualClock
+from tests.patience import PATIENCE
 from tests.valkey import Valkey
 
 
 @pytest.fixture
 async def line(server: Valkey) -> AsyncIterator[Line]:
-    line = Line(dial(server.url)(), [GREET], patience=10)
+    line = Line(dial(server.url)(), [GREET], patience=PATIENCE)
     await line.open()
     yield line
     await line.close()

@@ -11,6 +11,7 @@ from gatewayd.model import PERIOD_SECONDS, Rate, Tally, Window
 from gatewayd.stores import gcra
 from gatewayd.stores.redis import script
 from gatewayd.stores.redis.line import Command, Line, dial
+from tests.patience import PATIENCE
 from tests.valkey import Valkey
 
 Ask = Callable[[Command], Any]
@@ -29,7 +30,7 @@ rates = st.builds(
 def talk(standing: Valkey) -> Iterator[Ask]:
     """One answer to one command, on a connection that lasts."""
     with asyncio.Runner() as runner:
-        line = Line(dial(standing.url)(), [script.TAKE], patience=10)
+        line = Line(dial(standing.url)(), [script.TAKE], patience=PATIENCE)
         runner.run(line.open())
 
         def one(command: Command) -> Any:
