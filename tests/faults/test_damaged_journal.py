@@ -1,19 +1,17 @@
 """A journal of a killed daemon that was damaged: what can be read is posted, the rest is set aside and named."""
 
 import asyncio
-import os
 import random
-import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from gatewayd.prove.outages import locked
 from gatewayd.stores.journal.frames import WORD, frames, space
 from gatewayd.stores.journal.segment import START
 from tests.daemons import gatewayd, running_daemon
 from tests.faults.crowds import bearer, call, configured, counting_agent, finished, nothing_held, posted, records_of
-from tests.process.crews import pids
 
 CALLS = 5  # at least, in each journal; each two entries: an intent and a conclusion
 MIDDLE = 7  # the entry at which damage in the middle begins: the conclusion of the fourth call
@@ -91,8 +89,7 @@ async def test_what_can_be_read_of_damaged_journals_is_posted_and_the_rest_is_se
     """Each worker's journal is damaged in another way."""
     async with counting_agent() as (agent, counting):
         config = configured(tmp_path, agent.url, workers=len(CASES))
-        async with running_daemon(config) as daemon:
-            os.kill((await asyncio.to_thread(pids, config))["bookkeeper"], signal.SIGSTOP)  # nothing is posted
+        async with running_daemon(config) as daemon, locked(tmp_path / "ledger.db"):  # nothing is posted
             while min(len(segment.ends) for segment in segments(tmp_path)) < 2 * CALLS:
                 for _ in range(10 * len(CASES)):  # one after the other: each conclusion comes next to its intent
                     assert (await call(daemon, UNLIMITED)).status == 200

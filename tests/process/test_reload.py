@@ -6,6 +6,8 @@ import os
 import re
 import signal
 import socket
+import time
+from itertools import pairwise
 from pathlib import Path
 
 import aiohttp
@@ -21,6 +23,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none"
 TWO = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo"
 PATH = "/api/email/process"
 ANN = bearer()
+KEPT = 3.0  # seconds; what is idle for 4 is not kept, however slow the machine makes a reload
 BOTH = pytest.mark.parametrize("workers", [1, 2])
 
 
@@ -107,18 +110,20 @@ async def test_a_callers_connection_and_the_limits_counted_on_it_outlive_a_reloa
     async with raw_agent(answering(OK)) as agent:
         config = says(tmp_path, email(agent.url), server=server, general=limits)
         async with running_daemon(config) as daemon, daemon.session() as session:
-            left = []
+            left, answered = [], []
             for turn in range(5):
                 async with session.get(PATH) as response:
                     left.append(re.findall(r"r=(\d+)", response.headers["RateLimit"])[0])
                     assert await response.read() == b"one"
+                answered.append(time.monotonic())
                 if turn == 1:
                     says(tmp_path, email(agent.url), route("b", agent.url), server=server, general=limits)
                     await reloaded(daemon)
             spent = await status_of(daemon)
         assert left == ["9", "8", "7", "6", "5"]
         assert spent["connections"] == 1, "the caller's connection was kept"
-        assert len(agent.received) == 1, "and so was the one to the agent"
+        idle = [after - before for before, after in pairwise(answered)]
+        assert len(agent.received) <= 1 + sum(each > KEPT for each in idle), "and so was the one to the agent"
 
 
 async def test_a_token_secret_and_plans_are_the_new_ones(tmp_path: Path) -> None:
@@ -474,6 +479,7 @@ async def test_the_watchdog_is_fed_while_every_worker_answers_and_not_when_one_h
                         await loop.sock_recv(manager, 1000)
                 except TimeoutError:
                     hungry = True
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # who hangs for long is replaced
+                os.kill(pid, signal.SIGCONT)
             while b"WATCHDOG=1" not in await loop.sock_recv(manager, 1000):
                 pass
