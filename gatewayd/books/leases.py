@@ -12,6 +12,8 @@ AHEAD: Final = 4
 MOST_AHEAD: Final = 512
 MOST_SWEPT: Final = 1_000
 """Leases that are looked through and given back at once: a millisecond of the worker's time."""
+HABITS_KEPT: Final = 10_000
+"""Accounts whose last stay is remembered: some 3 MB."""
 CALM: Final = -8
 """So many times it asks for nothing ahead, after others had to ask for what it had idle."""
 
@@ -51,19 +53,32 @@ class Lease:
     `idle` can be held at once, `in_use` is held by requests in flight. `sound`: as far as is known, all that was
     leased of the account is within `limit`, and nobody else is in need of what is idle here; so a request of a plan
     that has less must ask. `spent` is what the ledger had charged when it last refused; that only grows, so what does
-    not fit beside it never will.
+    not fit beside it never will. `served`: the requests that held some of it since it is here.
     """
 
-    __slots__ = ("account", "ahead", "idle", "in_use", "limit", "sound", "spent", "used_at", "waiting", "wish")
+    __slots__ = (
+        "account",
+        "ahead",
+        "idle",
+        "in_use",
+        "limit",
+        "served",
+        "sound",
+        "spent",
+        "used_at",
+        "waiting",
+        "wish",
+    )
 
-    def __init__(self, account: Account, limit: int) -> None:
+    def __init__(self, account: Account, limit: int, ahead: int = AHEAD) -> None:
         self.account = account
         self.limit = limit
         self.idle = 0
         self.in_use = 0
         self.sound = False
         self.spent = 0
-        self.ahead = AHEAD
+        self.ahead = ahead
+        self.served = 0
         self.wish: Wish | None = None
         self.used_at = 0.0
         self.waiting: deque[Waiter] = deque()
@@ -84,6 +99,7 @@ class Lease:
             return False
         self.idle -= units
         self.in_use += units
+        self.served += 1
         return True
 
     def put_back(self, units: int) -> None:
@@ -188,6 +204,7 @@ class Lease:
                 if waiter.units > self.idle or waiter.limit < self.limit:
                     return
                 self.put_back(-waiter.units)
+                self.served += 1
                 waiter.future.set_result(None)
             self.waiting.popleft()
 
@@ -198,10 +215,17 @@ class Lease:
 
 
 class Leases:
-    """A worker's leases by account, the least recently used first. Bounded: what is idle for long is given back."""
+    """A worker's leases by account, the least recently used first. Bounded: what is idle for long is given back.
 
-    def __init__(self) -> None:
+    Who comes back is lent as much ahead as he used the last time: in small steps it would be several wishes.
+    """
+
+    def __init__(self, *, swept: int = MOST_SWEPT, habits: int = HABITS_KEPT) -> None:
+        """`swept` are looked through at once, `habits` remembered."""
+        self._swept = swept
+        self._habits_kept = habits
         self._by_account: OrderedDict[Account, Lease] = OrderedDict()
+        self._habits: OrderedDict[Account, int] = OrderedDict()  # requests of an account's last stay, the oldest first
 
     def __len__(self) -> int:
         return len(self._by_account)
@@ -215,7 +239,7 @@ class Leases:
     def use(self, account: Account, limit: int, now: float) -> Lease:
         """The account's lease, made if there is none."""
         if (lease := self._by_account.get(account)) is None:
-            lease = self._by_account[account] = Lease(account, limit)
+            lease = self._by_account[account] = Lease(account, limit, self._habits.pop(account, AHEAD))
         else:
             self._by_account.move_to_end(account)
         lease.used_at = now
@@ -224,14 +248,22 @@ class Leases:
     def unused_since(self, moment: float) -> list[Lease]:
         """Some with something to give back that nobody asked for since; what has nothing any more is forgotten."""
         idle: list[Lease] = []
-        spare: list[Account] = []
+        spare: list[Lease] = []
         for lease in self._by_account.values():
-            if lease.used_at > moment or len(idle) + len(spare) >= MOST_SWEPT:
+            if lease.used_at > moment or len(idle) + len(spare) >= self._swept:
                 break
             if lease.idle:
                 idle.append(lease)
             elif lease.spare:
-                spare.append(lease.account)
-        for account in spare:
-            del self._by_account[account]
+                spare.append(lease)
+        for lease in spare:
+            self._forget(lease)
         return idle
+
+    def _forget(self, lease: Lease) -> None:
+        """But for how much was used of it, unless others were in need of that."""
+        del self._by_account[lease.account]
+        if lease.ahead > 0 and lease.served > AHEAD:
+            self._habits[lease.account] = min(lease.served, MOST_AHEAD)
+            if len(self._habits) > self._habits_kept:
+                self._habits.popitem(last=False)

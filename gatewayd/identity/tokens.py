@@ -12,8 +12,8 @@ from gatewayd.identity.jws import CompactJws, parse_jws
 from gatewayd.identity.signatures import KeySource
 from gatewayd.model import Identity
 
-CAPACITY: Final = 10_000
-"""How many verified tokens a verifier remembers, unless told otherwise."""
+CAPACITY: Final = 50_000
+"""How many verified tokens a verifier remembers, unless told otherwise: 1 KB each, against 30 µs and more to verify."""
 UNVERIFIED: Final = "The token's signature is not valid."
 
 

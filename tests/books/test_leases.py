@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from gatewayd.books.leases import CALM, MOST_AHEAD, Lease, Leases, Waiter
+from gatewayd.books.leases import AHEAD, CALM, MOST_AHEAD, Lease, Leases, Waiter
 from gatewayd.errors import StoreUnavailable
+from gatewayd.model import Account
 from tests.stores.ledgers import ALICE
 
 LIMIT = 100
@@ -180,11 +181,53 @@ def test_what_has_nothing_any_more_is_forgotten() -> None:
     assert len(leases) == 1
 
 
-def test_of_a_crowd_that_has_gone_some_are_looked_through_at_once_and_the_rest_next(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("gatewayd.books.leases.MOST_SWEPT", 3)
+def stay(leases: Leases, account: Account, requests: int, at: float) -> Lease:
+    """An account comes, has so many requests served and goes; its lease."""
+    lease = leases.use(account, 100, at)
+    lease.idle, lease.sound = requests, True
+    for _ in range(requests):
+        assert lease.take(1, 100)
+    lease.draw(requests, requests)
+    assert leases.unused_since(at) == []
+    return lease
+
+
+@pytest.mark.parametrize(("requests", "ahead"), [(AHEAD, AHEAD), (27, 27), (MOST_AHEAD + 1, MOST_AHEAD)])
+def test_who_comes_back_is_lent_in_one_step_what_he_used_the_last_time(requests: int, ahead: int) -> None:
     leases = Leases()
+    stay(leases, ALICE, requests, 1.0)
+    back = leases.use(ALICE, 100, 9.0)
+    assert (back.ahead, back.served) == (ahead, 0)
+
+
+async def test_requests_that_waited_for_units_count_as_used_too() -> None:
+    leases = Leases()
+    lease = leases.use(ALICE, 100, 1.0)
+    waiters(lease, *[1] * 9)
+    lease.granted(lease.demand(1).number, 9, sound=True)
+    lease.draw(9, 9)
+    leases.unused_since(1.0)
+    assert leases.use(ALICE, 100, 9.0).ahead == 9
+
+
+def test_nothing_is_lent_ahead_by_habit_where_others_were_in_need_of_it() -> None:
+    leases = Leases()
+    lease = leases.use(ALICE, 100, 1.0)
+    lease.ahead = CALM
+    stay(leases, ALICE, 27, 1.0)
+    assert leases.use(ALICE, 100, 9.0).ahead == AHEAD
+
+
+def test_habits_are_remembered_of_so_many_accounts_and_the_oldest_forgotten() -> None:
+    leases = Leases(habits=2)
+    crowd = [ALICE._replace(user_id=f"user {number}") for number in range(3)]
+    for account in crowd:
+        stay(leases, account, 27, 1.0)
+    assert [leases.use(account, 100, 9.0).ahead for account in crowd] == [AHEAD, 27, 27]
+
+
+def test_of_a_crowd_that_has_gone_some_are_looked_through_at_once_and_the_rest_next() -> None:
+    leases = Leases(swept=3)
     crowd = [leases.use(ALICE._replace(user_id=f"user {number}"), 100, 1.0) for number in range(7)]
     for each in crowd[::2]:
         each.idle = 1
