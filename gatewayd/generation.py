@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gatewayd.build import stays_python
 from gatewayd.config.settings import Settings
 from gatewayd.identity.base import Verifier
 from gatewayd.model import Identity, Plan
@@ -24,6 +25,7 @@ class Decisions(Protocol):
         """Whether the token behind this identity was revoked."""
 
 
+@stays_python
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Stores:
     """What outlives a generation whose store settings did not change. Gone with the last generation that has it."""

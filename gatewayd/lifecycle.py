@@ -106,7 +106,7 @@ class Pool:
         key = settings.counters, settings.server.workers
         if (stores := self._stores.get(key)) is None:
             counters = open_counters(settings.counters.url.reveal(), self._sharing(settings))
-            stores = self._stores[key] = Stores(counters, self.ledger, self.accounts)
+            stores = self._stores[key] = Stores(counters, self.ledger, self.accounts.standing)
             self._open.add(counters)
             finalize(stores, self._loop.call_soon, self._close, counters).atexit = False
         return stores

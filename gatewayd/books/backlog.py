@@ -5,8 +5,7 @@ from collections.abc import Collection, Sequence
 from itertools import islice
 from typing import Final
 
-from gatewayd.model import Account, BillingPeriod
-from gatewayd.stores.base import Posting
+from gatewayd.model import Account, BillingPeriod, Posting
 
 MOST: Final = 100_000
 """Some 100 MB; what is beyond it waits in the journals."""
@@ -41,7 +40,7 @@ class Backlog:
             account = account_of(posting)
             self._accounts.append(account)
             if drawn := posting.drawn:
-                self.drawn[account] += drawn
+                self.drawn[account] = self.drawn.get(account, 0) + drawn
             if beyond := posting.record.quantity - drawn:
                 self.beyond[account] += beyond
 
@@ -69,6 +68,8 @@ def account_of(posting: Posting) -> Account:
 
 
 def _less(counter: Counter[Account], account: Account, units: int) -> None:
-    counter[account] -= units
-    if not counter[account]:
-        del counter[account]
+    left = counter.get(account, 0) - units
+    if left:
+        counter[account] = left
+    else:
+        counter.pop(account, None)  # as `del`, which a Counter does in Python

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gatewayd.books.messages import Messenger
-from gatewayd.model import Account, Hold, Outcome, UsageRecord
-from gatewayd.stores.base import Posting
+from gatewayd.model import Account, Ending, Hold, Outcome, Posting, UsageRecord
 from gatewayd.stores.journal.frames import Intent, Position
 from gatewayd.stores.journal.reader import JournalReader
 
@@ -80,9 +79,11 @@ class Teller:
         self.outstanding[account] += units
 
     def took_back(self, account: Account, units: int) -> None:
-        self.outstanding[account] -= units
-        if not self.outstanding[account]:
-            del self.outstanding[account]
+        left = self.outstanding.get(account, 0) - units
+        if left:
+            self.outstanding[account] = left
+        else:
+            self.outstanding.pop(account, None)
             self.limits.pop(account, None)
 
     def greet(self, messenger: Messenger) -> None:
@@ -112,22 +113,7 @@ class Teller:
             if isinstance(entry, Intent):
                 self.open.setdefault(entry.hold.id, entry.hold)  # a journal repeats intents to free old segments
             elif (hold := self.open.pop(entry.hold_id, None)) is not None and (ending := entry.ending) is not None:
-                record = UsageRecord(
-                    hold.id,
-                    hold.user_id,
-                    hold.plan,
-                    hold.agent,
-                    hold.route,
-                    hold.unit,
-                    ending.quantity,
-                    ending.outcome,
-                    ending.status,
-                    hold.started_at,
-                    ending.ended_at,
-                    ending.bytes_in,
-                    ending.bytes_out,
-                )
-                postings.append(self._posting(hold, record, ending.drawn, counts=counts))
+                postings.append(self._posting(hold, _record(hold, ending), ending.drawn, counts))
         return postings
 
     def bury(self, now: float) -> list[Posting]:
@@ -137,7 +123,7 @@ class Teller:
             record = hold.record(quantity=hold.cost, outcome=Outcome.UNKNOWN, status=0, ended_at=now)
             del self.open[hold.id]
             drawn = min(hold.cost, hold.units) if hold.limit else 0
-            postings.append(self._posting(hold, record, drawn, counts=not self.unsure))
+            postings.append(self._posting(hold, record, drawn, not self.unsure))
         return postings
 
     def damage(self) -> str | None:
@@ -147,7 +133,26 @@ class Teller:
     def close(self) -> None:
         self._reader.close()
 
-    def _posting(self, hold: Hold, record: UsageRecord, drawn: int, *, counts: bool) -> Posting:
+    def _posting(self, hold: Hold, record: UsageRecord, drawn: int, counts: bool) -> Posting:
         if drawn and counts:
             self.took_back(hold.account, drawn)
         return Posting(record, drawn)
+
+
+def _record(hold: Hold, ending: Ending) -> UsageRecord:
+    """As `Hold.record`; a journal says what its worker had worked out."""
+    return UsageRecord(
+        hold.id,
+        hold.user_id,
+        hold.plan,
+        hold.agent,
+        hold.route,
+        hold.unit,
+        ending.quantity,
+        ending.outcome,
+        ending.status,
+        hold.started_at,
+        ending.ended_at,
+        ending.bytes_in,
+        ending.bytes_out,
+    )

@@ -3,8 +3,8 @@
 One look at the store every half second serves everybody, and reads only what was changed since the last. The
 refresher puts what is known as one document into aiocache, to be found there until its next read: whoever shows
 accounts (the status of the daemon, its page) awaits `directory()` and shares it. A request must not pay aiocache's 7
-to 14 µs, so it asks `plan_of` and `refuses`, which look into the same document directly. A decision made elsewhere is
-thus in force within half a second and the time of one read.
+to 14 µs, so it asks `standing`, which looks into the same document directly. A decision made elsewhere is thus in
+force within half a second and the time of one read.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from aiocache import SimpleMemoryCache
 
-from gatewayd.identity.known import KnownDirectory
+from gatewayd.identity.known import KnownDirectory, Standing
 from gatewayd.identity.remembered import DirectoryFile
 from gatewayd.model import DirectoryPage, Identity
 
@@ -51,23 +51,22 @@ class DirectorySnapshot:
         self._closing = asyncio.Event()
         self._refresher: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._known = KnownDirectory()
+        self.standing = Standing()
         self._listeners: tuple[Callable[[], object], ...] = ()
-        self._loaded = False
         self._failing = False
 
     @property
     def loaded(self) -> bool:
         """Whether the source has answered at all; until then what a daemon knew before holds, if it kept that."""
-        return self._loaded
+        return self.standing.loaded
 
     def plan_of(self, user: str) -> str | None:
         """The plan that an operator gave to this user; None leaves it to the token's claim."""
-        return self._known.plans.get(user)
+        return self.standing.plan_of(user)
 
     def refuses(self, identity: Identity) -> bool:
         """Whether the token behind this identity was revoked."""
-        return self._known.revocations.refuses(identity)
+        return self.standing.refuses(identity)
 
     def on_change(self, listener: Callable[[], object]) -> None:
         """Call `listener` whenever revocations have changed; `refuses` knows them by then."""
@@ -119,12 +118,12 @@ class DirectorySnapshot:
             self._failed(error)
         else:
             self._recovered()
-        await self._cache.set(_DOCUMENT, self._known)
-        return self._known
+        await self._cache.set(_DOCUMENT, self.standing.known)
+        return self.standing.known
 
     async def _catch_up(self) -> None:
         """Read what is new. What has to be read from the beginning comes into force when all of it is there."""
-        known, before = self._known if self._loaded else KnownDirectory(), self._known.version
+        known, before = self.standing.known if self.standing.loaded else KnownDirectory(), self.standing.known.version
         more = True
         while more:
             page = await self._source.directory(known.version)
@@ -132,15 +131,15 @@ class DirectorySnapshot:
                 known = KnownDirectory()
             known.add(page)
             more = page.more
-            if known is self._known and page.revocations:
+            if known is self.standing.known and page.revocations:
                 self._tell()
-        if known is not self._known:
+        if known is not self.standing.known:
             self._adopt(known)
-        if known.version != before or not self._loaded:
+        if known.version != before or not self.standing.loaded:
             self._keep_soon()
 
     def _adopt(self, known: KnownDirectory) -> None:
-        before, self._known = self._known, known
+        before, self.standing.known = self.standing.known, known
         if known.revocations != before.revocations:
             self._tell()
 
@@ -155,8 +154,8 @@ class DirectorySnapshot:
     async def _keep(self, file: DirectoryFile) -> None:
         """Write it until what is written is what is known."""
         loop, kept = asyncio.get_running_loop(), -1
-        while kept != self._known.version:
-            begun, standing = loop.time(), self._known.as_it_stands()
+        while kept != self.standing.known.version:
+            begun, standing = loop.time(), self.standing.known.as_it_stands()
             try:
                 await asyncio.to_thread(file.write, standing)
             except OSError as error:
@@ -173,4 +172,4 @@ class DirectorySnapshot:
     def _recovered(self) -> None:
         if self._failing:
             log.info("accounts and revocations can be read again")
-        self._failing, self._loaded = False, True
+        self._failing, self.standing.loaded = False, True

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from gatewayd.identity.revocations import Revocations
-from gatewayd.model import Directory, DirectoryPage, Revocation
+from gatewayd.model import Directory, DirectoryPage, Identity, Revocation
 
 
 class KnownDirectory:
@@ -30,3 +30,24 @@ class KnownDirectory:
     def as_it_stands(self) -> Directory:
         """A copy that does not grow."""
         return Directory(self.version, dict(self._plans), tuple(self.revocations))
+
+
+class Standing:
+    """What is known at this moment, for requests to ask: see `generation.Decisions`.
+
+    Mutable: whoever reads the source puts what he found here, as a whole.
+    """
+
+    __slots__ = ("known", "loaded")
+
+    def __init__(self) -> None:
+        self.known = KnownDirectory()
+        self.loaded = False
+
+    def plan_of(self, user: str) -> str | None:
+        """The plan that an operator gave to this user; None leaves it to the token's claim."""
+        return self.known.plans.get(user)
+
+    def refuses(self, identity: Identity) -> bool:
+        """Whether the token behind this identity was revoked."""
+        return self.known.revocations.refuses(identity)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil
 from typing import Final
 
 from aiohttp import web
@@ -12,7 +11,7 @@ from gatewayd.config.settings import RouteSettings, Settings
 from gatewayd.errors import RateLimited, StoreUnavailable
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.forwarded import address_group
-from gatewayd.model import Rate, Window
+from gatewayd.model import Rate, Tally, Window
 from gatewayd.policies.base import Case, Finding, Handler, Policy, middleware, refused_with
 
 _CALLERS_KEPT: Final = 8_192
@@ -72,11 +71,28 @@ async def _take(exchange: Exchange, windows: Sequence[Window], policy: str) -> N
 
     In the fields of draft-ietf-httpapi-ratelimit-headers; `t` is rounded up to seconds.
     """
-    tallies = await exchange.generation.stores.counters.take(windows)
-    states = [f'"{w.name}";r={t.remaining};t={ceil(t.resets_in)}' for w, t in zip(windows, tallies, strict=True)]
+    counters = exchange.generation.stores.counters
+    tallies = counters.take_at_once(windows)
+    if tallies is None:
+        tallies = await counters.take(windows)
+    _tell(exchange, windows, tallies, policy)
+
+
+def _tell(exchange: Exchange, windows: Sequence[Window], tallies: Sequence[Tally], policy: str) -> None:
+    states = []
+    admitted = True
+    for window, tally in zip(windows, tallies, strict=True):
+        states.append(f'"{window.name}";r={tally.remaining};t={_whole(tally.resets_in)}')
+        admitted = admitted and tally.admitted
     exchange.fields += (("RateLimit-Policy", policy), ("RateLimit", ", ".join(states)))
-    if [tally for tally in tallies if not tally.admitted]:
-        raise RateLimited(retry_after=max(1, ceil(max(tally.retry_in for tally in tallies))))
+    if not admitted:
+        raise RateLimited(retry_after=max(1, _whole(max(tally.retry_in for tally in tallies))))
+
+
+def _whole(seconds: float) -> int:
+    """Rounded up; math.ceil would be a call of Python's where the rest is compiled."""
+    cut = int(seconds)
+    return cut + 1 if cut < seconds else cut
 
 
 def rule(settings: Settings, route: RouteSettings | None) -> RateLimitRule:

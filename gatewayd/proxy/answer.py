@@ -1,6 +1,7 @@
 """The head of an agent's answer, judged: how its body ends, and that nothing in it breaks out of its place. Pure."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
@@ -9,7 +10,6 @@ from aiohttp.http import HttpVersion10, HttpVersion11
 
 from gatewayd.errors import UpstreamProtocol
 from gatewayd.framing import CONTROL, HOP_BY_HOP, is_one_number
-from gatewayd.model import light_dataclass
 
 _BODILESS: Final = frozenset({204, 304})
 _MAX_VALUES: Final = 64 * 1024  # bytes of all field values together
@@ -90,7 +90,7 @@ def connection_named(values: Iterable[bytes]) -> frozenset[bytes]:
     return frozenset([token.strip().lower() for value in values for token in value.split(b",")])
 
 
-@light_dataclass
+@dataclass(slots=True, unsafe_hash=True)
 class AnswerHead:
     """A status line and its section. `length` None: where the body ends is not known beforehand."""
 

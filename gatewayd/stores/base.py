@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from gatewayd.model import Account, Balance, DirectoryPage, Hold, Holding, Tally, UsageRecord, Window
+from gatewayd.model import Account, Balance, DirectoryPage, Hold, Holding, Posting, Tally, UsageRecord, Window
 
 
 class Counters(Protocol):
@@ -12,6 +12,9 @@ class Counters(Protocol):
 
     async def take(self, windows: Sequence[Window]) -> Sequence[Tally]:
         """Take one from every window, or from none if any of them is empty; a tally for each, in order."""
+
+    def take_at_once(self, windows: Sequence[Window]) -> Sequence[Tally] | None:
+        """The same, where nobody has to be waited for; else None, and nothing was taken."""
 
     async def close(self) -> None:
         """Give up what the store holds; calls after it are errors."""
@@ -77,13 +80,6 @@ class Grant(NamedTuple):
     spent: int
     leased: int
     others: int
-
-
-class Posting(NamedTuple):
-    """A record for the ledger, and the units of the daemon's lease that it used up."""
-
-    record: UsageRecord
-    drawn: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from gatewayd.model import UsageRecord, rfc3339
 
 GENESIS: Final = "0" * 64
 
-_TEMPLATE: Final = '%s[%s,%s,%s,%s,%s,%s,%d,"%s",%d,"%s","%s",%d,%d]'
-"""The chain value before, then `canonical` of a row whose first six texts are quoted; the others need no escapes."""
+Columns = tuple[str, str, str, str, str, str, int, str, int, str, str, int, int]
+"""A row without its `chain`."""
 
 
 class RecordRow(NamedTuple):
@@ -65,8 +65,14 @@ def link(previous: str, columns: Sequence[object]) -> str:
 
 
 def sealed(previous: str, record: UsageRecord) -> RecordRow:
-    """The record as the row that follows `previous`."""
-    columns = (
+    """The record as the row that follows `previous`. Raises ValueError, OverflowError or OSError as `rfc3339`."""
+    row = columns(record, rfc3339(record.started_at), rfc3339(record.ended_at))
+    return RecordRow(*row, seal(previous, row))
+
+
+def columns(record: UsageRecord, started_at: str, ended_at: str) -> Columns:
+    """A row's, before `chain`; the times as stored."""
+    return (
         record.id,
         record.user_id,
         record.plan,
@@ -76,11 +82,18 @@ def sealed(previous: str, record: UsageRecord) -> RecordRow:
         record.quantity,
         str.__str__(record.outcome),
         record.status,
-        rfc3339(record.started_at),
-        rfc3339(record.ended_at),
+        started_at,
+        ended_at,
         record.bytes_in,
         record.bytes_out,
     )
-    # The template says what `link` says column by column, at a third of the cost; a test compares the two.
-    words = _TEMPLATE % (previous, *map(quoted, columns[:6]), columns[6], *columns[7:])
-    return RecordRow(*columns, hashlib.sha256(words.encode("ascii")).hexdigest())
+
+
+def seal(previous: str, row: Columns) -> str:
+    """As `link`, which says column by column what stands here in one piece, at a third of the cost; a test compares."""
+    name, user, plan, agent, route, unit, quantity, outcome, status, started_at, ended_at, bytes_in, bytes_out = row
+    words = (
+        f"{previous}[{quoted(name)},{quoted(user)},{quoted(plan)},{quoted(agent)},{quoted(route)},{quoted(unit)},"
+        f'{quantity},"{outcome}",{status},"{started_at}","{ended_at}",{bytes_in},{bytes_out}]'
+    )
+    return hashlib.sha256(words.encode("ascii")).hexdigest()

@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewayd.books.backlog import MOST, Backlog, account_of
-from gatewayd.model import Account
-from gatewayd.stores.base import Posting
+from gatewayd.model import Account, Posting
 from tests.stores.ledgers import ALICE, posting
 
 POSTINGS = st.lists(

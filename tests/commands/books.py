@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gatewayd.clock import SystemClock
-from gatewayd.model import Hold
-from gatewayd.stores.base import Batch, Posting, Want
+from gatewayd.model import Hold, Posting
+from gatewayd.stores.base import Batch, Want
 from gatewayd.stores.open import open_clerk, open_store
 from tests.stores.ledgers import record
 

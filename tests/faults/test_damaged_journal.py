@@ -4,14 +4,16 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
 from gatewayd.prove.outages import locked
-from gatewayd.stores.journal.frames import WORD, frames, space
+from gatewayd.stores.journal.frames import WORD, space
 from gatewayd.stores.journal.segment import START
 from tests.daemons import gatewayd, running_daemon
 from tests.faults.crowds import bearer, call, configured, counting_agent, finished, nothing_held, posted, records_of
+from tests.stores.journal.entries import payloads_in
 
 CALLS = 5  # at least, in each journal; each two entries: an intent and a conclusion
 MIDDLE = 7  # the entry at which damage in the middle begins: the conclusion of the fourth call
@@ -24,9 +26,9 @@ class Segment:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.data = bytearray(path.read_bytes())
-        entries = list(frames(bytes(self.data[START:])))
-        self.ends = [START + after for _, after in entries]
-        self.starts = [end - space(len(payload)) for end, (payload, _) in zip(self.ends, entries, strict=True)]
+        sizes = [space(len(payload)) for payload in payloads_in(bytes(self.data[START:]))]
+        self.ends = [START + end for end in accumulate(sizes)]
+        self.starts = [end - size for end, size in zip(self.ends, sizes, strict=True)]
 
     def write(self) -> None:
         self.path.write_bytes(self.data)

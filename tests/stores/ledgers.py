@@ -11,9 +11,9 @@ from typing import Any
 
 from gatewayd.books.patrol import difference
 from gatewayd.clock import Clock
-from gatewayd.model import Account, Hold, Outcome, UsageRecord
+from gatewayd.model import Account, Hold, Outcome, Posting, UsageRecord
 from gatewayd.stores import chain
-from gatewayd.stores.base import Batch, LedgerStore, Posting, Want
+from gatewayd.stores.base import Batch, LedgerStore, Want
 from gatewayd.stores.postgres.clerk import open_clerk as open_postgres_clerk
 from gatewayd.stores.postgres.reader import open_reader as open_postgres_reader
 from gatewayd.stores.postgres.store import open_store as open_postgres_store

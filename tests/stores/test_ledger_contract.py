@@ -10,8 +10,8 @@ import pytest
 
 from gatewayd.books.patrol import difference
 from gatewayd.errors import StoreError, StoreUnavailable
-from gatewayd.model import Account, Balance, Directory, DirectoryPage, Revocation
-from gatewayd.stores.base import Batch, Grant, LedgerStore, Posting
+from gatewayd.model import Account, Balance, Directory, DirectoryPage, Posting, Revocation
+from gatewayd.stores.base import Batch, Grant, LedgerStore
 from gatewayd.stores.postgres import clerk as postgres_clerk
 from gatewayd.stores.reading import NodeLeases
 from tests.clocks import ManualClock

@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from gatewayd.model import Account, rfc3339
-from gatewayd.stores.base import Batch, Grant, Posting, Want
+from gatewayd.model import Account, Posting, rfc3339
+from gatewayd.stores.base import Batch, Grant, Want
 from tests.clocks import ManualClock
 from tests.stores.ledgers import PLACES, audit, drift, posting
 
@@ -72,7 +72,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def post(self, made: list[Posting], returned: dict[Account, int], in_flight: dict[Account, int]) -> None:
         self.runner.run(self.store.post(NODE, Batch(made, returned, in_flight)))
         drawn = Counter(returned)
-        for record, units in made:
+        for record, units in [(each.record, each.drawn) for each in made]:
             if record.id not in self.order:
                 account = Account(record.user_id, record.unit, rfc3339(record.started_at)[:7])
                 self.order.append(record.id)

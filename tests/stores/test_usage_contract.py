@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gatewayd.model import Account, Outcome
-from gatewayd.stores.base import Batch, LedgerStore, Posting
+from gatewayd.model import Account, Outcome, Posting
+from gatewayd.stores.base import Batch, LedgerStore
 from gatewayd.stores.reading import Stretch, Used
 from tests.clocks import ManualClock
 from tests.stores.ledgers import NOVEMBER, PLACES, Place, batch, hold, posting, record, want

@@ -1,7 +1,6 @@
 """The reading end of a journal: its entries in order, from another process, while it is written or afterwards."""
 
 import os
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +17,6 @@ from gatewayd.stores.journal.frames import (
     Position,
     decode,
     frame_at,
-    frames,
     length_of,
     space,
     word_at,
@@ -103,14 +101,7 @@ class JournalReader:
             data = os.pread(self._file, min(whole, os.fstat(self._file).st_size), at)
         if until is not None and until.segment == self.position.segment:
             data = data[: until.offset - at]
-        entries: list[Entry] = []
-        end = 0
-        for payload, after in islice(frames(data), most):
-            try:
-                entries.append(decode(payload))
-            except ValueError:
-                break
-            end = after
+        entries, end = _entries(data, most)
         self.position = Position(self.position.segment, at + end)
         return entries
 
@@ -152,6 +143,19 @@ class JournalReader:
     def _unreadable(self, error: OSError) -> StoreError:
         hint = "it must be open to the daemon's user, and its disk sound"
         return StoreError(f"journal {self._path()} cannot be read ({error.strerror}): {hint}")
+
+
+def _entries(data: bytes, most: int) -> tuple[list[Entry], int]:
+    """Those that can be read, `most` at best, and the place just after the last of them."""
+    entries: list[Entry] = []
+    end = 0
+    while len(entries) < most and (payload := frame_at(data, end)) is not None:
+        try:
+            entries.append(decode(payload))
+        except ValueError:
+            break
+        end += space(len(payload))
+    return entries, end
 
 
 def _written(data: bytes) -> bool:

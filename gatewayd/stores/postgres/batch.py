@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gatewayd.model import Account, rfc3339
+from gatewayd.model import Account, Posting, rfc3339
 from gatewayd.stores import chain
-from gatewayd.stores.base import Batch, Posting
+from gatewayd.stores.base import Batch
 from gatewayd.stores.chain import RecordRow
 from gatewayd.stores.postgres.storable import fault
 

@@ -6,8 +6,8 @@ The chain's end is locked first, and only here: batches of all daemons follow ea
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from gatewayd.model import Account
-from gatewayd.stores.base import Batch, Posting
+from gatewayd.model import Account, Posting
+from gatewayd.stores.base import Batch
 from gatewayd.stores.chain import RecordRow
 from gatewayd.stores.postgres.batch import Change, LeaseRow, Standing, account_of, chained, leases_after, storable
 from gatewayd.stores.postgres.connection import Session

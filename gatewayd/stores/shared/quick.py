@@ -27,7 +27,7 @@ _WORD: Final = 2**64 - 1
 
 
 def take_known(
-    memory: SharedMemory, windows: Sequence[Window], places: Sequence[tuple[int, bytes]], now: int
+    memory: SharedMemory, windows: Sequence[Window], places: list[tuple[int, bytes]], now: int
 ) -> list[Tally] | None:
     """A tally for each window, all taken; None if this is not the usual case, and then nothing was changed.
 
@@ -37,13 +37,17 @@ def take_known(
     bucket = places[0][0]
     base = bucket * BUCKET_BYTES
     keys = data[base : base + _KEYS_END]
-    found = []
-    tallies = []
-    for window, (place, key) in zip(windows, places, strict=True):
+    found: list[tuple[int, int, int, int, float]] = []
+    tallies: list[Tally] = []
+    for window in windows:
+        place, key = places[len(found)]
         if place != bucket or (at := keys.find(key)) < 0:
             return None
         slot = at // KEY_BYTES
-        turn = data[base + TURNS + slot]
+        turn: int = data[base + TURNS + slot]
+        high: int
+        low: int
+        limit: int
         high, low, limit = _STATE.unpack_from(data, base + STATES + (2 * slot + turn) * STATE_BYTES)
         rate = window.rate
         if limit != rate.limit:

@@ -5,9 +5,9 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from gatewayd.model import Outcome, UsageRecord
+from gatewayd.model import Outcome, Posting, UsageRecord
 from gatewayd.stores import chain
-from gatewayd.stores.base import Batch, Posting
+from gatewayd.stores.base import Batch
 from gatewayd.stores.sqlite import schema
 from gatewayd.stores.sqlite.posting import post
 

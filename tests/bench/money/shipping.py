@@ -13,9 +13,9 @@ from typing import NamedTuple
 from gatewayd.books.bookkeeper import Bookkeeper
 from gatewayd.books.vault import JOURNALS, node_of
 from gatewayd.clock import SystemClock
-from gatewayd.model import Account, Ending, Hold, Outcome
+from gatewayd.model import Account, Ending, Hold, Outcome, Posting
 from gatewayd.process.bookkeeping import collect_seldom
-from gatewayd.stores.base import Batch, LedgerStore, Posting, Want
+from gatewayd.stores.base import Batch, LedgerStore, Want
 from gatewayd.stores.journal.writer import open_journal
 from gatewayd.stores.open import open_store
 from tests.bench.declare import AsyncRound, Bench, Figure, Measured, Target, at_least, on_a_loop, scaled

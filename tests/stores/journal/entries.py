@@ -1,10 +1,12 @@
 """Holds and endings for the journal's tests."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from hypothesis import strategies as st
 
 from gatewayd.model import Ending, Hold, Outcome
+from gatewayd.stores.journal.frames import frame_at, space
 from gatewayd.stores.journal.reader import Entry, JournalReader
 from gatewayd.stores.journal.writer import Journal
 
@@ -61,3 +63,11 @@ def read_all(directory: Path) -> list[Entry]:
 
 def segments(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.glob("*.seg"))
+
+
+def payloads_in(data: bytes) -> Iterator[bytes]:
+    """Of all frames up to the first that is not sound."""
+    at = 0
+    while (payload := frame_at(data, at)) is not None:
+        yield payload
+        at += space(len(payload))

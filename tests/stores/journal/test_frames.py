@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gatewayd.model import Ending, Hold
 from gatewayd.stores.journal import frames
 from gatewayd.stores.journal.frames import Conclusion, Intent
-from tests.stores.journal.entries import ENDING, ENDINGS, HOLDS, NUMBERS, TEXTS, hold
+from tests.stores.journal.entries import ENDING, ENDINGS, HOLDS, NUMBERS, TEXTS, hold, payloads_in
 
 
 def framed(payload: bytes) -> bytes:
@@ -48,7 +48,7 @@ def test_a_hold_that_could_not_be_read_back_is_refused(broken: Hold) -> None:
         frames.intent(broken)
 
 
-@pytest.mark.parametrize("ending", [ENDING._replace(quantity=2**63), ENDING._replace(status=2**31)])
+@pytest.mark.parametrize("ending", [replace(ENDING, quantity=2**63), replace(ENDING, status=2**31)])
 def test_an_ending_beyond_its_numbers_is_refused(ending: Ending) -> None:
     with pytest.raises(ValueError, match="an ending that cannot be written"):
         frames.conclusion("id", ending)
@@ -69,9 +69,9 @@ def test_every_prefix_of_the_bytes_reads_as_a_prefix_of_the_frames(payloads: lis
     whole = b"".join(map(framed, payloads))
     cut = data.draw(st.integers(0, len(whole)))
     for torn in (whole[:cut], whole[:cut] + bytes(len(whole) - cut)):
-        found = [payload for payload, _ in frames.frames(torn)]
+        found = list(payloads_in(torn))
         assert found == payloads[: len(found)]
-    assert [payload for payload, _ in frames.frames(whole)] == payloads
+    assert list(payloads_in(whole)) == payloads
 
 
 @given(HOLDS, st.data())
@@ -81,7 +81,7 @@ def test_a_flipped_bit_never_makes_another_frame(hold: Hold, data: st.DataObject
     bit = data.draw(st.integers(0, (8 + len(payload)) * 8 - 1))
     flipped = bytearray(whole)
     flipped[bit // 8] ^= 1 << bit % 8
-    assert list(frames.frames(bytes(flipped))) == []
+    assert list(payloads_in(bytes(flipped))) == []
 
 
 @given(NUMBERS)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from gatewayd.stores.journal import segment
-from gatewayd.stores.journal.frames import NEXT, frames, word_at
-from tests.stores.journal.entries import SMALL
+from gatewayd.stores.journal.frames import NEXT, word_at
+from tests.stores.journal.entries import SMALL, payloads_in
 from tests.stores.journal.limits import file_size_limit
 
 
@@ -34,7 +34,7 @@ def test_what_is_appended_is_read_by_others_at_once_and_finish_says_go_on(tmp_pa
     data = segment.path_of(tmp_path, 3).read_bytes
     for payload in (b"one", b"the second"):
         written.append(payload)
-        assert [found for found, _ in frames(data()[segment.START :])][-1] == payload
+        assert list(payloads_in(data()[segment.START :]))[-1] == payload
     at = written.offset
     written.finish()
     assert written.position == (3, at)

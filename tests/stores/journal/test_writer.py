@@ -5,6 +5,7 @@ import random
 import shutil
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -218,7 +219,7 @@ def test_a_hold_is_open_once_and_concluded_once(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is open already"):
         journal.intend(hold(1))
     with pytest.raises(ValueError, match="cannot be written"):
-        journal.conclude(hold(1).id, ENDING._replace(drawn=2**70))
+        journal.conclude(hold(1).id, replace(ENDING, drawn=2**70))
     for _ in range(2):
         journal.conclude(hold(1).id, None)
     assert read_all(tmp_path / journal.name) == [Intent(hold(1)), Conclusion(hold(1).id, None)]

@@ -5,8 +5,8 @@ import signal
 import pytest
 
 from gatewayd.errors import StoreError, StoreUnavailable
-from gatewayd.model import Account
-from gatewayd.stores.base import Batch, LedgerStore, Posting
+from gatewayd.model import Account, Posting
+from gatewayd.stores.base import Batch, LedgerStore
 from gatewayd.stores.postgres.connection import CALL_SECONDS
 from gatewayd.stores.postgres.reader import open_reader
 from tests import postgres

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gatewayd.errors import StoreError, StoreUnavailable
-from gatewayd.model import Account
-from gatewayd.stores.base import Batch, Posting
+from gatewayd.model import Account, Posting
+from gatewayd.stores.base import Batch
 from gatewayd.stores.sqlite import opening
 from gatewayd.stores.sqlite.opening import Opened, open_file
 from gatewayd.stores.sqlite.reader import open_reader

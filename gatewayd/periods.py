@@ -1,0 +1,59 @@
+"""Moments as they are written down, and the months in which units are counted (UTC)."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+
+_DAY: Final = 86_400
+_MILLISECONDS: Final = tuple([f".{number:03d}Z" for number in range(1000)])
+
+
+def rfc3339(utc: float) -> str:
+    """Milliseconds, cut and not rounded, so that no moment slips into the next billing period."""
+    milliseconds = round(utc * 1e6) // 1000
+    return _second(milliseconds // 1000) + _MILLISECONDS[milliseconds % 1000]
+
+
+@lru_cache(maxsize=64)
+def _second(utc: int) -> str:
+    return datetime.fromtimestamp(utc, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+@dataclass(frozen=True, slots=True)
+class BillingPeriod:
+    """A calendar month in UTC; `starts_at` and `ends_at` are seconds since the epoch."""
+
+    name: str
+    starts_at: float
+    ends_at: float
+
+    @classmethod
+    def at(cls, utc: float) -> "BillingPeriod":
+        """The month that holds this moment."""
+        return month_of(int(utc // _DAY))
+
+    @classmethod
+    def named(cls, name: str) -> "BillingPeriod":
+        """The month written as 2026-11. Raises ValueError for anything else."""
+        return _named(name)
+
+    @property
+    def resets_at(self) -> str:
+        """The first moment of the next month, RFC 3339."""
+        return f"{datetime.fromtimestamp(self.ends_at, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+@lru_cache(maxsize=64)
+def _named(name: str) -> BillingPeriod:
+    start = datetime.strptime(name, "%Y-%m").replace(tzinfo=UTC)
+    if f"{start:%Y-%m}" != name:
+        raise ValueError("a month is written as 2026-11")
+    end = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
+    return BillingPeriod(name, start.timestamp(), end.timestamp())
+
+
+@lru_cache(maxsize=64)
+def month_of(day: int) -> BillingPeriod:
+    """The month of a day since the epoch: asked for every request, so worked out once a day."""
+    return _named(f"{datetime.fromtimestamp(day * _DAY, UTC):%Y-%m}")

@@ -1,0 +1,72 @@
+"""How often somebody may ask, where that counts, and what is left of it. They check themselves.
+
+`Window` and `Tally` are made by requests, so they say how: what a dataclass would make for that stays Python where the
+rest is compiled. Nobody assigns to them (`Final`).
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+PERIOD_SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`limit` requests per `period` on average, `burst` of them at once (default: the limit)."""
+
+    limit: int
+    period: str
+    burst: int = 0
+    interval: int = field(init=False, repr=False, compare=False)
+    """The ticks between two requests (`stores/gcra.py`), which are the period in nanoseconds."""
+    room: int = field(init=False, repr=False, compare=False)
+    """The ticks that an empty bucket takes to fill."""
+
+    def __post_init__(self) -> None:
+        if self.limit < 1:
+            raise ValueError("a limit must be at least 1")
+        if self.period not in PERIOD_SECONDS:
+            raise ValueError(f"a period is one of {', '.join(PERIOD_SECONDS)}")
+        if self.burst < 0:
+            raise ValueError("a burst must be at least 1")
+        if not self.burst:
+            object.__setattr__(self, "burst", self.limit)
+        object.__setattr__(self, "interval", self.seconds * 1_000_000_000)
+        object.__setattr__(self, "room", self.burst * self.interval)
+
+    @property
+    def seconds(self) -> int:
+        return PERIOD_SECONDS[self.period]
+
+
+@dataclass(slots=True, unsafe_hash=True, init=False)
+class Window:
+    """One rate of one caller: `key` is where it counts, `name` is what the caller sees of it."""
+
+    key: Final[str]
+    name: Final[str]
+    rate: Final[Rate]
+
+    def __init__(self, key: str, name: str, rate: Rate) -> None:
+        self.key = key
+        self.name = name
+        self.rate = rate
+
+
+@dataclass(slots=True, unsafe_hash=True, init=False)
+class Tally:
+    """What a window says after a take, in seconds from now.
+
+    `resets_in`: until it is full again. `retry_in`: until one more would be admitted; 0 when it was.
+    """
+
+    admitted: Final[bool]
+    remaining: Final[int]
+    resets_in: Final[float]
+    retry_in: Final[float]
+
+    def __init__(self, admitted: bool, remaining: int, resets_in: float, retry_in: float) -> None:
+        self.admitted = admitted
+        self.remaining = remaining
+        self.resets_in = resets_in
+        self.retry_in = retry_in

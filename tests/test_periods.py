@@ -1,0 +1,49 @@
+"""Every moment lies in one month, and is written so that it stays there."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewayd.periods import BillingPeriod, rfc3339
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("2026-13", "unconverted data remains"), ("2026-1", "written as 2026-11"), ("all", "all")],
+    ids=["no month", "a month of one digit", "no date"],
+)
+def test_what_is_no_month_is_refused(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        BillingPeriod.named(name)
+
+
+@given(st.datetimes(datetime(1970, 1, 2), datetime(2099, 12, 30), timezones=st.just(UTC)))  # noqa: DTZ001
+def test_every_moment_lies_in_the_month_that_is_named_for_it(moment: datetime) -> None:
+    period = BillingPeriod.at(moment.timestamp())
+    assert period.starts_at <= moment.timestamp() < period.ends_at
+    assert period.name == f"{moment:%Y-%m}"
+    assert BillingPeriod.at(period.ends_at).starts_at == period.ends_at
+
+
+@pytest.mark.parametrize(
+    ("name", "resets_at"),
+    [("2025-12", "2026-01-01T00:00:00Z"), ("2026-11", "2026-12-01T00:00:00Z"), ("2028-02", "2028-03-01T00:00:00Z")],
+)
+def test_a_period_resets_at_the_first_moment_of_the_next_month(name: str, resets_at: str) -> None:
+    assert BillingPeriod.named(name).resets_at == resets_at
+
+
+@pytest.mark.parametrize(
+    ("utc", "text"),
+    [
+        (0.0, "1970-01-01T00:00:00.000Z"),
+        (1_764_000_000.0, "2025-11-24T16:00:00.000Z"),
+        (1_764_000_000.0129, "2025-11-24T16:00:00.012Z"),
+        (1_764_547_199.9999, "2025-11-30T23:59:59.999Z"),
+        (-0.25, "1969-12-31T23:59:59.750Z"),
+    ],
+)
+def test_a_moment_is_written_in_milliseconds_cut_and_not_rounded(utc: float, text: str) -> None:
+    assert rfc3339(utc) == text
