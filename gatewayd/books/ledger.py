@@ -17,11 +17,12 @@ from gatewayd.model import Account, Balance, DirectoryPage, Durability, Ending, 
 from gatewayd.stores.journal.frames import Position
 from gatewayd.stores.journal.writer import Journal
 
-LEASE_PATIENCE: Final = 3.0
+# Not final, so that they can be replaced where they are compiled too.
+LEASE_PATIENCE = 3.0
 """Seconds that a request waits for units before it is told that nobody can say."""
-IDLE_SECONDS: Final = 2.0
+IDLE_SECONDS = 2.0
 """An idle lease is given back after so long."""
-SWEEP_SECONDS: Final = 0.1
+SWEEP_SECONDS = 0.1
 """Often, so that a crowd's leases are few at a time, and callers wait for no sweep."""
 GROWN_SECONDS: Final = 0.05
 """The bookkeeper is told at most so often that the journal has grown."""
