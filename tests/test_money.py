@@ -95,6 +95,14 @@ async def test_the_record_is_written_before_the_last_byte_goes_out(tmp_path: Pat
             assert answered.headers["X-Request-ID"] in gateway.written()
 
 
+async def test_a_record_is_in_the_ledger_two_seconds_after_its_answer_at_the_latest(tmp_path: Path) -> None:
+    async with gateway_before(tmp_path, answering(OK)) as (gateway, _, session):
+        answered = await call(gateway, session)
+        async with asyncio.timeout(2):
+            while [record["id"] for record in gateway.records()] != [answered.headers["X-Request-ID"]]:
+                await asyncio.sleep(0.01)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "role", "body", "status", "code"),
     [
