@@ -59,7 +59,13 @@ def gatewayd(
     """Run a command to its end."""
     command = [*COMMAND, *map(str, arguments)]
     return subprocess.run(
-        command, cwd=cwd, env=environ or environment(), capture_output=True, text=True, timeout=2 * PATIENCE, check=False
+        command,
+        cwd=cwd,
+        env=environ or environment(),
+        capture_output=True,
+        text=True,
+        timeout=2 * PATIENCE,
+        check=False,
     )
 
 
