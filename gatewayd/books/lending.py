@@ -15,6 +15,8 @@ from gatewayd.stores.base import Grant, Recall, Want
 
 RECALL_SECONDS: Final = 1.0
 """How long others may take to give back what they do not need; then nobody can say."""
+GRACE_SECONDS: Final = 0.3
+"""So much longer, once that was noticed: if all stood still, as machines do, the answers come just then."""
 MOST_REPEATS: Final = 2
 """So often everybody is asked again whose answers were too old when the ledger had been asked; then nobody can say."""
 
@@ -26,6 +28,7 @@ class Wish:
     `number` is what its worker calls it. `needed` is what its requests need, `most` that and some ahead.
     All others were asked at `asked_at`, and `repeats` times because that was too long ago.
     `asked`: the recalls that this daemon's workers have not answered yet; `recalls`: other daemons', until `deadline`;
+    `late_since`: when that was seen to have passed;
     `nodes`: all that were asked; `silent`: one of them did not answer. A `question` wants nothing but to know that
     everything idle is back. All are in order (`ready`) once journals were read that say what was done before.
     `tried`: it was seen whether it can be served without the ledger.
@@ -47,6 +50,7 @@ class Wish:
     nodes: set[str] = field(default_factory=set)
     recalls: list[Recall] = field(default_factory=list)
     deadline: float | None = None
+    late_since: float | None = None
     silent: bool = False
     tried: bool = False
 
@@ -214,7 +218,7 @@ class Lending:
         wish.last = False
         if wish.deadline is None:
             wish.deadline = self._clock.monotonic() + RECALL_SECONDS
-        elif self._clock.monotonic() > wish.deadline:
+        elif self._is_late(wish):
             wish.away()
             return True
         return False
@@ -258,6 +262,13 @@ class Lending:
         left = await self._vault.unanswered(waiting) if waiting else set()
         for wish in self._wishes:
             wish.recalls = [recall for recall in wish.recalls if recall in left]
-            late = wish.deadline is not None and self._clock.monotonic() > wish.deadline
-            if late and (wish.asked or wish.recalls):
+            if (wish.asked or wish.recalls) and self._is_late(wish):
                 wish.asked, wish.recalls, wish.silent = set(), [], True
+
+    def _is_late(self, wish: Wish) -> bool:
+        now = self._clock.monotonic()
+        if wish.deadline is None or now <= wish.deadline:
+            wish.late_since = None
+        elif wish.late_since is None:
+            wish.late_since = now
+        return wish.late_since is not None and now >= wish.late_since + GRACE_SECONDS

@@ -1,11 +1,12 @@
 """A daemon that stood still for a second refuses nobody in error: what it was told before that may be true no more."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from gatewayd.books.lending import MOST_REPEATS
+from gatewayd.books.lending import MOST_REPEATS, RECALL_SECONDS
 from gatewayd.books.requests import CALM_SECONDS
 from gatewayd.errors import StoreUnavailable
 from gatewayd.stores.base import Grant, Want
@@ -84,3 +85,42 @@ async def test_whoever_asked_other_daemons_too_long_ago_asks_again_before_it_ref
             with pytest.raises(StoreUnavailable):  # nobody can say any more, and it is told so, not that there is none
                 await daemons.all_the_rest(pauses)
     assert sum(asked.audit().values()) == 8
+
+
+async def test_whose_answer_comes_just_after_all_stood_still_for_longer_than_it_is_waited_for_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Ahead()
+    async with office(tmp_path, clock) as books:
+        assert books.bookkeeper is not None
+        having, wanting = await hired(books, 2)
+        assert await spend(having, "spent", 8, limit=20) == 8
+        lending, bookkeeper, say = books.bookkeeper._lending, books.bookkeeper, having._link.say
+        lend, answering = lending.lend, list[asyncio.Task[None]]()
+
+        async def answer(*words: object) -> None:
+            looked = asyncio.Event()
+
+            async def watched() -> None:
+                await lend()
+                looked.set()
+
+            with monkeypatch.context() as patch:
+                patch.setattr(lending, "lend", watched)
+                clock.pass_by(RECALL_SECONDS)
+                bookkeeper._awake.set()
+                await looked.wait()
+            say(*words)
+
+        def slowly(*words: object) -> None:
+            if words[0] == "recalled":
+                answering.append(asyncio.create_task(answer(*words)))
+            else:
+                say(*words)
+
+        monkeypatch.setattr(having._link, "say", slowly)
+        assert (await wanting.hold(hold("all the rest", units=12, limit=20))).granted
+        assert answering, "or nobody was asked"
+        wanting.release("all the rest")
+        await dismiss(having, wanting)
+    assert sum(books.audit().values()) == 8
