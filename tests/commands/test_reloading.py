@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 
 from tests.daemons import command, gatewayd, running_daemon, write_config
+from tests.patience import when
+from tests.process.crews import is_running, pids
 
 
 async def test_plan_prints_what_a_reload_would_change_and_does_nothing(tmp_path: Path) -> None:
@@ -57,8 +59,10 @@ def test_reload_without_a_daemon_says_so(tmp_path: Path) -> None:
 async def test_what_a_killed_daemon_left_behind_is_recognised(tmp_path: Path) -> None:
     config = write_config(tmp_path)
     async with running_daemon(config) as daemon:
+        children = await asyncio.to_thread(pids, config)
         daemon.process.kill()
         await daemon.ended()
+        await when(lambda: not any(map(is_running, children.values())))  # its socket is theirs too
     assert (tmp_path / "control.sock").is_socket()
     found = command("reload", "-c", config)
     assert (found.exit_code, "no gatewayd answers on" in found.stderr) == (1, True)
