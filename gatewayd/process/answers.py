@@ -49,8 +49,11 @@ class Answering:
         )
         workers = [{**answers.get(each, {}), **each.describe()} for each in staff.workers.all]
         children = [each.describe() for each in staff.crew.children]
-        own = {"image": course.image, "upgrade_failure": course.upgrade_failure}
-        return describe(course.settings, circumstances, workers, children) | own
+        found = describe(course.settings, circumstances, workers, children)
+        own: dict[str, Any] = {"image": course.image, "upgrade_failure": course.upgrade_failure}
+        if any(each.ready for each in staff.workers.current):  # who is too busy to say so serves by it all the same
+            own["generation"] = max(found["generation"], course.generation)
+        return found | own
 
     def _tell_metrics(self, _words: Mapping[str, Any], reply: Reply) -> None:
         staff = self._staff

@@ -3,14 +3,24 @@
 import asyncio
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
 
 from gatewayd.metrics import Tally
+from gatewayd.process.answers import Answering
 from gatewayd.process.control import ask
+from gatewayd.process.course import Course
+from gatewayd.process.staff import Staff
 from tests.agents import answering, raw_agent
+from tests.clocks import ManualClock
 from tests.daemons import environment, running_daemon, write_config
 from tests.patience import PATIENCE
 from tests.process.crews import admin_of, calls, numbers, pids, status, two_workers
+from tests.process.settings import settings
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 WORKERS = ("worker 1", "worker 2")
@@ -79,3 +89,29 @@ async def test_a_prometheus_directory_that_a_dead_daemon_left_is_neither_read_no
             while (await numbers(url)).get('gatewayd_requests_total{code="200",method="GET",route="gateway"}') != 1:
                 await asyncio.sleep(0.02)
     assert {path.name: path.read_bytes() for path in left.iterdir()} == before
+
+
+class Silent:
+    """A child of whom nothing is known but whether it serves."""
+
+    def __init__(self, *, ready: bool) -> None:
+        self.ready = ready
+
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+
+@pytest.mark.parametrize(("ready", "generation"), [(True, 3), (False, 2)])
+def test_the_generation_in_force_is_told_although_its_workers_are_too_busy_to_answer(
+    clock: ManualClock, ready: bool, generation: int
+) -> None:
+    """After an upgrade, an older worker may be the only one that answers in time; new ones may not serve yet."""
+    older, newer = Silent(ready=True), Silent(ready=ready)
+    answers = {older: {"generation": 2}}
+    crew = SimpleNamespace(children=[], ask=lambda _children, _name, then: then(answers))
+    workers = SimpleNamespace(current=[newer], all=[newer, older])
+    staff = SimpleNamespace(workers=workers, bookkeeper=[], reception=SimpleNamespace(address=None), crew=crew)
+    found: list[Mapping[str, Any]] = []
+    course = Course(settings(), image=2, generation=3)
+    Answering(course, cast("Staff", staff), clock).commands["status"]({}, found.append)
+    assert (found[0]["generation"], found[0]["image"]) == (generation, 2)
