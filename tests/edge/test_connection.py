@@ -136,13 +136,14 @@ async def test_a_first_head_that_is_not_complete_in_time_gets_408(tmp_path: Path
 
 
 async def test_a_dribbling_head_gets_no_extra_time(tmp_path: Path) -> None:
-    async with gateway_before(tmp_path, answering(OK)) as (gateway, _), caller(gateway.port) as slow:
+    async with gateway_before(tmp_path, answering(OK)) as (gateway, _):
         began = asyncio.get_running_loop().time()
-        slow.writer.write(b"GET /")
-        while not slow.ended:
-            slow.writer.write(b"a")
-            await slow.pause(0.02)
-        took = asyncio.get_running_loop().time() - began
+        async with caller(gateway.port) as slow:
+            slow.writer.write(b"GET /")
+            while not slow.ended:
+                slow.writer.write(b"a")
+                await slow.pause(0.02)
+            took = asyncio.get_running_loop().time() - began
     assert is_refused(slow.got, 408, "request_timeout")
     assert 0.19 <= took < 2
 
