@@ -14,8 +14,8 @@ from gatewayd.drain import DRAIN, Drain
 from gatewayd.edge.connection import Malformed
 from gatewayd.endpoints import Endpoint
 from gatewayd.errors import Refusal
-from gatewayd.exchange import EXCHANGE
-from gatewayd.lifecycle import Generations
+from gatewayd.exchange import exchange_of
+from gatewayd.pinning import Generations
 from gatewayd.policies import POLICIES
 from gatewayd.policies.access_log import REPORTERS, Reporter, tell
 from gatewayd.problem import answer
@@ -25,7 +25,7 @@ from gatewayd.tracing import Spans
 
 async def serve(request: web.Request) -> web.StreamResponse:
     """The heart of the ring."""
-    if (endpoint := request[EXCHANGE].rule(Endpoint)) is not None:
+    if (endpoint := exchange_of(request).rule(Endpoint)) is not None:
         return await endpoint.serve(request)
     return await forward(request)
 

@@ -59,7 +59,8 @@ def new_request_id(utc: float) -> tuple[str, str]:
     if not _chance.digits:
         _chance.fetch()
     digits = _chance.digits.pop()
-    return f"{int(utc * 1000):012x}{digits[:20]}", digits[20:]
+    moment = int(utc * 1000).to_bytes(6, "big").hex()  # a fourth of what a format would cost
+    return moment + digits[:20], digits[20:]
 
 
 class Exchange:
@@ -280,3 +281,9 @@ class Exchange:
 
 
 EXCHANGE: Final = web.RequestKey("exchange", Exchange)
+
+
+def exchange_of(request: web.BaseRequest) -> Exchange:
+    """What `request[EXCHANGE]` is. Each policy asks for it, and aiohttp would answer with a function in Python."""
+    found: Exchange = request._state[EXCHANGE]  # noqa: SLF001
+    return found

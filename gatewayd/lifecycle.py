@@ -1,30 +1,26 @@
-"""What is in force and what it stands on: a Pool is opened once, Generations are built on it and swapped."""
+"""What generations stand on: a Pool is opened once, and each Generation is built on it (`pinning` swaps them)."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 from weakref import WeakValueDictionary, finalize
 
-from aiohttp import ClientSession, DummyCookieJar, web
+from aiohttp import ClientSession, DummyCookieJar
 
 from gatewayd.books.ledger import LeasedLedger
 from gatewayd.books.vault import JOURNALS, node_of
 from gatewayd.clock import Clock
 from gatewayd.config.settings import AgentTls, CountersSettings, RouteSettings, Settings
-from gatewayd.drain import Drain
 from gatewayd.endpoints import OWN
 from gatewayd.errors import StartError
-from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.generation import Generation, Stores
 from gatewayd.identity.accounts import DirectorySnapshot
 from gatewayd.identity.providers import Providers
 from gatewayd.identity.remembered import DirectoryFile
 from gatewayd.identity.tokens import TokenVerifier
 from gatewayd.policies import POLICIES
-from gatewayd.policies.base import Handler, Middleware
 from gatewayd.policies.crowding import Crowd, CrowdRule
 from gatewayd.proxy.balance import Balance
 from gatewayd.proxy.connector import AgentConnector
@@ -198,45 +194,3 @@ def route_table(settings: Settings, pool: Pool, own: Mapping[str, Route] = OWN) 
 
     routes = [Route.with_rules(route.name, route.prefix, here(route)) for route in settings.routes.values()]
     return RouteTable(routes, own, unknown=Route.with_rules("", "", rules(None)))
-
-
-class Generations:
-    """The generation in force. Mutable: a reload swaps it; a request keeps the one that it began with."""
-
-    def __init__(self, first: Generation, clock: Clock, drain: Drain) -> None:
-        self.current = first
-        self._clock = clock
-        self._drain = drain
-
-    def adopt(self, generation: Generation) -> None:
-        """Requests begin on this one from now on."""
-        self.current = generation
-
-    @property
-    def running(self) -> Counter[int]:
-        """Requests in flight by the number of the generation that they began with."""
-        return Counter(exchange.generation.number for exchange in self._drain.exchanges)
-
-    def pinning(self) -> Middleware:
-        """The middleware in which a request begins: it gets its Exchange, on the generation of this moment."""
-
-        @web.middleware
-        async def pin(request: web.Request, handler: Handler) -> web.StreamResponse:
-            exchange = request[EXCHANGE] = self.begin(request)
-            self._drain.enter(exchange)
-            try:
-                response = await handler(request)
-                if self._drain.closing and isinstance(response, web.Response):  # a head that was sent has its word
-                    response.force_close()
-                return response
-            finally:
-                self._drain.leave(exchange)
-                del request[EXCHANGE]  # each holds the other; apart, both are freed now and not by the collector
-
-        return pin
-
-    def begin(self, request: web.BaseRequest) -> Exchange:
-        """A request's record, pinned to the generation in force."""
-        exchange = Exchange(request, self.current, self._clock)
-        exchange.client = request.remote or "unix"
-        return exchange

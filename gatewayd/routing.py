@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, TypeVar
 
@@ -43,14 +42,14 @@ class Route:
 class RouteTable:
     """Routes by prefix, and exact paths of the gateway's own. `unknown` is what every other path gets."""
 
-    __slots__ = ("_by_prefix", "_depth", "_exact", "_usually", "routes", "unknown")
+    __slots__ = ("_by_prefix", "_depth", "_exact", "_usual", "routes", "unknown")
 
     def __init__(self, routes: Iterable[Route], exact: Mapping[str, Route], unknown: Route) -> None:
         self.routes = tuple(routes)
         self.unknown = unknown
         self._exact = dict(exact)
         self._by_prefix = {route.prefix.rstrip("/"): route for route in self.routes}
-        self._usually = lru_cache(TARGETS_KEPT)(self._located)
+        self._usual: dict[str, tuple[Target, Route]] = {}  # what targets say; emptied when it is full
         self._depth = max((prefix.count("/") for prefix in self._by_prefix), default=0)
 
     def match(self, path: str) -> Route:
@@ -65,8 +64,13 @@ class RouteTable:
 
     def locate(self, raw: str, host: bytes | None) -> tuple[Target, Route]:
         """What a request target says, and its route. Raises BadRequest as `read_target` and `resolve` do."""
+        if (known := self._usual.get(raw)) is not None:
+            return known
         if len(raw) <= LONGEST_KEPT and raw.startswith("/"):
-            return self._usually(raw)
+            if len(self._usual) >= TARGETS_KEPT:
+                self._usual.clear()
+            found = self._usual[raw] = self._located(raw)
+            return found
         target = read_target(raw, host)
         return target, self.resolve(target)
 

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "gatewayd"
 # A module imports only from its own line or from lines above it (docs/design.md draws it).
 FLOORS = (
     ("gatewayd", "build", "clock", "errors", "periods", "rates", "records", "model", "keys", "pidlock"),
-    ("config", "framing", "trailers"),
+    ("config", "framing", "plain", "trailers"),
     ("forwarded", "identity.base", "routing", "stores.base"),
     ("generation",),
     ("exchange",),
@@ -21,7 +21,7 @@ FLOORS = (
     ("identity", "policies", "proxy", "edge", "stores"),
     ("books",),
     ("endpoints", "metrics", "spans", "tracing"),
-    ("lifecycle",),
+    ("lifecycle", "pinning"),
     ("admin", "app"),
     ("process",),
     ("prove",),

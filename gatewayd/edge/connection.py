@@ -26,8 +26,10 @@ from gatewayd.edge.parser import (
     refusal_for,
     speaks_http,
 )
+from gatewayd.edge.plain import plain_request
 from gatewayd.edge.request import EdgeRequest
 from gatewayd.edge.turns import Turns
+from gatewayd.edge.whole import WholeBody
 from gatewayd.errors import (
     BadRequest,
     HeadersTooLarge,
@@ -38,13 +40,17 @@ from gatewayd.errors import (
     VersionUnsupported,
 )
 from gatewayd.framing import check_line
+from gatewayd.plain import LONGEST
 from gatewayd.sent import hang_up
 from gatewayd.trailers import Fields, heard, section
 
 logger = logging.getLogger(__name__)
 
 USED: Final = (
+    "_buffer_paused",
+    "_close",
     "_current_request",
+    "_force_close",
     "_loop",
     "_manager",
     "_message_tail",
@@ -84,7 +90,9 @@ class EdgeConnection(Turns):
         "_last_bytes",
         "_limits",
         "_line",
+        "_longest_plain",
         "_malformed",
+        "_owed",
         "_stalled",
         "_trailers",
     )
@@ -101,6 +109,7 @@ class EdgeConnection(Turns):
             **options,
         )
         self._limits = limits
+        self._longest_plain = min(LONGEST, limits.max_target)
         self._malformed = malformed
         self._deadline: asyncio.TimerHandle | None = None
         self._begun = b""  # a head that is not complete yet
@@ -109,6 +118,8 @@ class EdgeConnection(Turns):
         self._chunked = False  # it is chunked, and its end was not dealt with
         self._framed = 0  # bytes of it, the framing included, not counting what came with its head
         self._last_bytes = b""
+        # Bytes until the next request begins, as far as that is known beyond doubt; negative for good once it is not.
+        self._owed = 0
         self._line: asyncio.Transport | None = None  # to the caller; aiohttp forgets it before all was sent
         self._stalled: asyncio.TimerHandle | None = None
         self._trailers: list[tuple[StreamReader, Fields]] = []  # of bodies that may still be read
@@ -162,6 +173,11 @@ class EdgeConnection(Turns):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        if not self._owed:
+            if data and self._took_plain(data):
+                return
+        elif self._owed > 0:
+            self._owed -= len(data)
         parsed, in_body = self._request_count, not self._body.is_eof()
         super().data_received(data)
         if self._request_count == parsed + 1 and not in_body and not self._begun and self._is_ordinary(data):
@@ -177,6 +193,31 @@ class EdgeConnection(Turns):
             self._count_framing(len(data))
         if self._chunked and not self._deaf:
             self._end_chunks(data)
+
+    def _took_plain(self, data: bytes) -> bool:
+        """Take a plain request that came whole, which the parser need not see; else note where the next one begins."""
+        self._owed = -1
+        busy = self._messages or self._begun or self._upgraded or self._force_close or self._close
+        if busy or self._reading_paused or self._buffer_paused or not self._body.is_eof():
+            return False
+        request: Parsed = plain_request(data, self._longest_plain)
+        if request is None:
+            return False
+        missing = request.length - len(request.rest)
+        if missing:
+            self._owed = missing
+            return False
+        self._owed = 0
+        self._body = WholeBody(request.rest, self) if request.length else EMPTY_PAYLOAD
+        self._framed = 0
+        self._request_count += 1
+        self._messages.append((request, self._body))
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if (waiter := self._waiter) is not None and not waiter.done():
+            waiter.set_result(None)
+        return True
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         """Aiohttp asks for it at the end of every body."""
@@ -264,6 +305,7 @@ class EdgeConnection(Turns):
         self._chunked = False
         if self._last_bytes.endswith(_BLANK):
             self._parser = new_parser(self, self._loop, self._limits)
+            self._owed = 0
             self._keep_trailers()
         else:
             self._end_after_this()

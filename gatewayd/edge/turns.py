@@ -16,6 +16,7 @@ from aiohttp.web_protocol import PayloadAccessError, _ErrInfo
 
 from gatewayd.build import stays_python
 from gatewayd.edge.parser import Parsed
+from gatewayd.edge.plain import PlainRequest
 from gatewayd.sent import was_sent
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class Turns(web.RequestHandler):
                     self._waiter = None
             message: Parsed
             message, payload = messages.popleft()
-            if self._parser is not None:
+            if self._parser is not None and not isinstance(message, PlainRequest):
                 self._parser.message_consumed()
             if self._buffer_paused and len(messages) <= self._msg_queue_resume_size:
                 self._resume_reading_if_drained()

@@ -15,7 +15,7 @@ from gatewayd.errors import (
     UriTooLong,
     VersionUnsupported,
 )
-from gatewayd.exchange import EXCHANGE, Exchange
+from gatewayd.exchange import Exchange, exchange_of
 from gatewayd.forwarded import client_of, is_trusted
 from gatewayd.framing import Head, line_size, read_head
 from gatewayd.policies.base import Finding, Handler, Policy, middleware, refused_with
@@ -38,7 +38,7 @@ _OPAQUE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
 @middleware
 async def admission(request: web.Request, handler: Handler) -> web.StreamResponse:
-    exchange = request[EXCHANGE]
+    exchange = exchange_of(request)
     _admit(exchange, request)
     drain, route = request.app[DRAIN], exchange.route
     if drain.began and not route.own:

@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.http import HttpVersion11
 
 from gatewayd.errors import InternalError, Refusal, RouteUnknown
-from gatewayd.exchange import EXCHANGE
+from gatewayd.exchange import exchange_of
 from gatewayd.policies.base import Handler, Policy, middleware
 from gatewayd.problem import answer
 from gatewayd.sent import BrokenOff
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 @middleware
 async def faults(request: web.Request, handler: Handler) -> web.StreamResponse:
-    exchange = request[EXCHANGE]
+    exchange = exchange_of(request)
     try:
         return await handler(request)
     except Refusal as refused:

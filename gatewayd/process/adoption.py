@@ -11,7 +11,8 @@ from gatewayd.config.settings import Settings
 from gatewayd.edge.server import EdgeRunner
 from gatewayd.generation import Generation
 from gatewayd.identity.providers import providers_of
-from gatewayd.lifecycle import Generations, Pool, build
+from gatewayd.lifecycle import Pool, build
+from gatewayd.pinning import Generations
 from gatewayd.process.entrance import Door, Entrance
 from gatewayd.process.files import allow_connections
 from gatewayd.process.logs import Logs, Opened

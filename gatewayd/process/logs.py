@@ -49,13 +49,16 @@ class Logs:
         """Open what the settings name and is not open yet. Raises StartError, and has opened nothing then."""
         targets = {ACCESS: settings.access_log.file, AUDIT: settings.audit_log.file}
         opened = Opened(targets, {})
+        failure: StartError | None = None
         try:
             for name, target in targets.items():
                 if target and target != self._targets.get(name):
                     opened.fresh[name] = self._open(name, target)
-        except StartError:
+        except StartError as error:
+            failure = error
+        if failure is not None:  # out here, because nothing that is compiled may wait while it handles an error
             await self.discard(opened)
-            raise
+            raise failure
         return opened
 
     async def commit(self, opened: Opened) -> None:

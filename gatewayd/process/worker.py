@@ -14,9 +14,10 @@ from gatewayd.config.settings import Settings
 from gatewayd.drain import Drain
 from gatewayd.edge.connection import EdgeConnection
 from gatewayd.edge.server import EdgeRunner
-from gatewayd.lifecycle import Generations, Pool, build, open_pool
+from gatewayd.lifecycle import Pool, build, open_pool
 from gatewayd.metrics import Metrics, Sheet
 from gatewayd.metrics.families import DROPPED, GENERATION, IN_FLIGHT, LAG
+from gatewayd.pinning import Generations
 from gatewayd.process.adoption import Adoption, Parts
 from gatewayd.process.bookkeeping import books_path, collect_seldom
 from gatewayd.process.child import Link

@@ -1,20 +1,18 @@
 """The head of an agent's answer, judged: how its body ends, and that nothing in it breaks out of its place. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any, Final
 
 from aiohttp.http import HttpVersion10, HttpVersion11
 
 from gatewayd.errors import UpstreamProtocol
-from gatewayd.framing import CONTROL, HOP_BY_HOP, is_one_number
+from gatewayd.framing import HOP_BY_HOP, has_control, is_one_number
 
-_BODILESS: Final = frozenset({204, 304})
+BODILESS: Final = frozenset({204, 304})
+"""Final statuses without a body, whatever the fields say (RFC 9110 section 6.4.1)."""
 _MAX_VALUES: Final = 64 * 1024  # bytes of all field values together
 _NAMES_KEPT: Final = 1024
-_value_of: Final = itemgetter(1)
 _DIGITS: Final = frozenset(b"0123456789")
 
 Parsed = Any
@@ -55,34 +53,54 @@ def kind_of(name: bytes) -> int:
     return _KINDS.get(name.lower(), PASSED)
 
 
+def is_passed_on(kind: int, value: bytes) -> bool:
+    """Whether a field of this kind goes on to the caller; a server's version is nobody's business."""
+    return kind == PASSED or (kind >= DATE and not (kind == SERVER and _DIGITS & set(value)))
+
+
 class Section:
     """What one pass over an answer's header section found.
 
-    `fields`: those that may be passed on, in order, with repeats. `named`: the values of those that mean something to
-    us, by their kind. `hops`: the names, in lower case, that Connection makes hop-by-hop (RFC 9110 section 7.6.1).
+    `lines`: those that may be passed on, in order, with repeats, as they are written again. `named`: the values of
+    those that mean something to us, by their kind. `hops`: the names, in lower case, that Connection makes hop-by-hop
+    (RFC 9110 section 7.6.1).
     """
 
-    __slots__ = ("fields", "hops", "named")
+    __slots__ = ("hops", "lines", "named")
 
-    def __init__(self, raw_headers: Iterable[Field]) -> None:
-        fields: list[Field] = []
-        named: dict[int, list[bytes]] = {}
-        for field in raw_headers:
-            if kind := kind_of(field[0]):
-                if kind in named:
-                    named[kind].append(field[1])
-                else:
-                    named[kind] = [field[1]]
-                if kind < DATE or (kind == SERVER and _DIGITS & set(field[1])):
-                    continue
-            fields.append(field)
+    def __init__(self, lines: list[bytes], named: dict[int, list[bytes]]) -> None:
         self.named = named
         self.hops: frozenset[bytes] = frozenset()
         if CONNECTION in named:
             self.hops = connection_named(named[CONNECTION])
             if not self.hops <= _HARMLESS:
-                fields = [field for field in fields if field[0].lower() not in self.hops]
-        self.fields = fields
+                lines = [line for line in lines if name_of(line).lower() not in self.hops]
+        self.lines = lines
+
+    @property
+    def fields(self) -> list[Field]:
+        """The lines again as names and values."""
+        return [(name, value) for name, _, value in [line.partition(b": ") for line in self.lines]]
+
+
+def read_section(raw_headers: Iterable[Field]) -> Section:
+    """Sort a header section into what is passed on and what means something to us."""
+    lines: list[bytes] = []
+    named: dict[int, list[bytes]] = {}
+    for name, value in raw_headers:
+        if kind := kind_of(name):
+            if kind in named:
+                named[kind].append(value)
+            else:
+                named[kind] = [value]
+        if is_passed_on(kind, value):
+            lines.append(name + b": " + value)
+    return Section(lines, named)
+
+
+def name_of(line: bytes) -> bytes:
+    """The name in a line of a section."""
+    return line.partition(b":")[0]
 
 
 def connection_named(values: Iterable[bytes]) -> frozenset[bytes]:
@@ -90,16 +108,20 @@ def connection_named(values: Iterable[bytes]) -> frozenset[bytes]:
     return frozenset([token.strip().lower() for value in values for token in value.split(b",")])
 
 
-@dataclass(slots=True, unsafe_hash=True)
 class AnswerHead:
-    """A status line and its section. `length` None: where the body ends is not known beforehand."""
+    """A status line and its section. `length` None: where the body ends is not known beforehand. Nobody changes it."""
 
-    status: int
-    reason: bytes
-    section: Section
-    length: int | None
-    chunked: bool
-    has_body: bool
+    __slots__ = ("chunked", "has_body", "length", "reason", "section", "status")
+
+    def __init__(
+        self, status: int, reason: bytes, section: Section, length: int | None, *, chunked: bool, has_body: bool
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.section = section
+        self.length = length
+        self.chunked = chunked
+        self.has_body = has_body
 
     @property
     def is_interim(self) -> bool:
@@ -121,15 +143,15 @@ def judge(message: Parsed, *, bodiless: bool) -> AnswerHead:
     reason = message.reason.encode("utf-8", "surrogateescape")
     if status < 100 or version not in (HttpVersion11, HttpVersion10):
         raise UpstreamProtocol("The agent's status line is not valid HTTP/1.1.")
-    values = b"".join(map(_value_of, raw_headers))
+    values = b"".join([value for _, value in raw_headers])
     if len(values) > _MAX_VALUES:
         raise UpstreamProtocol("The agent's header section is too large.")
-    if CONTROL.search(values) or CONTROL.search(reason):  # the parser is lenient with agents
+    if has_control(values) or has_control(reason):  # the parser is lenient with agents
         raise UpstreamProtocol("The agent's header section has a control character.")
-    section = Section(raw_headers)
+    section = read_section(raw_headers)
     length = _length_of(section, is_old=version == HttpVersion10)
-    has_body = status >= 200 and not bodiless and status not in _BODILESS
-    return AnswerHead(status, reason, section, length, CODING in section.named, has_body)
+    has_body = status >= 200 and not bodiless and status not in BODILESS
+    return AnswerHead(status, reason, section, length, chunked=CODING in section.named, has_body=has_body)
 
 
 def _length_of(section: Section, *, is_old: bool) -> int | None:

@@ -7,6 +7,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
+from gatewayd.edge.whole import WholeBody
 from gatewayd.errors import Refusal, UpstreamProtocol, UpstreamReset, UpstreamTimeout
 from gatewayd.proxy.answer import AnswerHead
 from gatewayd.proxy.connector import AgentProtocol
@@ -56,6 +57,8 @@ def taken(reader: StreamReader, protocol: BaseProtocol) -> bytes:
     """
     if reader is EMPTY_PAYLOAD:
         return b""
+    if isinstance(reader, WholeBody):
+        return reader.take()
     if protocol._reading_paused or reader.exception() is not None:  # noqa: SLF001
         return reader.read_nowait()
     pieces = reader._buffer  # noqa: SLF001

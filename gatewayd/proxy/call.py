@@ -19,6 +19,7 @@ from gatewayd.errors import Refusal, UpstreamProtocol, UpstreamReset, UpstreamTi
 from gatewayd.proxy.answer import AnswerHead, judge
 from gatewayd.proxy.body import Body, Whole, body_of
 from gatewayd.proxy.connector import AgentConnector, AgentProtocol
+from gatewayd.proxy.plain import PlainAnswer
 from gatewayd.sent import hang_up
 
 _MAX_INTERIM: Final = 16
@@ -89,29 +90,36 @@ class Call:
         self.fail(UpstreamTimeout())
 
     def _stop_clock(self) -> None:
-        self._timed = False
-        self.protocol.in_time()
+        if self._timed:
+            self._timed = False
+            self.protocol.in_time()
 
     async def answer(self) -> AnswerHead:
         """The next head; after one that is not interim, `body` is there.
 
         Raises UpstreamProtocol, UpstreamReset, UpstreamTimeout, StaleConnectionError, or what the call was failed with.
         """
+        protocol = self.protocol
         try:
-            protocol: Any = self.protocol  # `Parsed` says why
-            message, reader = await protocol.read()
+            if (arrival := protocol.arrival()) is not None:
+                await arrival
+            found: Any = protocol.take()  # `Parsed` says why
         except HttpProcessingError:
             raise UpstreamProtocol from None
         except ServerDisconnectedError as error:
             raise self._broken(spoke=isinstance(error.message, RawResponseMessage)) from None
         except (ClientConnectionError, EofStream, OSError):
             raise self._broken() from None
+        if isinstance(found, PlainAnswer):
+            self._stop_clock()
+            self.body = Whole(found.body)
+            return found.head
+        message, reader = found
         head = judge(message, bodiless=self._bodiless)
         if head.is_interim:
             self._count_interim()
         else:
-            if self._timed:
-                self._stop_clock()
+            self._stop_clock()
             self.body = body_of(reader, self.protocol, head)
         return head
 
@@ -137,8 +145,7 @@ class Call:
 
     def release(self) -> None:
         """Give the connection back to the pool, which closes it unless it is clean; what was written still goes out."""
-        if self._timed:
-            self._stop_clock()
+        self._stop_clock()
         if self.body is not None:
             self.body.detach()
         transport = self.protocol.transport

@@ -12,9 +12,10 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import TCPConnector
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.streams import EMPTY_PAYLOAD, EofStream
 
 from gatewayd.build import stays_python
+from gatewayd.proxy.plain import plain_answer
 from gatewayd.trailers import LONGEST, Fields, heard, section
 
 _READ: Final = 64 * 1024
@@ -30,6 +31,7 @@ _TICK: Final = 0.001  # seconds, to which loops round a moment
 class AgentProtocol(ResponseHandler):
     """One connection to an agent. The last bytes of an answer are kept while it may turn out to have trailers."""
 
+    _unheard = False  # nothing came yet of the answer that is expected, which may be any but HEAD's
     _listening = False
     _last = b""
     _parses_on = False
@@ -45,6 +47,7 @@ class AgentProtocol(ResponseHandler):
         The last answer's parser goes on to parse this one, unless it was spent.
         """
         self._listening = True
+        self._unheard = not bodiless
         if self._parses_on and not bodiless:
             return
         self._parses_on = not bodiless
@@ -81,7 +84,35 @@ class AgentProtocol(ResponseHandler):
         if resume_parser or self._reading_paused:
             super().resume_reading(resume_parser)
 
+    def arrival(self) -> "asyncio.Future[None] | None":
+        """To be awaited before `take`; None if there is something to take already."""
+        if self._buffer or self._eof:
+            return None
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
+
+    def take(self) -> Any:
+        """What has come: a `PlainAnswer`, or a parsed head with its body's reader. Raises what the call failed with."""
+        buffer: Any = self._buffer  # whose entries are not what aiohttp's types say
+        if buffer:
+            return buffer.popleft()[0]
+        raise self._exception or EofStream
+
+    def _give(self, found: Any) -> None:
+        self._buffer.append((found, 0))
+        if (waiter := self._waiter) is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+
     def data_received(self, data: bytes) -> None:
+        if self._unheard:
+            self._unheard = False
+            # Nothing of it is kept from the parser but what it need not know: where one message ends, another begins.
+            if self._parser is not None and (answer := plain_answer(data)) is not None:
+                self._listening = False
+                self._give(answer)
+                return
         if self._listening:
             self._last = data if not self._last and len(data) <= LONGEST else heard(self._last, data)
         if self._parser is None or self._upgraded or self._payload_parser is not None or not data:
@@ -103,11 +134,7 @@ class AgentProtocol(ResponseHandler):
                 self._should_close = True
             self._payload = payload
             bodiless = self._skip_payload or message.code in _BODILESS
-            self._buffer.append(((message, EMPTY_PAYLOAD if bodiless else payload), 0))
-        if messages and (waiter := self._waiter) is not None:
-            self._waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
+            self._give((message, EMPTY_PAYLOAD if bodiless else payload))
         if tail and self._upgraded:
             super().data_received(tail)
 

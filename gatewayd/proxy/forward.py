@@ -19,7 +19,7 @@ from gatewayd.errors import (
     UpstreamReset,
     UpstreamTimeout,
 )
-from gatewayd.exchange import EXCHANGE, Exchange
+from gatewayd.exchange import Exchange, exchange_of
 from gatewayd.model import Outcome
 from gatewayd.proxy.answer import AnswerHead, stated_quantity
 from gatewayd.proxy.body import taken
@@ -37,7 +37,7 @@ _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRAC
 
 async def forward(request: web.Request) -> web.StreamResponse:
     """Raises RouteUnknown and the route's own refusals; everything else is told by the answer."""
-    exchange = request[EXCHANGE]
+    exchange = exchange_of(request)
     rule = exchange.rule(Forwarding)
     if rule is None:
         raise RouteUnknown

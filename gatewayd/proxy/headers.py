@@ -1,7 +1,6 @@
 """Header sections from one side to the other (contract, section 5). Pure: bytes in, bytes out."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Final
 
 from gatewayd.config.settings import Network
@@ -9,7 +8,7 @@ from gatewayd.exchange import Exchange
 from gatewayd.forwarded import as_chain, as_elements, extended, is_trusted, node, origin_of
 from gatewayd.framing import HOST, Head
 from gatewayd.identity.service import ServiceTokens
-from gatewayd.proxy.answer import LIMITS, AnswerHead, kind_of
+from gatewayd.proxy.answer import LIMITS, AnswerHead, kind_of, name_of
 from gatewayd.trailers import announcement
 
 _VIA: Final = b"1.1 gatewayd"
@@ -17,7 +16,6 @@ _SCHEMES: Final = frozenset({b"http", b"https"})
 _LIMIT_FIELDS: Final = frozenset({"ratelimit", "ratelimit-policy"})
 _ORIGINS_KEPT: Final = 4_096
 _as_line: Final = b": ".join
-_as_text: Final = ": ".join
 
 
 def request_head(
@@ -126,20 +124,30 @@ def _lines(
     ) % (extended(chain, peer.encode()), scheme, host, prefix, extended(elements, element), via)
 
 
-@lru_cache(_ORIGINS_KEPT)
+_origins: Final[dict[tuple[str, bytes, bytes, bytes], bytes]] = {}  # who asked, and where; emptied when it is full
+
+
 def _direct(peer: str, scheme: bytes, host: bytes, prefix: bytes) -> bytes:
     """Who asks once asks again, from the same place."""
-    return _lines(peer, scheme, host, prefix)
+    place = (peer, scheme, host, prefix)
+    known = _origins.get(place)
+    if known is None:
+        if len(_origins) >= _ORIGINS_KEPT:
+            _origins.clear()
+        known = _origins[place] = _lines(peer, scheme, host, prefix)
+    return known
 
 
 def answer_head(head: AnswerHead, framing: bytes, added: Sequence[tuple[str, str]]) -> bytes:
     """The head of an answer: the agent's end-to-end fields as they came, the framing of our side, our fields."""
-    fields: Sequence[tuple[bytes, bytes]] = head.section.fields
-    if LIMITS in head.section.named and any(name.lower() in _LIMIT_FIELDS for name, _ in added):
+    section = head.section
+    lines = [b"HTTP/1.1 %d %b" % (head.status, head.reason)]
+    if LIMITS in section.named and [name for name, _ in added if name.lower() in _LIMIT_FIELDS]:
         # Two gateways' limits in one field would be read as one.
-        fields = [field for field in fields if kind_of(field[0]) != LIMITS]
-    lines = [b"HTTP/1.1 %d %b" % (head.status, head.reason), *map(_as_line, fields)]
+        lines += [line for line in section.lines if kind_of(name_of(line)) != LIMITS]
+    else:
+        lines += section.lines
     if added:
-        lines.append("\r\n".join(map(_as_text, added)).encode())
+        lines.append("\r\n".join([f"{name}: {value}" for name, value in added]).encode())
     lines.append(framing)
     return b"\r\n".join(lines) + b"\r\n"

@@ -48,7 +48,7 @@ class Relay(Sent):
         self._last = b""
         self._end = b""
         self._hops = head.section.hops
-        self._fields = head.section.fields
+        self._section = head.section
         self._pending = answer_head(head, self._framing(head, stays=stays, modern=modern), exchange.fields)
         # A small answer of known size may wait for its first bytes, to leave in one write with them.
         self._may_wait = head.length is not None and head.length <= _HOLD_HEAD_BELOW
@@ -129,7 +129,12 @@ class Relay(Sent):
     def say_goodbye(self) -> bool:
         """End server-sent events between two of them, with the time to wait before coming again; whether it could."""
         transport = self._request.transport
-        if not self._in_chunks or self._pending or transport is None or not is_between_events(self._fields, self._last):
+        if (
+            not self._in_chunks
+            or self._pending
+            or transport is None
+            or not is_between_events(self._section.fields, self._last)
+        ):
             return False
         transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(RETRY_EVENT), RETRY_EVENT))
         return True

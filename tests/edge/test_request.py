@@ -14,7 +14,7 @@ from gatewayd.edge.server import EdgeServer
 from gatewayd.errors import Refusal
 from tests.agents import talk
 
-AT_HAND = ("content", "keep_alive", "method", "protocol", "raw_headers", "raw_path", "version")
+AT_HAND = ("content", "keep_alive", "method", "protocol", "raw_headers", "raw_path", "remote", "version")
 
 
 @pytest.mark.parametrize("target", [b"/a%20b?c", b"http://x/a?c", b"//a"])
@@ -58,7 +58,7 @@ async def test_what_is_at_hand_is_what_aiohttp_would_answer(version: bytes) -> N
         return web.Response(text="ok")
 
     app.router.add_route("*", "/{path:.*}", handler)
-    requests = partial(EdgeRequest.of(app), loop=asyncio.get_running_loop())
+    requests: Any = partial(EdgeRequest.of(app), loop=asyncio.get_running_loop())
     server = EdgeServer(Server(handler, request_factory=requests), EdgeLimits(5, 75, 4096, 10), _malformed)
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]

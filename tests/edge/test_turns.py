@@ -43,13 +43,14 @@ async def test_an_answer_of_aiohttps_own_may_be_raised() -> None:
 
 
 async def test_an_answer_that_cannot_be_made_ends_the_connection_and_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    class Spoiled(Sent):
-        @property
-        def keep_alive(self) -> bool:
+    class Spoiled:
+        def __bool__(self) -> bool:
             raise LookupError
 
     async def handler(_request: web.BaseRequest) -> web.StreamResponse:
-        return Spoiled(200, keep_alive=True)
+        answer = Sent(200, keep_alive=True)
+        answer._reusable = Spoiled()  # type: ignore[assignment]
+        return answer
 
     async with edge(handler) as running:
         assert await talk(running.port, request()) == b""

@@ -14,7 +14,7 @@ from gatewayd.endpoints import OWN
 from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.generation import Generation, Stores
 from gatewayd.identity.tokens import TokenVerifier
-from gatewayd.lifecycle import Generations
+from gatewayd.pinning import Generations
 from gatewayd.policies import POLICIES, admission, faults
 from gatewayd.policies.access_log import REPORTERS
 from gatewayd.policies.base import Handler, Policy

@@ -155,6 +155,7 @@ class Carrier(dict[Any, Any]):
     def __init__(self, fields: dict[Any, Any], app: web.Application) -> None:
         super().__init__(fields)
         self.app = app
+        self._state = self
 
 
 async def test_a_reporter_that_fails_spoils_neither_the_answer_nor_the_others(

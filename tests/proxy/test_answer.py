@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gatewayd.errors import UpstreamProtocol
-from gatewayd.proxy.answer import AnswerHead, Section, judge, stated_quantity
+from gatewayd.proxy.answer import judge, read_section, stated_quantity
 
 
 def parsed(
@@ -111,7 +111,7 @@ def test_a_reason_keeps_its_bytes() -> None:
 
 def test_a_head_says_what_was_parsed() -> None:
     head = judge(parsed(), bodiless=False)
-    assert head == AnswerHead(200, b"OK", head.section, None, chunked=False, has_body=True)
+    assert (head.status, head.reason, head.length, head.chunked, head.has_body) == (200, b"OK", None, False, True)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_head_says_what_was_parsed() -> None:
     ],
 )
 def test_connection_names_are_gathered_from_all_its_fields(raw: list[tuple[bytes, bytes]], found: set[bytes]) -> None:
-    assert Section(raw).hops == found
+    assert read_section(raw).hops == found
 
 
 @given(st.integers(0, 10**15 - 1))
@@ -144,4 +144,4 @@ def test_no_quantity_is_no_fault_and_two_are() -> None:
 
 
 def quantity_of(*fields: tuple[bytes, bytes]) -> tuple[int | None, bool]:
-    return stated_quantity(Section(fields))
+    return stated_quantity(read_section(fields))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewayd.framing import HOP_BY_HOP
-from gatewayd.proxy.answer import AnswerHead, Section
+from gatewayd.proxy.answer import AnswerHead, read_section
 from gatewayd.proxy.headers import answer_head
 from tests.agents import answering, raw_agent
 from tests.gateways import running_gateway
@@ -30,7 +30,7 @@ def lines_of(head: bytes) -> list[bytes]:
 def test_an_answers_fields_are_a_part_of_the_agents_in_their_order(raw: list[Field], named_too: list[Field]) -> None:
     connection = [(b"Connection", b", ".join(name for name, _ in named_too))]
     section = (*raw, *connection, *named_too)
-    parsed = AnswerHead(200, b"OK", Section(section), 0, chunked=False, has_body=True)
+    parsed = AnswerHead(200, b"OK", read_section(section), 0, chunked=False, has_body=True)
     head = answer_head(parsed, b"Content-Length: 0\r\n", [("X-Request-ID", "ours")])
     status, *lines = lines_of(head)
     hops = HOP_BY_HOP | {name.lower() for name, _ in named_too} | {b"content-length", b"x-request-id"}

@@ -9,7 +9,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.test_utils import make_mocked_request
 
 from gatewayd.exchange import Exchange
-from gatewayd.proxy.answer import AnswerHead, Section
+from gatewayd.proxy.answer import AnswerHead, read_section
 from gatewayd.proxy.body import Body
 from gatewayd.proxy.connector import AgentProtocol
 from gatewayd.proxy.relay import _HOLD_HEAD_BELOW, Relay
@@ -514,7 +514,7 @@ async def test_the_last_byte_waits_for_the_record_and_the_log_agrees_with_it(sta
 
 async def test_an_answer_whose_caller_is_gone_at_the_end_is_not_written() -> None:
     request, clock = make_mocked_request("GET", "/"), ManualClock()
-    head = AnswerHead(200, b"OK", Section(()), 0, chunked=False, has_body=True)
+    head = AnswerHead(200, b"OK", read_section(()), 0, chunked=False, has_body=True)
     exchange = Exchange(request, Ring(EMAIL, clock).generation, clock)
     body = Body(EMPTY_PAYLOAD, AgentProtocol(asyncio.get_running_loop()), chunked=False, until_close=False)
     relay = Relay(exchange, request, head, body, idle=0, reusable=True)

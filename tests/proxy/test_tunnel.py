@@ -14,7 +14,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import TestServer, make_mocked_request
 
 from gatewayd.errors import ClientClosed
-from gatewayd.proxy.answer import AnswerHead, Section
+from gatewayd.proxy.answer import AnswerHead, read_section
 from gatewayd.proxy.tunnel import Direction, Tunnel
 from tests.agents import Script, answering, raw_agent
 from tests.gateways import RunningGateway, running_gateway
@@ -657,7 +657,7 @@ def tunnel_between(source: Side, sink: Side) -> tuple[Tunnel, Direction]:
     request = make_mocked_request("GET", "/")
     call = SimpleNamespace(protocol=sink)
     exchange = SimpleNamespace(bytes_in=0, bytes_out=0, sent=False, fields=[])
-    head = AnswerHead(101, b"Switching Protocols", Section(()), None, chunked=False, has_body=False)
+    head = AnswerHead(101, b"Switching Protocols", read_section(()), None, chunked=False, has_body=False)
     tunnel = Tunnel(exchange, request, call, head, b"websocket", 0.0)  # type: ignore[arg-type]
     return tunnel, Direction(tunnel, source, sink)
 

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gatewayd.errors import UpstreamProtocol
-from gatewayd.proxy.answer import AnswerHead, Section
+from gatewayd.proxy.answer import AnswerHead, read_section
 from gatewayd.proxy.websocket import CloseSpotter, is_switched
 
 CLOSE = 0x8
@@ -86,7 +86,7 @@ def test_a_close_is_seen_byte_by_byte(close: Frame) -> None:
 
 
 def switched(*fields: tuple[bytes, bytes]) -> AnswerHead:
-    return AnswerHead(101, b"Switching Protocols", Section(fields), None, chunked=False, has_body=False)
+    return AnswerHead(101, b"Switching Protocols", read_section(fields), None, chunked=False, has_body=False)
 
 
 def test_the_protocol_that_was_asked_for_is_switched_to() -> None:

@@ -22,9 +22,9 @@ from gatewayd.exchange import Exchange
 from gatewayd.framing import Target
 from gatewayd.generation import Generation, Stores
 from gatewayd.identity.tokens import TokenVerifier
-from gatewayd.lifecycle import Generations
 from gatewayd.metrics import Metrics
 from gatewayd.model import Identity, Outcome
+from gatewayd.pinning import Generations
 from gatewayd.policies import POLICIES
 from gatewayd.policies.access_log import line
 from gatewayd.routing import Route, RouteTable

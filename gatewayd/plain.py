@@ -1,0 +1,46 @@
+"""Heads in the form in which nearly every program writes them, read without a parser. Pure.
+
+Most of what a parser costs is for what hardly anybody sends. A head is plain if it is short, printable ASCII, each of
+its lines ends with CRLF, and each field is a token, ": " and a value without space around it. Nothing of that can be
+read in two ways. Whatever is otherwise is not judged here: it is the parser's, as if nobody had looked. What is plain
+the parser would read alike, which `tests/test_plain.py` holds against it.
+"""
+
+import re
+from typing import Final
+
+LONGEST: Final = 8 * 1024
+"""Bytes of a head, its empty line not counted."""
+MOST_LINES: Final = 100
+_LONGEST_MESSAGE: Final = 64 * 1024  # bytes; to look at more would cost more than the parser does
+_SPACE: Final = 0x20
+_PRINTABLE: Final = bytes([code if 0x20 <= code < 0x7F else _SPACE for code in range(256)])
+_TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def plain_lines(data: bytes, longest: int) -> tuple[list[bytes], bytes]:
+    """The lines of the head with which the bytes begin, and what is behind it; no lines if it is not whole or plain.
+
+    Their names and values are still to be looked at: what is sure is that they are printable ASCII.
+    """
+    if len(data) > _LONGEST_MESSAGE:
+        return [], b""
+    head, blank, rest = data.partition(b"\r\n\r\n")
+    if not blank or len(head) > longest:
+        return [], b""
+    lines = head.split(b"\r\n")
+    text = b"".join(lines)
+    # `translate` gives back what it had nothing to change in, much faster than a pattern would search it.
+    if len(lines) > MOST_LINES or text.translate(_PRINTABLE) != text:
+        return [], b""
+    return lines, rest
+
+
+def is_plain(value: bytes) -> bool:
+    """Whether a field's value, or whatever else may have no space at its ends, is of a plain head."""
+    return len(value) > 0 and value[0] != _SPACE and value[-1] != _SPACE
+
+
+def is_token(name: bytes) -> bool:
+    """Whether that can be a field's name (RFC 9110 section 5.6.2)."""
+    return _TOKEN.fullmatch(name) is not None

@@ -1,0 +1,216 @@
+"""A request that is read without the parser is read as the parser reads it, or not at all."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.streams import EMPTY_PAYLOAD
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewayd.edge.parser import EdgeLimits, new_parser
+from gatewayd.edge.plain import PlainRequest, plain_request
+from gatewayd.plain import LONGEST
+from tests.edge.hostile import CHUNKED, GET, request
+from tests.edge.hostile import POST as POST_LINE
+from tests.edge.serving import edge
+from tests.edge.test_connection import caller
+
+LIMITS = EdgeLimits(5, 75, 64 * 1024, 10)
+POST = b"POST /a%20b?c=d HTTP/1.1\r\nHost: x\r\nX-A: b c\r\nContent-Length: 2\r\nConnection: Keep-Alive\r\n\r\nhi"
+
+# Pieces of requests as they are usual, as they are refused, and as they are read in two ways somewhere.
+LINES = st.sampled_from(
+    [
+        b"Host: x",
+        b"host: y:80",
+        b"X-A: b c",
+        b"X-A: b",
+        b"x_a: b",
+        b"X-A:b",
+        b"X-A : b",
+        b"X-A: ",
+        b"X-A:  b",
+        b"X-A: b ",
+        b"X-A: b\t",
+        b"X-A: \xe4",
+        b"X-A: \x00",
+        b" folded: b",
+        b"no colon",
+        b": b",
+        b"Content-Length: 2",
+        b"Content-Length: 0",
+        b"Content-Length: 02",
+        b"Content-Length: +2",
+        b"Content-Length: 2, 2",
+        b"content-length: 2",
+        b"Transfer-Encoding: chunked",
+        b"Connection: keep-alive",
+        b"Connection: close",
+        b"Connection: keep-alive, X-A",
+        b"Proxy-Connection: close",
+        b"Upgrade: websocket",
+        b"Expect: 100-continue",
+        b"TE: trailers",
+        b"Content-Encoding: gzip",
+        b"Sec-WebSocket-Key1: 1",
+        b"User-Agent: a",
+        b"Cookie: a=b",
+    ]
+)
+FIRST = st.sampled_from(
+    [
+        b"GET / HTTP/1.1",
+        b"POST /a%20b?c=d HTTP/1.1",
+        b"DELETE /a?b#c?d HTTP/1.1",
+        b"PUT /a#b?c HTTP/1.1",
+        b"HEAD //a HTTP/1.1",
+        b"GET  / HTTP/1.1",
+        b"GET / HTTP/1.0",
+        b"GET / HTTP/1.2",
+        b"get / HTTP/1.1",
+        b"OPTIONS * HTTP/1.1",
+        b"GET http://x/ HTTP/1.1",
+        b"GET a HTTP/1.1",
+        b"GET / RTSP/1.0",
+        b"\r\nGET / HTTP/1.1",
+        b"GET / HTTP/1.1 ",
+        b"GET /",
+    ]
+)
+
+
+def parsed(said: bytes) -> tuple[Any, bytes | None]:
+    """The one message that aiohttp's parser finds in it, and its body if that is whole."""
+    loop = asyncio.new_event_loop()
+    try:
+        ((message, payload),), upgraded, _ = new_parser(BaseProtocol(loop), loop, LIMITS).feed_data(said)
+        assert not upgraded
+        if payload is EMPTY_PAYLOAD:
+            return message, b""
+        return message, payload.read_nowait() if payload.is_eof() else None
+    finally:
+        loop.close()
+
+
+def compared(found: PlainRequest, said: bytes) -> None:
+    message, body = parsed(said)
+    for name in ("method", "path", "version", "raw_headers", "should_close", "upgrade", "chunked", "headers", "url"):
+        assert getattr(found, name) == getattr(message, name), name
+    assert body == (found.rest if len(found.rest) == found.length else None)
+
+
+def test_a_usual_request_is_plain_and_read_as_the_parser_reads_it() -> None:
+    found = plain_request(POST, LONGEST)
+    assert found is not None
+    assert (found.method, found.path, found.length, found.rest) == ("POST", "/a%20b?c=d", 2, b"hi")
+    compared(found, POST)
+
+
+@given(FIRST, st.lists(LINES, max_size=6), st.sampled_from([b"", b"h", b"hi"]))
+def test_whatever_is_plain_the_parser_reads_alike(first: bytes, lines: list[bytes], body: bytes) -> None:
+    said = b"\r\n".join([first, b"Host: x", *lines]) + b"\r\n\r\n" + body
+    found = plain_request(said, LONGEST)
+    if found is not None and len(found.rest) <= found.length:
+        compared(found, said)
+
+
+@given(st.integers(0, len(POST)), st.binary(min_size=1, max_size=2))
+def test_a_byte_more_anywhere_changes_nothing_that_the_parser_would_not_see(at: int, more: bytes) -> None:
+    said = POST[:at] + more + POST[at:]
+    found = plain_request(said, LONGEST)
+    if found is not None and len(found.rest) <= found.length:
+        compared(found, said)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Transfer-Encoding: chunked",
+        b"Expect: 100-continue",
+        b"Upgrade: websocket",
+        b"Connection: close",
+        b"Content-Length: 2",
+        b"Host: y",
+        b"X-A: c",
+        b"X-A:b",
+        b"X B: c",
+    ],
+)
+def test_what_frames_otherwise_or_comes_twice_is_the_parsers(line: bytes) -> None:
+    assert plain_request(POST.replace(b"\r\n\r\n", b"\r\n" + line + b"\r\n\r\n"), LONGEST) is None
+
+
+def test_a_request_without_a_host_is_the_parsers() -> None:
+    assert plain_request(b"GET / HTTP/1.1\r\nX-A: b\r\n\r\n", LONGEST) is None
+
+
+# On a connection, between requests of the parser's
+
+ROW = (
+    request(POST_LINE, b"Content-Length: 2", body=b"hi"),
+    request(),
+    request(POST_LINE, b"Content-Length:3", body=b"\r\n\r"),
+    request(POST_LINE, b"Content-Length: 4", body=b"\r\n\r\n"),
+    request(GET, b"X-A: b", b"X-A: c"),
+    request(POST_LINE, b"Content-Length: 2", body=b"hi"),
+)
+BODIES = [b"hi", b"", b"\r\n\r", b"\r\n\r\n", b"", b"hi"]
+
+
+async def taken(pieces: Iterable[bytes], count: int = len(ROW)) -> list[bytes | None]:
+    """The bodies of the requests that come in these pieces."""
+    async with edge() as running, caller(running.port) as sender:
+        async with asyncio.timeout(5):
+            while not running.connections:
+                await asyncio.sleep(0)
+        (connection,) = running.connections
+        for piece in pieces:
+            connection.data_received(piece)
+            for _ in range(10):
+                await asyncio.sleep(0)
+        await sender.hear(b"\r\n\r\nok", count)
+        return [body for _, _, body in running.asked]
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 40, 41, 42, 43, 60, 61, 62, 90, 128, 1000])
+async def test_requests_cut_anywhere_are_those_that_were_sent(size: int) -> None:
+    said = b"".join(ROW)
+    assert await taken(said[at : at + size] for at in range(0, len(said), size)) == BODIES
+
+
+@pytest.mark.parametrize("at", range(0, len(ROW[0]) + len(ROW[1]), 5))
+async def test_two_pieces_of_a_row_are_its_requests_wherever_it_is_cut(at: int) -> None:
+    said = b"".join(ROW)
+    assert await taken([said[:at], said[at:]]) == BODIES
+
+
+async def test_the_parser_and_who_goes_without_it_take_turns() -> None:
+    chunked = request(POST_LINE, CHUNKED, body=b"2\r\nhi\r\n0\r\n\r\n")
+    pieces = [ROW[0], chunked, ROW[1], ROW[0][:-1], b"i", ROW[0], chunked, ROW[0]]
+    assert await taken(pieces, 7) == [b"hi", b"hi", b"", b"hi", b"hi", b"hi", b"hi"]
+
+
+async def test_what_comes_whole_is_kept_from_the_parser_until_something_else_comes() -> None:
+    parsed_by_aiohttp: list[bytes] = []
+
+    class Parser:
+        def feed_data(self, data: bytes) -> tuple[Any, bool, bytes]:
+            parsed_by_aiohttp.append(data)
+            return (), False, b""
+
+        def message_consumed(self) -> None:
+            raise AssertionError("it gave no message")
+
+    async with edge() as running, caller(running.port) as sender:
+        sender.writer.write(ROW[0])
+        await sender.hear(b"ok")
+        running.connections[0]._parser = Parser()  # type: ignore[assignment]
+        for number, said in enumerate((ROW[0], ROW[1], ROW[3]), 2):
+            sender.writer.write(said)
+            await sender.hear(b"\r\n\r\nok", number)
+        assert not any(parsed_by_aiohttp)  # it is asked to go on, with nothing, behind a body
+        running.connections[0].data_received(ROW[4])
+        assert parsed_by_aiohttp[-1] == ROW[4]
