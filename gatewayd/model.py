@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
+from gatewayd.build import stays_python
 from gatewayd.periods import BillingPeriod, rfc3339
 from gatewayd.rates import PERIOD_SECONDS, Rate, Tally, Window
 from gatewayd.records import Account, Ending, Hold, Outcome, Posting, UsageRecord
@@ -55,6 +56,7 @@ class Identity:
     run: str | None = None
 
 
+@stays_python
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a user bought: units per calendar month (UTC; 0 is unlimited) and, if it says so, its own rates."""

@@ -34,6 +34,10 @@ class Rate:
         object.__setattr__(self, "interval", self.seconds * 1_000_000_000)
         object.__setattr__(self, "room", self.burst * self.interval)
 
+    def __reduce__(self) -> tuple[type["Rate"], tuple[int, str, int]]:
+        # Workers are handed the settings pickled, and what is laid out by the compiler can be made only as it is here.
+        return Rate, (self.limit, self.period, self.burst)
+
     @property
     def seconds(self) -> int:
         return PERIOD_SECONDS[self.period]

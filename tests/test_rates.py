@@ -1,5 +1,6 @@
 """Rates check themselves, and what is made of them stays as it was made."""
 
+import pickle
 from collections.abc import Callable
 
 import pytest
@@ -22,6 +23,12 @@ def test_an_invalid_rate_cannot_be_made(make: Callable[[], object], message: str
 
 def test_a_rate_without_a_burst_lets_its_limit_through_at_once() -> None:
     assert (Rate(60, "minute").burst, Rate(60, "minute", 20).burst, Rate(5, "day").seconds) == (60, 20, 86400)
+
+
+def test_a_rate_is_handed_to_other_processes_as_it_is() -> None:
+    for rate in (Rate(5, "minute"), Rate(60, "minute", 20)):
+        handed = pickle.loads(pickle.dumps(rate))
+        assert (handed, handed.interval, handed.room) == (rate, rate.interval, rate.room)
 
 
 def test_a_window_and_a_tally_say_what_they_were_made_of_and_equal_their_likes() -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from gatewayd.books import ledger
-from gatewayd.books.leases import Lease, Leases
 from gatewayd.books.ledger import LeasedLedger
 from gatewayd.errors import StoreError, StoreUnavailable
 from gatewayd.stores.journal.writer import JournalFull, open_journal
@@ -67,15 +66,15 @@ async def test_whoever_was_just_served_and_has_units_left_has_a_lease_to_go_on_w
 async def test_idle_leases_are_kept_while_the_ledger_could_not_take_them_back(
     tmp_path: Path, weather: Weather, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    swept = asyncio.Semaphore(0)
-    sweep = Leases.unused_since
+    swept, sleep, between = asyncio.Semaphore(0), asyncio.sleep, 0.0123
 
-    def counted(leases: Leases, moment: float) -> list[Lease]:
-        swept.release()
-        return sweep(leases, moment)
+    async def counted(seconds: float) -> None:
+        if seconds == between:
+            swept.release()
+        await sleep(seconds)
 
-    monkeypatch.setattr(Leases, "unused_since", counted)
-    monkeypatch.setattr(ledger, "SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr(asyncio, "sleep", counted)
+    monkeypatch.setattr(ledger, "SWEEP_SECONDS", between)
     async with office(tmp_path) as books:
         worker = await books.worker()
         await worker.hold(hold("first", limit=10))
