@@ -121,12 +121,13 @@ async def test_every_refusal_is_a_problem_document_and_is_logged(
         general = limits("100/minute", "100/minute")
         async with running_gateway(tmp_path, routes=routes, general=general) as gateway:
             sent = {"good": gateway.token(), "body": gateway.token(), None: ""}.get(token, token or "")
-            if "/once/" in request_line:
+            before = "/once/" in request_line
+            if before:
                 await raw(gateway, request_line, sent)
             body = b"too much" if token == "body" else b""
             answered = await raw(gateway, request_line, sent, body)
             document = answered.problem(status, code, unsaid=sent or request_line.split()[1])
-            line = (await gateway.log_lines(1))[-1]
+            line = (await gateway.log_lines(1 + before))[-1]
     assert document["agent"] == (routed(request_line) if status != 400 else None)
     assert {name: answered.headers.get(name) for name in headers} == headers
     assert (line["status"], line["code"], line["request_id"]) == (status, code, document["request_id"])
