@@ -59,7 +59,7 @@ async def refused(daemon: RunningDaemon) -> str:
     """What it printed; it was refused."""
     found = await reload(daemon)
     assert (found.returncode, found.stdout) == (1, ""), found
-    assert "Traceback" not in found.stderr + daemon.log
+    assert "Traceback" not in (said := found.stderr + daemon.log), said
     return found.stderr
 
 
