@@ -13,7 +13,7 @@ from typing import Any, Final
 from gatewayd.errors import GatewayError
 from gatewayd.process.control import inquire, socket_path
 
-START_PATIENCE: Final = 20.0
+START_PATIENCE: Final = 30.0
 END_PATIENCE: Final = 30.0
 LOOK_SECONDS: Final = 0.02
 _GOING: Final = ("dead", "retired")

@@ -73,7 +73,7 @@ def _post_again() -> None:
     post = Vault.post
 
     async def post_twice(vault: Vault, batch: Batch) -> None:
-        again = [each._replace(record=replace(each.record, id=f"{each.record.id}-")) for each in batch.postings[:1]]
+        again = [replace(each, record=replace(each.record, id=f"{each.record.id}-")) for each in batch.postings[:1]]
         await post(vault, replace(batch, postings=(*batch.postings, *again)))
 
     Vault.post = post_twice
@@ -122,11 +122,11 @@ def _count_two_of_three() -> None:
 
 
 def _round_down() -> None:
-    rate_limit.ceil = lambda seconds: ceil(seconds) - 1
+    rate_limit._whole = lambda seconds: ceil(seconds) - 1
 
 
 def _round_up_twice() -> None:
-    rate_limit.ceil = lambda seconds: ceil(seconds) + 1
+    rate_limit._whole = lambda seconds: ceil(seconds) + 1
 
 
 def _complete_bodies() -> None:
