@@ -4,11 +4,11 @@ It is pinned to a generation, goes through the ring of policies, and is answered
 endpoints or by an agent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import partial
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from gatewayd.drain import DRAIN, Drain
 from gatewayd.edge.connection import Malformed
@@ -52,8 +52,19 @@ def whole_ring(app: web.Application) -> Handler:
     ring: Handler = route.handler
     for middleware in reversed(app.middlewares):
         unmarked = middleware.func if isinstance(middleware, partial) else middleware
-        ring = partial(unmarked, handler=ring)
+        ring = _Around(ring, unmarked)
     return ring
+
+
+class _Around:
+    """A middleware around what is further in. A `partial` with a keyword would make a dictionary for each call."""
+
+    def __init__(self, inner: Handler, middleware: Middleware) -> None:
+        self._inner = inner
+        self._middleware = middleware
+
+    def __call__(self, request: web.Request) -> Awaitable[web.StreamResponse]:
+        return self._middleware(request, self._inner)
 
 
 def malformed(generations: Generations, reporters: Sequence[Reporter]) -> Malformed:

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import StreamWriter
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_urldispatcher import UrlMappingMatchInfo
@@ -27,6 +28,8 @@ class EdgeRequest(web.Request):
     raw_path: str = ""
     remote: str | None = None
     version: Any = None
+    makes_writer = True
+    """Where it is given none."""
     _client_max_size = 1024**2
     _client_max_fields = 1000
 
@@ -35,10 +38,12 @@ class EdgeRequest(web.Request):
         message: Parsed,
         payload: StreamReader,
         protocol: "RequestHandler",
-        payload_writer: AbstractStreamWriter,
+        payload_writer: AbstractStreamWriter | None,
         task: "asyncio.Task[None]",
-        loop: asyncio.AbstractEventLoop,
+        loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
+        """`loop` is the connection's: who leaves it out spares each request a keyword. A missing writer is made."""
+        loop = loop or protocol._loop  # noqa: SLF001
         path: str = message.path
         if path.startswith("/"):
             # What aiohttp's own beginning comes to for a target in origin form; a test holds the two together. In one
@@ -47,7 +52,6 @@ class EdgeRequest(web.Request):
             self.__dict__ = {
                 "_message": message,
                 "_protocol": protocol,
-                "_payload_writer": payload_writer,
                 "_payload": payload,
                 "_method": method,
                 "_version": version,
@@ -68,7 +72,7 @@ class EdgeRequest(web.Request):
                 "version": version,
             }
         else:
-            super().__init__(message, payload, protocol, payload_writer, task, loop)
+            super().__init__(message, payload, protocol, payload_writer or StreamWriter(protocol, loop), task, loop)
             self.content = payload
             self.keep_alive = not message.should_close
             self.method = message.method
@@ -77,6 +81,13 @@ class EdgeRequest(web.Request):
             self.raw_path = path
             self.remote = _address(protocol.peername)
             self.version = message.version
+
+        if payload_writer is not None:
+            self._payload_writer = payload_writer
+
+    @cached_property
+    def _payload_writer(self) -> AbstractStreamWriter:  # type: ignore[override]
+        return StreamWriter(self._protocol, self._loop)
 
     @cached_property
     def _headers(self) -> "CIMultiDictProxy[str]":  # type: ignore[override]

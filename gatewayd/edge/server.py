@@ -5,7 +5,6 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
 from typing import Any, Final, cast
 
 from aiohttp import web
@@ -83,7 +82,7 @@ class EdgeRunner(web.AppRunner):
         plain = await super()._make_server()
         if self._handler is not None:
             handler = cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", self._handler)
-            requests = partial(EdgeRequest.of(self.app), loop=asyncio.get_running_loop())
+            requests = EdgeRequest.of(self.app)
             plain = Server(handler, request_factory=cast("Any", requests))
         return EdgeServer(plain, self._limits, self._malformed)
 

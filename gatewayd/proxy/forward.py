@@ -210,7 +210,7 @@ class Passage:
             protocol = is_switched(head, exchange.head.upgrade)
             return Tunnel(exchange, request, call, head, protocol, idle)
         sent = upload is None or upload.complete
-        return Relay(exchange, request, head, call.body, idle=idle, reusable=sent and not request.app[DRAIN].closing)
+        return Relay(exchange, request, head, call.body, idle, sent and not request.app[DRAIN].closing)
 
     async def _fail(self, refusal: Refusal) -> web.StreamResponse:
         """Raise the refusal while it can still be the answer; afterwards the answer breaks off."""

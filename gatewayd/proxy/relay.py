@@ -25,15 +25,17 @@ _HOLD_HEAD_BELOW: Final = 64 * 1024
 class Relay(Sent):
     """Passes one answer on to one caller: `run` all but its last piece, `finish` that one, else `break_off`."""
 
+    _last = b""
+    _end = b""
+
     def __init__(
         self,
         exchange: Exchange,
         request: web.Request,
         head: AnswerHead,
         body: Body | Whole,
-        *,
         idle: float,
-        reusable: bool,
+        reusable: bool,  # keywords would cost each answer a dictionary
     ) -> None:
         modern = request.version >= HttpVersion11
         unsized = head.has_body and head.length is None
@@ -45,8 +47,6 @@ class Relay(Sent):
         self._request = request
         self._source = body
         self._idle = idle
-        self._last = b""
-        self._end = b""
         self._hops = head.section.hops
         self._section = head.section
         self._pending = answer_head(head, self._framing(head, stays=stays, modern=modern), exchange.fields)
