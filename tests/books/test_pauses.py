@@ -1,7 +1,7 @@
 """A daemon that stood still for a second refuses nobody in error: what it was told before that may be true no more."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from gatewayd.books.lending import MOST_REPEATS, RECALL_SECONDS
 from gatewayd.books.requests import CALM_SECONDS
 from gatewayd.errors import StoreUnavailable
+from gatewayd.model import Account
 from gatewayd.stores.base import Grant, Want
 from tests.books.offices import Office, office
 from tests.books.test_lending import dismiss, hired, spend
@@ -95,18 +96,20 @@ async def test_whose_answer_comes_just_after_all_stood_still_for_longer_than_it_
         assert books.bookkeeper is not None
         having, wanting = await hired(books, 2)
         assert await spend(having, "spent", 8, limit=20) == 8
-        lending, bookkeeper, say = books.bookkeeper._lending, books.bookkeeper, having._link.say
-        lend, answering = lending.lend, list[asyncio.Task[None]]()
+        bookkeeper, say = books.bookkeeper, having._link.say
+        posting, answering = bookkeeper._posting, list[asyncio.Task[None]]()
+        post = posting.post_if_due
 
         async def answer(*words: object) -> None:
             looked = asyncio.Event()
 
-            async def watched() -> None:
-                await lend()
+            async def watched(wanted: Collection[Account]) -> None:
+                """What comes next in a round, after it was seen who is late."""
                 looked.set()
+                await post(wanted)
 
             with monkeypatch.context() as patch:
-                patch.setattr(lending, "lend", watched)
+                patch.setattr(posting, "post_if_due", watched)
                 clock.pass_by(RECALL_SECONDS)
                 bookkeeper._awake.set()
                 await looked.wait()
