@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gatewayd.books.lending import MOST_REPEATS, RECALL_SECONDS
+from gatewayd.books.lending import MOST_REPEATS, RECALL_SECONDS, Lending
 from gatewayd.books.requests import CALM_SECONDS
 from gatewayd.errors import StoreUnavailable
 from gatewayd.model import Account
@@ -86,6 +86,21 @@ async def test_whoever_asked_other_daemons_too_long_ago_asks_again_before_it_ref
             with pytest.raises(StoreUnavailable):  # nobody can say any more, and it is told so, not that there is none
                 await daemons.all_the_rest(pauses)
     assert sum(asked.audit().values()) == 8
+
+
+class Watched:
+    """Lending in all, and it says when it has looked."""
+
+    def __init__(self, lending: Lending, looked: asyncio.Event) -> None:
+        self._lending = lending
+        self._looked = looked
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._lending, name)
+
+    async def lend(self) -> None:
+        await self._lending.lend()
+        self._looked.set()
 
 
 async def test_whose_answer_comes_just_after_all_stood_still_for_longer_than_it_is_waited_for_is_heard(
