@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gatewayd.edge import connection as edge_connection
+from gatewayd.edge import line as caller_line
 from gatewayd.edge.connection import EdgeConnection
 from tests.agents import answering, raw_agent
 from tests.certificates import write_certificate
@@ -49,7 +49,7 @@ async def test_a_stop_does_not_wait_for_a_caller_who_does_not_read(tmp_path: Pat
 
 
 async def test_a_caller_who_takes_nothing_for_long_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edge_connection, "_LONGEST_STALL", 0.1)
+    monkeypatch.setattr(caller_line, "_LONGEST_STALL", 0.1)
     async with raw_agent(answering(LARGE)) as agent, running_gateway(tmp_path, agent.url) as gateway:
         caller, line = await behind(gateway, message(gateway) * PIPELINED)
         async with asyncio.timeout(PATIENCE):

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from gatewayd.edge.parser import EdgeLimits, new_parser
 from gatewayd.edge.plain import PlainRequest, plain_request
 from gatewayd.plain import LONGEST
+from tests.edge.callers import caller
 from tests.edge.hostile import CHUNKED, GET, request
 from tests.edge.hostile import POST as POST_LINE
 from tests.edge.serving import edge
-from tests.edge.test_connection import caller
 
 LIMITS = EdgeLimits(5, 75, 64 * 1024, 10)
 POST = b"POST /a%20b?c=d HTTP/1.1\r\nHost: x\r\nX-A: b c\r\nContent-Length: 2\r\nConnection: Keep-Alive\r\n\r\nhi"

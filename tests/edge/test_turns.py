@@ -12,9 +12,9 @@ from gatewayd.edge import turns as module
 from gatewayd.edge.turns import USED, Turns
 from gatewayd.sent import Sent
 from tests.agents import talk
+from tests.edge.callers import caller
 from tests.edge.hostile import request
 from tests.edge.serving import edge
-from tests.edge.test_connection import caller
 from tests.sources import source_of
 
 
