@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from math import floor
 from typing import Final
 
 _DAY: Final = 86_400
@@ -11,8 +12,10 @@ _MILLISECONDS: Final = tuple([f".{number:03d}Z" for number in range(1000)])
 
 def rfc3339(utc: float) -> str:
     """Milliseconds, cut and not rounded, so that no moment slips into the next billing period."""
-    milliseconds = round(utc * 1e6) // 1000
-    return _second(milliseconds // 1000) + _MILLISECONDS[milliseconds % 1000]
+    second = floor(utc)
+    # What was written with three digits is told with the same three; but the last moment of a second stays in it.
+    milliseconds = min(round((utc - second) * 1e6) // 1000, 999)
+    return _second(second) + _MILLISECONDS[milliseconds]
 
 
 @lru_cache(maxsize=64)

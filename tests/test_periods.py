@@ -1,6 +1,7 @@
 """Every moment lies in one month, and is written so that it stays there."""
 
 from datetime import UTC, datetime
+from math import nextafter
 
 import pytest
 from hypothesis import given
@@ -47,3 +48,15 @@ def test_a_period_resets_at_the_first_moment_of_the_next_month(name: str, resets
 )
 def test_a_moment_is_written_in_milliseconds_cut_and_not_rounded(utc: float, text: str) -> None:
     assert rfc3339(utc) == text
+
+
+def test_the_last_moment_of_a_month_is_written_in_that_month() -> None:
+    ends = BillingPeriod.named("2026-11").ends_at
+    assert rfc3339(nextafter(ends, 0)) == "2026-11-30T23:59:59.999Z"
+    assert rfc3339(ends) == "2026-12-01T00:00:00.000Z"
+
+
+@given(st.integers(0, 4_000_000_000), st.integers(0, 999))
+def test_a_moment_that_was_written_with_milliseconds_is_written_with_the_same(second: int, millisecond: int) -> None:
+    moment = float(f"{second}.{millisecond:03d}")
+    assert rfc3339(moment).endswith(f".{millisecond:03d}Z")
