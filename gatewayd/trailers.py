@@ -13,6 +13,7 @@ from aiohttp.streams import StreamReader
 
 from gatewayd.errors import BadRequest, HeadersTooLarge
 from gatewayd.framing import NOT_COPIED, folded
+from gatewayd.plain import is_token
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -21,7 +22,6 @@ LONGEST: Final = 8 * 1024
 _END: Final = len(b"\r\n\r\n")
 _LAST_CHUNK: Final = re.compile(rb"0+[ \t]*(?:;.*)?")
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
-_TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # RFC 9110 section 6.5.1: what frames, routes, authenticates, modifies or describes a message comes before its body.
 # The last line is what only the gateway may say, or what only a header may state.
 _NEVER: Final = NOT_COPIED | {
@@ -84,5 +84,5 @@ def last_chunk(fields: Fields, hops: Collection[bytes]) -> bytes:
 def announcement(values: Iterable[bytes], hops: Collection[bytes]) -> list[tuple[bytes, bytes]]:
     """The Trailer field of a message whose own had these values, without the names that will not pass."""
     names = [name.strip() for value in values for name in value.split(b",")]
-    passing = [name for name in names if _TOKEN.fullmatch(name) and may_pass(name, hops)]
+    passing = [name for name in names if is_token(name) and may_pass(name, hops)]
     return [(b"Trailer", b", ".join(passing))] if passing else []

@@ -20,8 +20,7 @@ _LONGEST_KEPT: Final = 64  # bytes of a name that is remembered: callers choose 
 
 Field = tuple[bytes, bytes]
 
-# What a field of a request is to its framing.
-_NOTHING: Final = 0
+# What a field of a request is to its framing, if it is anything.
 _LENGTH: Final = 1
 _CONNECTION: Final = 2
 _NOT_PLAIN: Final = 3

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.agents import Script, raw_agent
+from tests.agents import Script, raw_agent, read_body
 from tests.gateways import RunningGateway, running_gateway
 from tests.patience import PATIENCE
 
@@ -38,6 +38,18 @@ async def listening(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter)
     """An agent that takes what comes, as it comes, and says nothing."""
     while await reader.read(65536):
         pass
+
+
+def answering_when(go: asyncio.Event) -> Script:
+    """An agent that takes each request whole, and answers it once it may."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_body(await reader.readuntil(b"\r\n\r\n"), reader)
+        await go.wait()
+        writer.write(OK)
+        await writer.drain()
+
+    return answer
 
 
 class Caller:

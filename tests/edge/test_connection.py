@@ -15,8 +15,8 @@ from gatewayd.edge.heads import AwaitedHeads
 from gatewayd.edge.line import CallerLine
 from gatewayd.errors import InternalError, RequestTimeout
 from gatewayd.sent import Sent
-from tests.agents import answering, raw_agent, read_body, talk
-from tests.edge.callers import OK, ROUTES, caller, gateway_before, is_refused, listening, pieces
+from tests.agents import answering, raw_agent, talk
+from tests.edge.callers import OK, ROUTES, answering_when, caller, gateway_before, is_refused, listening, pieces
 from tests.edge.hostile import CHUNKED, GET, POST, request
 from tests.edge.serving import edge
 from tests.gateways import running_gateway
@@ -63,13 +63,7 @@ async def test_a_caller_that_leaves_in_the_middle_of_a_body_leaves_it_unfinished
 async def test_garbage_behind_a_request_waits_for_its_answer(tmp_path: Path) -> None:
     go = asyncio.Event()
 
-    async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_body(await reader.readuntil(b"\r\n\r\n"), reader)
-        await go.wait()
-        writer.write(OK)
-        await writer.drain()
-
-    async with gateway_before(tmp_path, slowly, "") as (gateway, received), caller(gateway.port) as sender:
+    async with gateway_before(tmp_path, answering_when(go), "") as (gateway, received), caller(gateway.port) as sender:
         sender.writer.write(request(POST, b"Content-Length: 5", body=b"hello"))
         async with asyncio.timeout(PATIENCE):
             while not any(each.endswith(b"hello") for each in received):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.agents import answering, read_body, talk
-from tests.edge.callers import OK, Caller, caller, gateway_before, is_refused, pieces
+from tests.agents import answering, talk
+from tests.edge.callers import OK, Caller, answering_when, caller, gateway_before, is_refused, pieces
 from tests.edge.hostile import CHUNKED, GET, POST, request
 from tests.edge.serving import edge
 from tests.patience import PATIENCE
@@ -76,13 +76,7 @@ async def test_a_head_that_began_behind_another_request_has_the_deadline_too(tmp
 async def test_a_late_head_does_not_harm_the_request_before_it(tmp_path: Path) -> None:
     go = asyncio.Event()
 
-    async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_body(await reader.readuntil(b"\r\n\r\n"), reader)
-        await go.wait()
-        writer.write(OK)
-        await writer.drain()
-
-    async with gateway_before(tmp_path, slowly) as (gateway, _), caller(gateway.port) as slow:
+    async with gateway_before(tmp_path, answering_when(go)) as (gateway, _), caller(gateway.port) as slow:
         asyncio.get_running_loop().call_later(0.35, go.set)
         slow.writer.write(request() + b"GET /api/em")
         answer = await slow.all()
