@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from gatewayd.build import stays_python
 from gatewayd.periods import BillingPeriod, rfc3339
-from gatewayd.rates import PERIOD_SECONDS, Rate, Tally, Window
+from gatewayd.rates import PERIOD_SECONDS, Pace, Rate, Tally, Window
 from gatewayd.records import Account, Ending, Hold, Outcome, Posting, UsageRecord
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Holding",
     "Identity",
     "Outcome",
+    "Pace",
     "Plan",
     "Posting",
     "Rate",

@@ -1,13 +1,26 @@
 """How often somebody may ask, where that counts, and what is left of it. They check themselves.
 
 `Window` and `Tally` are made by requests, so they say how: what a dataclass would make for that stays Python where the
-rest is compiled. Nobody assigns to them (`Final`).
+rest is compiled. Nobody assigns to what they say (`Final`).
 """
 
 from dataclasses import dataclass, field
+from math import gcd
 from typing import Final
 
 PERIOD_SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """A rate in whole numbers, for the arithmetic of `stores/gcra.py`."""
+
+    ticks: int
+    """How many a nanosecond has."""
+    interval: int
+    """Ticks between two requests."""
+    room: int
+    """Ticks that an empty bucket takes to fill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +30,10 @@ class Rate:
     limit: int
     period: str
     burst: int = 0
-    interval: int = field(init=False, repr=False, compare=False)
-    """The ticks between two requests (`stores/gcra.py`), which are the period in nanoseconds."""
-    room: int = field(init=False, repr=False, compare=False)
-    """The ticks that an empty bucket takes to fill."""
+    pace: Pace = field(init=False, repr=False, compare=False)
+    """In the longest ticks that do: a nanosecond for nearly every rate that people think of."""
+    fine: Pace = field(init=False, repr=False, compare=False)
+    """In ticks of which a nanosecond has `limit`, whatever the period."""
 
     def __post_init__(self) -> None:
         if self.limit < 1:
@@ -31,8 +44,10 @@ class Rate:
             raise ValueError("a burst must be at least 1")
         if not self.burst:
             object.__setattr__(self, "burst", self.limit)
-        object.__setattr__(self, "interval", self.seconds * 1_000_000_000)
-        object.__setattr__(self, "room", self.burst * self.interval)
+        period = self.seconds * 1_000_000_000
+        common = gcd(self.limit, period)
+        object.__setattr__(self, "pace", Pace(self.limit // common, period // common, self.burst * period // common))
+        object.__setattr__(self, "fine", Pace(self.limit, period, self.burst * period))
 
     def __reduce__(self) -> tuple[type["Rate"], tuple[int, str, int]]:
         # Workers are handed the settings pickled, and what is laid out by the compiler can be made only as it is here.
@@ -45,16 +60,21 @@ class Rate:
 
 @dataclass(slots=True, unsafe_hash=True, init=False)
 class Window:
-    """One rate of one caller: `key` is where it counts, `name` is what the caller sees of it."""
+    """One rate of one caller: `key` is where it counts, `name` is what the caller sees of it.
+
+    `mark` is the counters', to find again at once what they found before: nothing that the window says.
+    """
 
     key: Final[str]
     name: Final[str]
     rate: Final[Rate]
+    mark: object = field(repr=False, compare=False)
 
     def __init__(self, key: str, name: str, rate: Rate) -> None:
         self.key = key
         self.name = name
         self.rate = rate
+        self.mark = None
 
 
 @dataclass(slots=True, unsafe_hash=True, init=False)

@@ -1,11 +1,15 @@
 """Rates check themselves, and what is made of them stays as it was made."""
 
+import math
 import pickle
 from collections.abc import Callable
+from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gatewayd.rates import Rate, Tally, Window
+from gatewayd.rates import PERIOD_SECONDS, Rate, Tally, Window
 
 
 @pytest.mark.parametrize(
@@ -28,7 +32,16 @@ def test_a_rate_without_a_burst_lets_its_limit_through_at_once() -> None:
 def test_a_rate_is_handed_to_other_processes_as_it_is() -> None:
     for rate in (Rate(5, "minute"), Rate(60, "minute", 20)):
         handed = pickle.loads(pickle.dumps(rate))
-        assert (handed, handed.interval, handed.room) == (rate, rate.interval, rate.room)
+        assert (handed, handed.pace, handed.fine) == (rate, rate.pace, rate.fine)
+
+
+@given(limit=st.integers(1, 10**12), period=st.sampled_from(sorted(PERIOD_SECONDS)), burst=st.integers(1, 10**6))
+def test_a_pace_is_the_rate_in_the_longest_ticks_that_are_exact(limit: int, period: str, burst: int) -> None:
+    rate = Rate(limit, period, burst)
+    for pace in (rate.pace, rate.fine):
+        assert Fraction(pace.interval, pace.ticks) == Fraction(rate.seconds * 10**9, limit)
+        assert pace.room == burst * pace.interval
+    assert (rate.fine.ticks, math.gcd(rate.pace.ticks, rate.pace.interval)) == (limit, 1)
 
 
 def test_a_window_and_a_tally_say_what_they_were_made_of_and_equal_their_likes() -> None:

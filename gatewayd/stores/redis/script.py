@@ -146,11 +146,11 @@ def tallies(windows: Sequence[Window], answer: bytes) -> list[Tally]:
     tats = [
         (wait * rate.limit + parts) * 1000 for wait, parts, rate in zip(numbers[::2], numbers[1::2], rates, strict=True)
     ]
-    judged = [gcra.judge(tat, 0, rate).tally for tat, rate in zip(tats, rates, strict=True)]
+    judged = [gcra.judge(tat, 0, rate.fine).tally for tat, rate in zip(tats, rates, strict=True)]
     if all(tally.admitted for tally in judged):
         return judged
     return [
-        gcra.peek(tat, 0, rate) if tally.admitted else tally
+        gcra.peek(tat, 0, rate.fine) if tally.admitted else tally
         for tat, rate, tally in zip(tats, rates, judged, strict=True)
     ]
 

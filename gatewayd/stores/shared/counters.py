@@ -7,10 +7,10 @@ from typing import Final
 
 from gatewayd.clock import Clock
 from gatewayd.errors import StoreUnavailable
-from gatewayd.model import Rate, Tally, Window
+from gatewayd.model import Pace, Tally, Window
 from gatewayd.stores import gcra
 from gatewayd.stores.shared.memory import SharedMemory
-from gatewayd.stores.shared.quick import take_known
+from gatewayd.stores.shared.quick import Mark, take_known
 from gatewayd.stores.shared.table import ABSENT, Table
 
 CALLER_BYTES: Final = 16
@@ -19,7 +19,7 @@ NAMES_KEPT: Final = 1_024
 PLACES_KEPT: Final = 4_096
 
 Place = tuple[int, bytes]  # a bucket, and the key in it
-Judged = tuple[int, bytes, int, int, Rate, gcra.Decision]  # a place, its slot and number, and what becomes of it
+Judged = tuple[int, bytes, int, int, Pace, gcra.Decision]  # a place, its slot and number, and what becomes of it
 
 
 class SharedCounters:
@@ -59,29 +59,20 @@ class SharedCounters:
         """
         if self._closed:
             raise StoreUnavailable("The counters are closed.")
-        now = round(self._clock.monotonic() * gcra.SECOND)
-        places: list[Place] = [self._place(window.key) for window in windows]
-        if places and cost == 1 and empty_since is None and (tallies := self._take(windows, places, now)) is not None:
-            return tallies
-        buckets = sorted({bucket for bucket, _ in places})
+        now = gcra.nanoseconds(self._clock.monotonic())
+        usual = cost == 1 and empty_since is None
+        buckets: list[int] = []
         try:
+            if usual and (tallies := take_known(self._memory, windows, now)) is not None:
+                return tallies
+            places: list[Place] = [self._place(window.key) for window in windows]
+            buckets = sorted({bucket for bucket, _ in places})
             self._memory.lock(buckets)
             return self._judge(windows, places, now, cost, empty_since)
         except OSError as error:
             raise StoreUnavailable(f"The counters cannot be locked: {error.strerror}.") from error
         finally:
             self._memory.unlock(buckets)
-
-    def _take(self, windows: Sequence[Window], places: list[Place], now: int) -> Sequence[Tally] | None:
-        """What nearly every call comes to; None for any other, and nothing was changed then."""
-        bucket = (places[0][0],)
-        try:
-            self._memory.lock(bucket)
-            return take_known(self._memory, windows, places, now)
-        except OSError as error:
-            raise StoreUnavailable(f"The counters cannot be locked: {error.strerror}.") from error
-        finally:
-            self._memory.unlock(bucket)
 
     async def close(self) -> None:
         """The memory stays: it is its creator's, and others may count there."""
@@ -118,29 +109,30 @@ class SharedCounters:
         since = None if empty_since is None else gcra.nanoseconds(empty_since)
         judged, admitted = [], True
         for window, (bucket, key) in zip(windows, places, strict=True):
-            rate = window.rate
-            slot, tat, limit = self._table.look(bucket, key)
-            if limit != rate.limit and slot != ABSENT:
-                tat = gcra.rescaled(tat, limit, rate.limit)
+            pace = window.rate.pace
+            slot, tat, ticks = self._table.look(bucket, key)
+            if slot != ABSENT:
+                window.mark = Mark(self._memory, bucket, key, slot, pace)
+                tat = gcra.rescaled(tat, ticks, pace.ticks)
             if since is not None:
-                tat = max(tat, gcra.emptied(since, rate))
-            decision = gcra.judge(tat, now, rate, cost)
+                tat = max(tat, gcra.emptied(since, pace))
+            decision = gcra.judge(tat, now, pace, cost)
             admitted = admitted and decision.tally.admitted
-            judged.append((bucket, key, slot, tat, rate, decision))
+            judged.append((bucket, key, slot, tat, pace, decision))
         if admitted:
             self._keep(judged, now / gcra.SECOND)
             return [each[-1].tally for each in judged]
         return [
-            gcra.peek(tat, now, rate, cost) if tally.admitted else tally for _, _, _, tat, rate, (_, tally) in judged
+            gcra.peek(tat, now, pace, cost) if tally.admitted else tally for _, _, _, tat, pace, (_, tally) in judged
         ]
 
     def _keep(self, judged: Sequence[Judged], now: float) -> None:
         absent = []
-        for bucket, key, slot, _, rate, (tat, tally) in judged:
+        for bucket, key, slot, _, pace, (tat, tally) in judged:
             if slot == ABSENT:
-                absent.append((bucket, key, tat, rate.limit, now + tally.resets_in))
+                absent.append((bucket, key, tat, pace.ticks, now + tally.resets_in))
             else:
-                self._table.write(bucket, slot, tat, rate.limit, now + tally.resets_in)
+                self._table.write(bucket, slot, tat, pace.ticks, now + tally.resets_in)
         # Last, for they may take over one of the slots that were just found.
         for each in absent:
             self._table.add(*each)

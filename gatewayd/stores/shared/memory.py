@@ -44,12 +44,13 @@ class SharedMemory:
         self.bytes = mmap.mmap(fd, size_of(buckets))
         self._view = memoryview(self.bytes)
         self.doubles = self._view.cast("d")
+        self.words = self._view.cast("Q")
         self.notes = self.doubles[-NOTES:]
-        self._fd = fd
+        self.fd = fd
 
     def handed_over(self) -> dict[str, Any]:
         """What it takes to have the same table in another program: `fd`, `buckets`, and the secret in hex."""
-        return {"fd": self._fd, "buckets": self.buckets, "secret": self.secret.hex()}
+        return {"fd": self.fd, "buckets": self.buckets, "secret": self.secret.hex()}
 
     @classmethod
     def taken_over(cls, parts: Mapping[str, Any]) -> "SharedMemory":
@@ -78,20 +79,21 @@ class SharedMemory:
         Raises OSError; what was locked then is freed by `unlock` of the same.
         """
         for bucket in buckets:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, bucket)
+            fcntl.lockf(self.fd, fcntl.LOCK_EX, 1, bucket)
 
     def unlock(self, buckets: Sequence[int]) -> None:
         """Let others have the buckets; those that are not locked stay so."""
         for bucket in buckets:
-            fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, bucket)
+            fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, bucket)
 
     def close(self) -> None:
         """Give this process's share of it back; a repeat is harmless."""
-        if self._fd < 0:
+        if self.fd < 0:
             return
         self.notes.release()
         self.doubles.release()
+        self.words.release()
         self._view.release()
         self.bytes.close()
-        os.close(self._fd)
-        self._fd = -1
+        os.close(self.fd)
+        self.fd = -1

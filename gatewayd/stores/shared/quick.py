@@ -1,69 +1,96 @@
-"""What nearly every take comes to: one bucket, keys that are known under the limits that are asked for, and room.
+"""What nearly every take comes to: one bucket, keys that are where they were, under the paces asked for, and room.
 
 `counters`, `table` and `gcra` do the same for whatever is asked, a step at a time; a test holds the two against each
-other. Here it is one function without a call, because it is on every request's way, under a lock.
+other. Here it is one function over numbers, because it is on every request's way, under a lock.
 """
 
-import struct
 from collections.abc import Sequence
+from fcntl import LOCK_EX, LOCK_UN, lockf
 from typing import Final
 
-from gatewayd.model import Tally, Window
+from gatewayd.model import Pace, Tally, Window
 from gatewayd.stores.gcra import SECOND
-from gatewayd.stores.shared.memory import (
-    BUCKET_BYTES,
-    KEY_BYTES,
-    MOMENTS,
-    SLOTS,
-    STATE_BYTES,
-    STATES,
-    TURNS,
-    SharedMemory,
-)
+from gatewayd.stores.shared.memory import BUCKET_BYTES, KEY_BYTES, MOMENTS, STATE_BYTES, STATES, TURNS, SharedMemory
 
-_STATE: Final = struct.Struct("=QQQ")
-_KEYS_END: Final = SLOTS * KEY_BYTES
-_WORD: Final = 2**64 - 1
+_WORD: Final = 8
+_STATE_WORDS: Final = STATE_BYTES // _WORD
+_LARGEST: Final = 2**63 - 1  # a tat in its low word; one that needs the high one too goes the long way
+_NOWHERE: Final = -1
 
 
-def take_known(
-    memory: SharedMemory, windows: Sequence[Window], places: list[tuple[int, bytes]], now: int
-) -> list[Tally] | None:
+class Mark:
+    """Where a window's key was found in a memory, and the pace in numbers: what `Window.mark` keeps."""
+
+    __slots__ = ("begin", "bucket", "end", "interval", "key", "memory", "moment", "room", "state", "ticks", "turn")
+
+    def __init__(self, memory: SharedMemory, bucket: int, key: bytes, slot: int, pace: Pace) -> None:
+        base = bucket * BUCKET_BYTES
+        self.memory = memory
+        self.bucket = bucket
+        self.key = key
+        self.begin = base + slot * KEY_BYTES  # the key's bytes
+        self.end = self.begin + KEY_BYTES
+        self.turn = base + TURNS + slot  # a byte
+        self.state = (base + STATES) // _WORD + 2 * slot * _STATE_WORDS  # a word
+        self.moment = (base + MOMENTS) // _WORD + slot  # a double
+        self.ticks = pace.ticks
+        self.interval = pace.interval
+        self.room = pace.room
+
+
+def take_known(memory: SharedMemory, windows: Sequence[Window], now: int) -> list[Tally] | None:
     """A tally for each window, all taken; None if this is not the usual case, and then nothing was changed.
 
-    Whoever calls has the bucket of the first place locked. `now` is in nanoseconds.
+    `now` is in nanoseconds. Raises OSError if the bucket cannot be locked.
     """
-    data = memory.bytes
-    bucket = places[0][0]
-    base = bucket * BUCKET_BYTES
-    keys = data[base : base + _KEYS_END]
-    found: list[tuple[int, int, int, int, float]] = []
-    tallies: list[Tally] = []
+    marks: list[Mark] = []
+    bucket = _NOWHERE
     for window in windows:
-        place, key = places[len(found)]
-        if place != bucket or (at := keys.find(key)) < 0:
+        mark = window.mark
+        if not isinstance(mark, Mark) or mark.memory is not memory or bucket not in (_NOWHERE, mark.bucket):
             return None
-        slot = at // KEY_BYTES
-        turn: int = data[base + TURNS + slot]
-        high: int
-        low: int
-        limit: int
-        high, low, limit = _STATE.unpack_from(data, base + STATES + (2 * slot + turn) * STATE_BYTES)
-        rate = window.rate
-        if limit != rate.limit:
+        bucket = mark.bucket
+        marks.append(mark)
+    if bucket == _NOWHERE:
+        return None
+    fd = memory.fd
+    try:
+        lockf(fd, LOCK_EX, 1, bucket)
+        return _take(memory, marks, now)
+    finally:
+        lockf(fd, LOCK_UN, 1, bucket)
+
+
+def _take(memory: SharedMemory, marks: list[Mark], now: int) -> list[Tally] | None:
+    """Whoever calls has the bucket locked."""
+    data, words, doubles = memory.bytes, memory.words, memory.doubles
+    tats: list[int] = []
+    states: list[int] = []
+    tallies: list[Tally] = []
+    for mark in marks:
+        if data[mark.begin : mark.end] != mark.key:
             return None
-        begin = now * limit
-        backlog = (high << 64 | low) - begin
-        interval = rate.interval
-        backlog = interval if backlog < 0 else backlog + interval
-        if (left := rate.room - backlog) < 0:
+        turn: int = data[mark.turn]
+        state = mark.state + turn * _STATE_WORDS
+        ticks = mark.ticks
+        high: int = words[state]
+        low: int = words[state + 1]
+        kept_in: int = words[state + 2]
+        if high or kept_in != ticks:
             return None
-        resets_in = -(-backlog // limit) / SECOND
-        found.append((slot, 1 - turn, begin + backlog, limit, resets_in))
-        tallies.append(Tally(True, left // interval, resets_in, 0.0))
-    moment, moments = now / SECOND, (base + MOMENTS) // 8
-    for slot, other, tat, limit, resets_in in found:
-        _STATE.pack_into(data, base + STATES + (2 * slot + other) * STATE_BYTES, tat >> 64, tat & _WORD, limit)
-        data[base + TURNS + slot] = other  # the one store that makes it so, as in `Table.write`
-        memory.doubles[moments + slot] = moment + resets_in
+        begin = now * ticks
+        interval = mark.interval
+        backlog = low - begin + interval if low > begin else interval
+        tat = begin + backlog
+        if (left := mark.room - backlog) < 0 or tat > _LARGEST:
+            return None
+        tats.append(tat)
+        states.append(mark.state + (1 - turn) * _STATE_WORDS)
+        tallies.append(Tally(True, left // interval, (backlog + ticks - 1) // ticks / SECOND, 0.0))
+    moment = now / SECOND
+    for index in range(len(marks)):
+        mark, state = marks[index], states[index]
+        words[state], words[state + 1], words[state + 2] = 0, tats[index], mark.ticks
+        data[mark.turn] = (state - mark.state) // _STATE_WORDS  # the one store that makes it so, as in `Table.write`
+        doubles[mark.moment] = moment + tallies[index].resets_in
     return tallies

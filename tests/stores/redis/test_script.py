@@ -54,13 +54,13 @@ class Reference:
 
     def take(self, windows: list[Window], now: int) -> list[Tally]:
         tats = [self._tat(window) for window in windows]
-        judged = [gcra.judge(tat, now * 1000, w.rate) for tat, w in zip(tats, windows, strict=True)]
+        judged = [gcra.judge(tat, now * 1000, w.rate.fine) for tat, w in zip(tats, windows, strict=True)]
         if all(each.tally.admitted for each in judged):
             for window, each in zip(windows, judged, strict=True):
                 self._tats[window.key] = (each.tat, window.rate.limit)
             return [each.tally for each in judged]
         return [
-            gcra.peek(tat, now * 1000, w.rate) if each.tally.admitted else each.tally
+            gcra.peek(tat, now * 1000, w.rate.fine) if each.tally.admitted else each.tally
             for tat, w, each in zip(tats, windows, judged, strict=True)
         ]
 

@@ -43,9 +43,9 @@ def counters(memory: SharedMemory, clock: ManualClock) -> SharedCounters:
 
 @dataclass
 class Buckets:
-    """The plain reference: by key, the nanosecond (a fraction) at which its bucket is full again, and the limit then.
+    """The plain reference: by key, the nanosecond (a fraction) at which its bucket is full again, and its ticks then.
 
-    Another limit counts in other ticks, to which the moment is rounded up.
+    Another rate may count in other ticks, to which the moment is rounded up.
     """
 
     full: dict[str, tuple[Fraction, int]] = field(default_factory=dict)
@@ -56,15 +56,16 @@ class Buckets:
         if all(fits):
             levels = [level + cost for level in levels]
             for window, level in zip(windows, levels, strict=True):
-                self.full[window.key] = (now + level * self._interval(window.rate), window.rate.limit)
+                self.full[window.key] = (now + level * self._interval(window.rate), window.rate.pace.ticks)
         left = [math.floor((window.rate.burst - level) / cost) for window, level in zip(windows, levels, strict=True)]
         return list(zip(fits, left, strict=True))
 
     def _level(self, window: Window, now: int, emptied: int | None) -> Fraction:
         rate, interval = window.rate, self._interval(window.rate)
-        full, limit = self.full.get(window.key, (Fraction(0), rate.limit))
-        if limit != rate.limit:
-            full = Fraction(math.ceil(full * rate.limit), rate.limit)
+        ticks = rate.pace.ticks
+        full, before = self.full.get(window.key, (Fraction(0), ticks))
+        if before != ticks:
+            full = Fraction(math.ceil(full * ticks), ticks)
         if emptied is not None:
             full = max(full, emptied + rate.burst * interval)
         return min(max((full - now) / interval, Fraction(0)), Fraction(rate.burst))

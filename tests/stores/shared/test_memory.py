@@ -23,7 +23,7 @@ def test_it_has_room_for_the_capacity_in_whole_buckets(capacity: int, buckets: i
 
 def test_all_of_it_is_set_aside_at_once() -> None:
     memory = SharedMemory.create()
-    assert os.fstat(memory._fd).st_blocks * 512 >= len(memory.bytes)
+    assert os.fstat(memory.fd).st_blocks * 512 >= len(memory.bytes)
     memory.close()
 
 

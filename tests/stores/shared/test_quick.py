@@ -1,17 +1,18 @@
 """The short way of a take is the long way, where it goes at all; and where it does not, it leaves no trace."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatewayd.errors import StoreUnavailable
 from gatewayd.model import Rate, Window
 from gatewayd.stores.gcra import nanoseconds
-from gatewayd.stores.shared import counters as counters_module
 from gatewayd.stores.shared.counters import SharedCounters
 from gatewayd.stores.shared.memory import SharedMemory
-from gatewayd.stores.shared.quick import take_known
+from gatewayd.stores.shared.quick import Mark, take_known
 from tests.clocks import ManualClock
 
 RATES = (Rate(60, "minute", burst=3), Rate(7, "second", burst=2), Rate(10**15, "second", burst=4), Rate(1, "day"))
@@ -45,32 +46,64 @@ def test_both_ways_come_to_the_same(takes: Takes) -> None:
 
 
 def told(takes: Takes, *, long: bool = False) -> list[object]:
-    """What is answered to each take, one memory for all."""
+    """What is answered to each take, one memory for all; windows that are made anew were never found before."""
     memory, clock = SharedMemory.create(1), ManualClock()
     counters = SharedCounters(memory, clock)
+    known: dict[tuple[Rate, ...], list[Window]] = {}
     found: list[object] = []
-    with pytest.MonkeyPatch.context() as patch:
-        if long:
-            patch.setattr(counters_module, "take_known", lambda *_: None)
-        for pause, rates in takes:
-            clock.advance(pause)
-            found.append(list(counters.judge(windows(rates))))
+    for pause, rates in takes:
+        clock.advance(pause)
+        asked = windows(rates) if long else known.setdefault(tuple(rates), windows(rates))
+        found.append(list(counters.judge(asked)))
     memory.close()
     return found
 
 
-def test_a_refusal_a_new_key_and_another_limit_go_the_long_way_untouched(
+def test_a_refusal_a_new_key_and_another_pace_go_the_long_way_untouched(
     memory: SharedMemory, clock: ManualClock
 ) -> None:
-    counters = SharedCounters(memory, clock)
-    once, known = Rate(1, "day"), [KEYS[0]]
-    counters.judge(windows([once]))
-    now = nanoseconds(clock.monotonic())
-    places = [counters._place(key) for key in KEYS]
-    before = bytes(memory.bytes)
-    assert take_known(memory, windows([once]), places[:1], now) is None
-    assert take_known(memory, windows([Rate(2, "day")]), places[:1], now) is None
-    later = now + nanoseconds(90_000)
-    assert take_known(memory, windows([once, once]), places, later) is None
+    counters, once = SharedCounters(memory, clock), Rate(1, "day")
+    known, other = windows([once]), windows([Rate(7, "day")])
+    for seen in (known, known, other):
+        counters.judge(seen)
+    now, before = nanoseconds(clock.monotonic()), bytes(memory.bytes)
+    assert take_known(memory, known, now) is None
+    later = now + nanoseconds(200_000)
+    assert take_known(memory, other, later) is None
+    assert take_known(memory, known + windows([once, once])[1:], later) is None
+    assert take_known(memory, windows([once]), later) is None
+    assert take_known(memory, [], later) is None
     assert bytes(memory.bytes) == before
-    assert take_known(memory, windows([once])[: len(known)], places[:1], later) is not None
+    assert take_known(memory, known, later) is not None
+
+
+def test_a_slot_that_was_taken_over_and_another_memory_are_noticed(memory: SharedMemory, clock: ManualClock) -> None:
+    mine, other = windows([Rate(60, "minute")]), SharedMemory.create(1)
+    for _ in range(2):
+        SharedCounters(memory, clock).judge(mine)
+    now = nanoseconds(clock.monotonic())
+    assert take_known(other, mine, now) is None
+    other.close()
+    mark = mine[0].mark
+    assert isinstance(mark, Mark)
+    memory.bytes[mark.begin : mark.end] = bytes(mark.end - mark.begin)
+    assert take_known(memory, mine, now) is None
+
+
+def test_a_tat_of_more_than_one_word_goes_the_long_way(memory: SharedMemory, clock: ManualClock) -> None:
+    counters = SharedCounters(memory, clock)
+    huge = windows([Rate(10**15 + 37, "second", burst=4)])
+    assert [counters.judge(huge)[0].remaining for _ in range(3)] == [3, 2, 1]
+    assert take_known(memory, huge, nanoseconds(clock.monotonic())) is None
+
+
+def test_a_bucket_that_cannot_be_locked_is_unavailable(memory: SharedMemory, clock: ManualClock) -> None:
+    counters, known = SharedCounters(memory, clock), windows([Rate(60, "minute")])
+    for _ in range(2):
+        counters.judge(known)
+    whole, memory.fd = memory.fd, os.open("/dev/null", os.O_RDONLY)
+    with pytest.raises(StoreUnavailable, match="cannot be locked"):
+        counters.judge(known)
+    os.close(memory.fd)
+    memory.fd = whole
+    assert counters.judge(known)[0].remaining == 57
