@@ -4,11 +4,9 @@ It is pinned to a generation, goes through the ring of policies, and is answered
 endpoints or by an agent.
 """
 
-from collections.abc import Awaitable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
 from gatewayd.drain import DRAIN, Drain
 from gatewayd.edge.connection import Malformed
@@ -44,27 +42,6 @@ def make_app(
     app[REPORTERS] = tuple(reporters)
     app.router.add_route("*", r"/{path:[\s\S]*}", serve, expect_handler=_expect)
     return app
-
-
-def whole_ring(app: web.Application) -> Handler:
-    """The application's middlewares around its one handler, joined once: aiohttp would for each request anew."""
-    (route,) = app.router.routes()
-    ring: Handler = route.handler
-    for middleware in reversed(app.middlewares):
-        unmarked = middleware.func if isinstance(middleware, partial) else middleware
-        ring = _Around(ring, unmarked)
-    return ring
-
-
-class _Around:
-    """A middleware around what is further in. A `partial` with a keyword would make a dictionary for each call."""
-
-    def __init__(self, inner: Handler, middleware: Middleware) -> None:
-        self._inner = inner
-        self._middleware = middleware
-
-    def __call__(self, request: web.Request) -> Awaitable[web.StreamResponse]:
-        return self._middleware(request, self._inner)
 
 
 def malformed(generations: Generations, reporters: Sequence[Reporter]) -> Malformed:

@@ -87,6 +87,7 @@ class Exchange:
         "first_byte",  # forward: when the agent's head came
         "generation",
         "head",  # admission
+        "leave",  # admission, where requests are counted: takes this one off; pin calls it at the end
         "misstated",  # forward: the agent stated a quantity that is none
         "outcome",  # forward: set once an agent was reached
         "parent_span",  # admission: the caller's, if it named one
@@ -142,6 +143,7 @@ class Exchange:
         self.cut: Refusal | None = None
         self.void = False
         self.farewell: Callable[[], bool] | None = None
+        self.leave: Callable[[], None] | None = None
         self._identity: Identity | None = None
         self._plan: Plan | None = None
         self._planned = False
@@ -274,6 +276,14 @@ class Exchange:
     def _look(self, future: asyncio.Future[None]) -> None:
         if not future.cancelled() and (error := future.exception()) is not None:
             logger.error("the books of request %s could not be closed: %s", self.request_id, error)
+
+    async def fail(self, refusal: Refusal) -> None:
+        """It went wrong: note that, unless an answer has begun, and close the books."""
+        if self.sent:
+            self.code = refusal.code
+        else:
+            self.refused(refusal)
+        await self.close_books()
 
     def refused(self, refusal: Refusal) -> None:
         """Note the gateway's own answer, or that there was nobody left to answer."""

@@ -43,6 +43,8 @@ class Generations:
             return response
         finally:
             drain.leave(exchange)
+            if exchange.leave is not None:
+                exchange.leave()
             del request[EXCHANGE]  # each holds the other; apart, both are freed now and not by the collector
 
     def begin(self, request: web.BaseRequest) -> Exchange:

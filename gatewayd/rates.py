@@ -6,7 +6,7 @@ rest is compiled. Nobody assigns to what they say (`Final`).
 
 from dataclasses import dataclass, field
 from math import gcd
-from typing import Final
+from typing import Any, Final
 
 PERIOD_SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
@@ -68,7 +68,7 @@ class Window:
     key: Final[str]
     name: Final[str]
     rate: Final[Rate]
-    mark: object = field(repr=False, compare=False)
+    mark: Any = field(repr=False, compare=False)
 
     def __init__(self, key: str, name: str, rate: Rate) -> None:
         self.key = key

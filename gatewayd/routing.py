@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Final, TypeVar
 
 from gatewayd.errors import BadRequest
@@ -24,7 +23,7 @@ class Route:
 
     name: str
     prefix: str
-    rules: Mapping[type, object] = field(default_factory=lambda: MappingProxyType({}))
+    rules: dict[type, object] = field(default_factory=dict)
     own: bool = False
 
     def rule(self, kind: type[R]) -> R | None:
@@ -36,7 +35,7 @@ class Route:
     def with_rules(name: str, prefix: str, rules: Iterable[object], *, own: bool = False) -> "Route":
         """A route whose rules are keyed by their types; None stands for "no rule" and is left out."""
         keyed = {type(rule): rule for rule in rules if rule is not None}
-        return Route(name, prefix, MappingProxyType(keyed), own)
+        return Route(name, prefix, keyed, own)
 
 
 class RouteTable:

@@ -56,9 +56,11 @@ class Spans:
                 return response
             except Refusal as refusal:  # what faults makes of it is further out
                 status, code = refusal.status, refusal.code
+                await exchange.fail(refusal)  # now: the span says what was charged
                 raise
             except Exception:
                 status, code = InternalError.status, InternalError.code
+                await exchange.fail(InternalError())
                 raise
             finally:
                 _end(span, exchange, exchange.status or status, exchange.code or code)

@@ -31,6 +31,9 @@ class BookLedger:
             self.holds[hold.id] = hold
         return Holding(granted, Balance(hold.user_id, hold.unit, hold.period, hold.limit, 0, self.used))
 
+    def hold_at_once(self, hold: Hold) -> None:
+        """Whoever asks has to wait."""
+
     def settle(self, record: UsageRecord) -> Awaitable[None] | None:
         self.records.append(record)
         self.holds.pop(record.id)
@@ -71,6 +74,9 @@ class SlowLedger:
         self.asked.set()
         await self.holding.wait()
         return await self._ledger.hold(hold)
+
+    def hold_at_once(self, hold: Hold) -> None:
+        """Whoever asks has to wait."""
 
     def settle(self, record: UsageRecord) -> Awaitable[None]:
         return self._late(self._ledger.settle(record))

@@ -21,7 +21,7 @@ FLOORS = (
     ("identity", "policies", "proxy", "edge", "stores"),
     ("books",),
     ("endpoints", "metrics", "spans", "tracing"),
-    ("lifecycle", "pinning"),
+    ("lifecycle", "pinning", "ring"),
     ("admin", "app"),
     ("process",),
     ("prove",),

@@ -74,19 +74,30 @@ class LeasedLedger:
 
     async def hold(self, hold: Hold) -> Holding:
         """Raises StoreUnavailable, and holds nothing then."""
+        if (holding := self.hold_at_once(hold)) is not None:
+            return holding
+        lease = self._lease_of(hold)
+        used = await self._wait(lease, hold)
+        return self._held(hold, lease) if used is None else _refused(hold, used)
+
+    def hold_at_once(self, hold: Hold) -> Holding | None:
+        """As `hold`; None where units have to be asked for."""
         if self._denies and self._away:
             raise StoreUnavailable
-        lease = None
-        if hold.limit:
-            lease = self._leases.use(hold.account, hold.limit, self._clock.monotonic())
-            used = None
-            if lease.take(hold.units, hold.limit):
-                if lease.idle < hold.units and lease.runs_out(hold.units):
-                    self._want(lease.restock(next(self._wishes), hold.units), lease)
-            else:
-                used = lease.spent if lease.hopeless(hold.units, hold.limit) else await self._wait(lease, hold)
-            if used is not None:
-                return Holding(False, Balance(*hold.account, hold.limit, 0, used))
+        if not hold.limit:
+            return self._held(hold, None)
+        lease, units = self._lease_of(hold), hold.units
+        if lease.take(units, hold.limit):
+            if lease.idle < units and lease.runs_out(units):
+                self._want(lease.restock(next(self._wishes), units), lease)
+            return self._held(hold, lease)
+        return _refused(hold, lease.spent) if lease.hopeless(units, hold.limit) else None
+
+    def _lease_of(self, hold: Hold) -> Lease:
+        return self._leases.use(hold.account, hold.limit, self._clock.monotonic())
+
+    def _held(self, hold: Hold, lease: Lease | None) -> Holding:
+        """The units are taken: now it is written down."""
         try:
             self._journal.intend(hold)
         except BaseException:
@@ -284,6 +295,10 @@ class LeasedLedger:
             idle = self._leases.unused_since(self._clock.monotonic() - IDLE_SECONDS)
             if idle and not self._away:  # a ledger that is away can neither take them back nor lend them again
                 self._link.say("idle", [(*lease.account, lease.empty()) for lease in idle])
+
+
+def _refused(hold: Hold, used: int) -> Holding:
+    return Holding(False, Balance(*hold.account, hold.limit, 0, used))
 
 
 def _lose_patience(waiter: Waiter) -> None:

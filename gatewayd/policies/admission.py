@@ -15,10 +15,10 @@ from gatewayd.errors import (
     UriTooLong,
     VersionUnsupported,
 )
-from gatewayd.exchange import Exchange, exchange_of
+from gatewayd.exchange import Exchange
 from gatewayd.forwarded import client_of, is_trusted
 from gatewayd.framing import Head, line_size, read_head
-from gatewayd.policies.base import Finding, Handler, Policy, middleware, refused_with
+from gatewayd.policies.base import Finding, Policy, gate, refused_with
 from gatewayd.policies.crowding import CrowdRule
 
 # https://www.w3.org/TR/trace-context/#traceparent-header: version 00, and the fields that later versions must keep
@@ -36,10 +36,9 @@ _OWN_FIELDS: Final = 2  # of an exchange that nobody has added to: its ids
 _OPAQUE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
-@middleware
-async def admission(request: web.Request, handler: Handler) -> web.StreamResponse:
-    exchange = exchange_of(request)
-    _admit(exchange, request)
+def admit(request: web.Request, exchange: Exchange) -> None:
+    """Raises what the request is refused with."""
+    _read(exchange, request)
     drain, route = request.app[DRAIN], exchange.route
     if drain.began and not route.own:
         raise Draining
@@ -47,11 +46,10 @@ async def admission(request: web.Request, handler: Handler) -> web.StreamRespons
     if most and drain.in_flight > most and not route.own:
         raise Crowded("The gateway has as many requests as it may.")
     if (crowding := route.rule(CrowdRule)) is not None:
-        return await crowding.serve(request, handler)
-    return await handler(request)
+        crowding.enter(exchange)
 
 
-def _admit(exchange: Exchange, request: web.Request) -> None:
+def _read(exchange: Exchange, request: web.Request) -> None:
     server = exchange.generation.settings.server
     limit = server.max_header_bytes - line_size(request.method, request.raw_path)
     head = exchange.head = read_head(request.raw_headers, request.version, limit)
@@ -90,4 +88,4 @@ def decided(exchange: Exchange) -> Finding | None:
     return Finding("pass", f"{place}, from {exchange.client}")
 
 
-POLICY: Final[Policy] = Policy("admission", admission, decided=decided)
+POLICY: Final[Policy] = Policy("admission", gate(admit), decided=decided)

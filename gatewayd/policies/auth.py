@@ -1,5 +1,6 @@
 """Who may come in: a proved caller with one of the route's roles and all of its scopes; anybody on a public route."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Final
 
@@ -7,9 +8,9 @@ from aiohttp import web
 
 from gatewayd.config.settings import RouteSettings, Settings
 from gatewayd.errors import Refusal, RoleDenied, ScopeDenied, TokenExpired, TokenInvalid, TokenMissing
-from gatewayd.exchange import EXCHANGE, Exchange
+from gatewayd.exchange import Exchange
 from gatewayd.model import Identity
-from gatewayd.policies.base import Case, Finding, Handler, Policy, middleware, refused, refused_with
+from gatewayd.policies.base import Case, Finding, Policy, gate, refused, refused_with
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,11 @@ class AuthRule:
     public: bool = False
     roles: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
+
+    def judge(self, identity: Identity) -> None:
+        """Raises RoleDenied or ScopeDenied."""
+        if (self.roles or self.scopes) and (denial := self.denial(identity)) is not None:
+            raise denial
 
     def denial(self, identity: Identity) -> Refusal | None:
         """Why this caller may not come in; None if nothing stands against it."""
@@ -37,15 +43,19 @@ _REFUSALS: Final = {
 }
 
 
-@middleware
-async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
-    exchange = request[EXCHANGE]
+def admit(_request: web.Request, exchange: Exchange) -> Awaitable[None] | None:
+    """Raises what the caller is refused with."""
     rule = exchange.rule(AuthRule) or _STRICT
-    if not rule.public:
-        identity = exchange.known() or await exchange.identity()
-        if (rule.roles or rule.scopes) and (denial := rule.denial(identity)) is not None:
-            raise denial
-    return await handler(request)
+    if rule.public:
+        return None
+    if (identity := exchange.known()) is None:
+        return _prove(exchange, rule)
+    rule.judge(identity)
+    return None
+
+
+async def _prove(exchange: Exchange, rule: AuthRule) -> None:
+    rule.judge(await exchange.identity())
 
 
 def rule(_settings: Settings, route: RouteSettings | None) -> AuthRule:
@@ -90,4 +100,4 @@ def decided(exchange: Exchange) -> Finding | None:
     return Finding("pass", "the route is public")
 
 
-POLICY: Final[Policy] = Policy("auth", auth, rule, explain, decided)
+POLICY: Final[Policy] = Policy("auth", gate(admit), rule, explain, decided)

@@ -1,9 +1,10 @@
 """What a policy is: a middleware, how its rule is read from the settings, and how it explains itself.
 
-A policy calls the handler once, never reads the body, and writes only its own fields of the Exchange.
+A policy calls the handler once, never reads the body, and writes only its own fields of the Exchange. Most of them are
+gates: they judge who comes in, and have nothing to do with what goes out.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,11 +13,25 @@ from aiohttp.typedefs import Handler, Middleware
 
 from gatewayd.config.settings import RouteSettings, Settings
 from gatewayd.errors import Refusal
-from gatewayd.exchange import Exchange
+from gatewayd.exchange import Exchange, exchange_of
 from gatewayd.model import Balance, Identity, Plan
 from gatewayd.routing import Route
 
-__all__ = ["Case", "Finding", "Handler", "Middleware", "Policy", "middleware", "no_rule", "nothing_to_say"]
+__all__ = [
+    "Case",
+    "Finding",
+    "Gate",
+    "Handler",
+    "Middleware",
+    "Policy",
+    "gate",
+    "middleware",
+    "no_rule",
+    "nothing_to_say",
+]
+
+Admit = Callable[[web.Request, Exchange], Awaitable[None] | None]
+"""Lets a request in by returning None, or what to await first, where that cannot be said at once. Raises Refusal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +67,25 @@ def middleware(function: Middleware) -> Middleware:
     """A policy's middleware, marked as aiohttp wants it; a function that was compiled takes no mark."""
     marked: Middleware = web.middleware(partial(function))
     return marked
+
+
+class Gate:
+    """A middleware that only judges who comes in. The ring asks several of them in a row, without a frame for each."""
+
+    __slots__ = ("admit",)
+
+    def __init__(self, admit: Admit) -> None:
+        self.admit = admit
+
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if (waiting := self.admit(request, exchange_of(request))) is not None:
+            await waiting
+        return await handler(request)
+
+
+def gate(admit: Admit) -> Middleware:
+    """The middleware of a policy that is one."""
+    return middleware(Gate(admit))
 
 
 def no_rule(_settings: Settings, _route: RouteSettings | None) -> object | None:

@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-from aiohttp import web
-
 from gatewayd.errors import Crowded
-from gatewayd.policies.base import Handler
+from gatewayd.exchange import Exchange
 
 
 class Crowd:
@@ -24,13 +22,12 @@ class CrowdRule:
     most: int
     crowd: Crowd
 
-    async def serve(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Raises Crowded."""
-        crowd = self.crowd
-        if crowd.count >= self.most:
+    def enter(self, exchange: Exchange) -> None:
+        """Until the exchange is over. Raises Crowded."""
+        if self.crowd.count >= self.most:
             raise Crowded("This route has as many requests as it may.")
-        crowd.count += 1
-        try:
-            return await handler(request)
-        finally:
-            crowd.count -= 1
+        self.crowd.count += 1
+        exchange.leave = self._leave
+
+    def _leave(self) -> None:
+        self.crowd.count -= 1

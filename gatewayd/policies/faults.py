@@ -1,4 +1,4 @@
-"""Whatever goes wrong further in becomes a problem document here, and nowhere else."""
+"""Whatever goes wrong further in becomes a problem document here, and nowhere else, once its books are closed."""
 
 import logging
 from typing import Final
@@ -18,8 +18,11 @@ logger = logging.getLogger(__name__)
 @middleware
 async def faults(request: web.Request, handler: Handler) -> web.StreamResponse:
     exchange = exchange_of(request)
+    refusal: Refusal
     try:
-        return await handler(request)
+        response = await handler(request)
+        exchange.conclude()  # whoever answers has done so, unless nobody had to be waited for
+        return response
     except Refusal as refused:
         refusal = refused
     except web.HTTPException:  # aiohttp found no path in the target, and nobody further out refused it
@@ -27,10 +30,12 @@ async def faults(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception:
         logger.exception("request %s failed inside the gateway", exchange.request_id)
         refusal = InternalError("The gateway failed; its log has the reason under this request id.")
+    except BaseException:
+        exchange.conclude()  # the caller left, or we did: submitted all the same, awaited by nobody
+        raise
+    await exchange.fail(refusal)
     if exchange.sent:  # an answer that has begun cannot become another one, nor may it look complete
-        exchange.code = refusal.code
         return BrokenOff(request, reset=request.version < HttpVersion11)
-    exchange.refused(refusal)
     return answer(exchange, refusal)
 
 

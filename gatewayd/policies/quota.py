@@ -2,16 +2,15 @@
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from aiohttp import web
 
 from gatewayd.config.settings import Charge, Charged, RouteSettings, Settings
-from gatewayd.errors import InternalError, QuotaExhausted, Refusal, StoreUnavailable
-from gatewayd.exchange import EXCHANGE, Exchange
-from gatewayd.model import Balance, BillingPeriod, Hold, Identity, Outcome, Plan
-from gatewayd.policies.base import Case, Finding, Handler, Policy, middleware, refused, refused_with
+from gatewayd.errors import QuotaExhausted, StoreUnavailable
+from gatewayd.exchange import Exchange
+from gatewayd.model import Balance, BillingPeriod, Hold, Holding, Identity, Outcome, Plan
+from gatewayd.policies.base import Case, Finding, Policy, gate, refused, refused_with
 from gatewayd.stores.base import Ledger
 
 
@@ -46,35 +45,27 @@ def _resolve(charged: Charged, quantity: int) -> int:
     return quantity if charged == "cost" else charged
 
 
-@middleware
-async def quota(request: web.Request, handler: Handler) -> web.StreamResponse:
-    exchange = request[EXCHANGE]
+def admit(_request: web.Request, exchange: Exchange) -> Awaitable[None] | None:
+    """What is held is settled when the exchange concludes. Raises QuotaExhausted and StoreUnavailable."""
     rule = exchange.rule(UsageRule)
     if rule is None:
-        return await handler(request)
-    identity = exchange.known() or await exchange.caller()
+        return None
+    identity = exchange.known()
+    if identity is None:
+        return _prove(exchange, rule)
+    return _hold(exchange, rule, identity)
+
+
+async def _prove(exchange: Exchange, rule: UsageRule) -> None:
+    """Who is calling has to be found out first."""
+    identity = await exchange.caller()
     if identity is None and not rule.public:
-        return await handler(request)  # authentication refuses; nothing is held for a name that was not proved
-    await _hold(exchange, rule, identity)
-    failure: Exception | None
-    try:
-        return await handler(request)
-    except Exception as error:
-        failure = error
-        if not exchange.sent:
-            exchange.refused(error if isinstance(error, Refusal) else InternalError())
-        pending = exchange.conclude()
-    finally:
-        exchange.conclude()  # the caller left, or we did: submitted all the same, awaited by nobody
-    if pending:
-        await exchange.wait_for(pending)
-    try:
-        raise failure
-    finally:
-        failure = None  # its traceback has this frame, which would have it
+        return  # authentication refuses; nothing is held for a name that was not proved
+    if (waiting := _hold(exchange, rule, identity)) is not None:
+        await waiting
 
 
-async def _hold(exchange: Exchange, rule: UsageRule, identity: Identity | None) -> None:
+def _hold(exchange: Exchange, rule: UsageRule, identity: Identity | None) -> Awaitable[None] | None:
     plan = exchange.plan(identity) if identity is not None else None
     if plan is None and not rule.public:
         raise no_plan(rule, exchange.started_at)
@@ -90,12 +81,22 @@ async def _hold(exchange: Exchange, rule: UsageRule, identity: Identity | None) 
         cost=rule.cost,
         started_at=exchange.started_at,
     )
-    ledger = exchange.generation.stores.ledger
-    holding = await ledger.hold(hold)
+    holding = exchange.generation.stores.ledger.hold_at_once(hold)
+    if holding is None:
+        return _wait_and_hold(exchange, rule, hold)
+    _held(exchange, rule, hold, holding)
+    return None
+
+
+async def _wait_and_hold(exchange: Exchange, rule: UsageRule, hold: Hold) -> None:
+    _held(exchange, rule, hold, await exchange.generation.stores.ledger.hold(hold))
+
+
+def _held(exchange: Exchange, rule: UsageRule, hold: Hold, holding: Holding) -> None:
     if not holding.granted:
         raise _exhausted(hold, holding.balance.held + holding.balance.spent)
     exchange.unit = rule.unit
-    exchange.on_conclusion(partial(settle, ledger, hold, rule))
+    exchange.on_conclusion(_Settling(exchange.generation.stores.ledger, hold, rule))
 
 
 def no_plan(rule: UsageRule, utc: float) -> QuotaExhausted:
@@ -115,21 +116,31 @@ def _exhausted(hold: Hold, used: int) -> QuotaExhausted:
     )
 
 
-def settle(ledger: Ledger, hold: Hold, rule: UsageRule, exchange: Exchange) -> Awaitable[None] | None:
-    """Turn the hold into a record, or free it if no agent was reached."""
-    if exchange.void or not exchange.reached:
-        return ledger.release(hold.id)
-    outcome = exchange.outcome or Outcome.FAILED
-    exchange.quantity = rule.charged(outcome, exchange.stated)
-    record = hold.record(
-        quantity=exchange.quantity,
-        outcome=outcome,
-        status=exchange.status,
-        ended_at=exchange.clock.utc(),
-        bytes_in=exchange.bytes_in,
-        bytes_out=exchange.bytes_out,
-    )
-    return ledger.settle(record)
+class _Settling:
+    """Turns the hold into a record, or frees it if no agent was reached."""
+
+    __slots__ = ("_hold", "_ledger", "_rule")
+
+    def __init__(self, ledger: Ledger, hold: Hold, rule: UsageRule) -> None:
+        self._ledger = ledger
+        self._hold = hold
+        self._rule = rule
+
+    def __call__(self, exchange: Exchange) -> Awaitable[None] | None:
+        hold = self._hold
+        if exchange.void or not exchange.reached:
+            return self._ledger.release(hold.id)
+        outcome = exchange.outcome or Outcome.FAILED
+        exchange.quantity = self._rule.charged(outcome, exchange.stated)
+        record = hold.record(
+            quantity=exchange.quantity,
+            outcome=outcome,
+            status=exchange.status,
+            ended_at=exchange.clock.utc(),
+            bytes_in=exchange.bytes_in,
+            bytes_out=exchange.bytes_out,
+        )
+        return self._ledger.settle(record)
 
 
 def rule(_settings: Settings, route: RouteSettings | None) -> UsageRule | None:
@@ -177,4 +188,4 @@ def decided(exchange: Exchange) -> Finding | None:
     return Finding("pass", "nothing is held for a caller who is not proved")
 
 
-POLICY: Final[Policy] = Policy("quota", quota, rule, explain, decided)
+POLICY: Final[Policy] = Policy("quota", gate(admit), rule, explain, decided)

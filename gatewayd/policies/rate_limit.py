@@ -1,20 +1,20 @@
 """How often a caller may ask: a proved one is counted by user, any other by address. All windows give, or none."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp import web
 
 from gatewayd.config.settings import RouteSettings, Settings
 from gatewayd.errors import RateLimited, StoreUnavailable
-from gatewayd.exchange import EXCHANGE, Exchange
+from gatewayd.exchange import Exchange
 from gatewayd.forwarded import address_group
-from gatewayd.model import Rate, Tally, Window
-from gatewayd.policies.base import Case, Finding, Handler, Policy, middleware, refused_with
+from gatewayd.model import Identity, Rate, Tally, Window
+from gatewayd.policies.base import Case, Finding, Policy, gate, refused_with
 
 _CALLERS_KEPT: Final = 8_192
+_Caller = tuple[str | None, str | None, str]  # user and plan, or the address of who is not proved
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,6 +26,8 @@ class RateLimitRule:
     addresses: tuple[Rate, ...]
     route: tuple[Rate, ...] = ()
     route_name: str = ""
+    known: dict[_Caller, "_Windows"] = field(default_factory=dict, repr=False)
+    """Whose windows were asked for; emptied when it is full."""
 
     def windows(self, user: str | None, plan: str | None, address: str) -> list[Window]:
         """Every window that a call of this caller takes from."""
@@ -42,49 +44,75 @@ class RateLimitRule:
         return general + [Window(f"{here}:{rate.period}", f"route-{rate.period}", rate) for rate in self.route]
 
 
-@middleware
-async def rate_limit(request: web.Request, handler: Handler) -> web.StreamResponse:
-    exchange = request[EXCHANGE]
-    if (rule := exchange.rule(RateLimitRule)) is not None:
-        identity = exchange.known() or await exchange.caller()
-        if identity is None:
-            windows, policy = _usual_windows(rule, None, None, exchange.client)
-        else:
-            plan = exchange.plan(identity)
-            windows, policy = _usual_windows(rule, identity.user, plan.name if plan is not None else None, "")
-        if windows:
-            await _take(exchange, windows, policy)
-    return await handler(request)
+class _Windows:
+    """What a call of one caller takes from, and what is said of it in every answer."""
+
+    __slots__ = ("each", "names", "policy")
+
+    def __init__(self, each: list[Window]) -> None:
+        self.each = each
+        self.names = [f'"{window.name}";r=' for window in each]
+        self.policy = ", ".join([f'"{w.name}";q={w.rate.limit};w={w.rate.seconds}' for w in each])
 
 
-@lru_cache(_CALLERS_KEPT)
-def _usual_windows(
-    rule: RateLimitRule, user: str | None, plan: str | None, address: str
-) -> tuple[Sequence[Window], str]:
-    """The windows, and what is said of them in every answer: who calls now calls again soon."""
-    windows = rule.windows(user, plan, address)
-    return windows, ", ".join([f'"{w.name}";q={w.rate.limit};w={w.rate.seconds}' for w in windows])
+def admit(_request: web.Request, exchange: Exchange) -> Awaitable[None] | None:
+    """Raises RateLimited."""
+    if (rule := exchange.rule(RateLimitRule)) is None:
+        return None
+    identity = exchange.known()
+    if identity is None:
+        return _prove(exchange, rule)
+    return _take(exchange, _windows_of(exchange, rule, identity))
 
 
-async def _take(exchange: Exchange, windows: Sequence[Window], policy: str) -> None:
-    """Raises RateLimited; what the windows say goes out with whatever answer there will be.
+async def _prove(exchange: Exchange, rule: RateLimitRule) -> None:
+    """Who is calling has to be found out first."""
+    if (waiting := _take(exchange, _windows_of(exchange, rule, await exchange.caller()))) is not None:
+        await waiting
 
-    In the fields of draft-ietf-httpapi-ratelimit-headers; `t` is rounded up to seconds.
-    """
-    counters = exchange.generation.stores.counters
-    tallies = counters.take_at_once(windows)
+
+def _windows_of(exchange: Exchange, rule: RateLimitRule, identity: Identity | None) -> _Windows:
+    """Who calls now calls again soon."""
+    caller: _Caller
+    if identity is None:
+        caller = (None, None, exchange.client)
+    else:
+        plan = exchange.plan(identity)
+        caller = (identity.user, plan.name if plan is not None else None, "")
+    known = rule.known.get(caller)
+    if known is None:
+        if len(rule.known) >= _CALLERS_KEPT:
+            rule.known.clear()
+        known = rule.known[caller] = _Windows(rule.windows(*caller))
+    return known
+
+
+def _take(exchange: Exchange, windows: _Windows) -> Awaitable[None] | None:
+    """What the windows say goes out with whatever answer there will be."""
+    if not windows.each:
+        return None
+    tallies = exchange.generation.stores.counters.take_at_once(windows.each)
     if tallies is None:
-        tallies = await counters.take(windows)
-    _tell(exchange, windows, tallies, policy)
+        return _wait_and_take(exchange, windows)
+    _tell(exchange, windows, tallies)
+    return None
 
 
-def _tell(exchange: Exchange, windows: Sequence[Window], tallies: Sequence[Tally], policy: str) -> None:
-    states = []
+async def _wait_and_take(exchange: Exchange, windows: _Windows) -> None:
+    _tell(exchange, windows, await exchange.generation.stores.counters.take(windows.each))
+
+
+def _tell(exchange: Exchange, windows: _Windows, tallies: Sequence[Tally]) -> None:
+    """In the fields of draft-ietf-httpapi-ratelimit-headers; `t` is rounded up to seconds."""
+    states: list[str] = []
     admitted = True
-    for window, tally in zip(windows, tallies, strict=True):
-        states.append(f'"{window.name}";r={tally.remaining};t={_whole(tally.resets_in)}')
+    for name in windows.names:
+        tally = tallies[len(states)]
+        states.append(f"{name}{tally.remaining};t={_whole(tally.resets_in)}")
         admitted = admitted and tally.admitted
-    exchange.fields += (("RateLimit-Policy", policy), ("RateLimit", ", ".join(states)))
+    fields = exchange.fields
+    fields.append(("RateLimit-Policy", windows.policy))
+    fields.append(("RateLimit", ", ".join(states)))
     if not admitted:
         raise RateLimited(retry_after=max(1, _whole(max(tally.retry_in for tally in tallies))))
 
@@ -129,4 +157,4 @@ def decided(exchange: Exchange) -> Finding | None:
     return Finding("pass", "no window holds here")
 
 
-POLICY: Final[Policy] = Policy("rate_limit", rate_limit, rule, explain, decided)
+POLICY: Final[Policy] = Policy("rate_limit", gate(admit), rule, explain, decided)

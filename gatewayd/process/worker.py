@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Any, Final, cast
 
 from gatewayd.admin.sightings import Sightings
-from gatewayd.app import make_app, malformed, whole_ring
+from gatewayd.app import make_app, malformed
 from gatewayd.clock import Clock
 from gatewayd.config.settings import Settings
 from gatewayd.drain import Drain
@@ -26,6 +26,7 @@ from gatewayd.process.files import allow_connections
 from gatewayd.process.lag import Lag
 from gatewayd.process.logs import Logs
 from gatewayd.process.tls import certificate
+from gatewayd.ring import whole_ring
 from gatewayd.stores.shared.memory import SharedMemory
 from gatewayd.tracing import open_spans
 

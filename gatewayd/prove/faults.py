@@ -9,7 +9,7 @@ They are put into processes that `gatewayd prove --sabotage` starts, and nothing
 import itertools
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Final
@@ -22,7 +22,7 @@ from gatewayd.books.teller import Teller
 from gatewayd.books.vault import Vault
 from gatewayd.errors import StoreUnavailable
 from gatewayd.exchange import Exchange
-from gatewayd.model import Account, Balance, Hold, Holding, Window
+from gatewayd.model import Account, Balance, Hold, Holding
 from gatewayd.policies import rate_limit
 from gatewayd.process.crew import Crew
 from gatewayd.process.hired import Child
@@ -100,23 +100,32 @@ def _keep_leases() -> None:
 
 
 def _refuse_when_away() -> None:
-    hold = LeasedLedger.hold
+    hold, hold_at_once = LeasedLedger.hold, LeasedLedger.hold_at_once
+
+    def refused(wanted: Hold) -> Holding:
+        return Holding(False, Balance(*wanted.account, wanted.limit, 0, wanted.limit))
 
     async def held_or_refused(ledger: LeasedLedger, wanted: Hold) -> Holding:
         try:
             return await hold(ledger, wanted)
         except StoreUnavailable:
-            return Holding(False, Balance(*wanted.account, wanted.limit, 0, wanted.limit))
+            return refused(wanted)
+
+    def held_at_once_or_refused(ledger: LeasedLedger, wanted: Hold) -> Holding | None:
+        try:
+            return hold_at_once(ledger, wanted)
+        except StoreUnavailable:
+            return refused(wanted)
 
     LeasedLedger.hold = held_or_refused
+    LeasedLedger.hold_at_once = held_at_once_or_refused
 
 
 def _count_two_of_three() -> None:
     take, turns = rate_limit._take, itertools.count()
 
-    async def forgetful(exchange: Exchange, windows: Sequence[Window], policy: str) -> None:
-        if next(turns) % 3:
-            await take(exchange, windows, policy)
+    def forgetful(exchange: Exchange, windows: rate_limit._Windows) -> Awaitable[None] | None:
+        return take(exchange, windows) if next(turns) % 3 else None
 
     rate_limit._take = forgetful
 

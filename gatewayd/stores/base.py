@@ -29,6 +29,9 @@ class Ledger(Protocol):
         A caller cancelled while waiting holds nothing afterwards. Raises StoreUnavailable.
         """
 
+    def hold_at_once(self, hold: Hold) -> Holding | None:
+        """The same, where nobody has to be waited for; else None, and nothing is held."""
+
     def settle(self, record: UsageRecord) -> Awaitable[None] | None:
         """Turn the hold of `record.id` into the record: units freed, quantity spent.
 

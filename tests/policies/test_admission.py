@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from gatewayd.policies import admission
+from gatewayd.policies.base import nothing_to_say
 from tests.agents import RawAgent, answering, raw_agent, talk
 from tests.edge.hostile import GET, POST, request
 from tests.gateways import RunningGateway, running_gateway
@@ -262,4 +263,4 @@ async def test_while_draining_only_the_gateways_own_paths_are_served(tmp_path: P
 
 
 async def test_admission_has_no_rule_and_nothing_to_explain() -> None:
-    assert (admission.POLICY.name, admission.POLICY.middleware) == ("admission", admission.admission)
+    assert (admission.POLICY.name, admission.POLICY.explain) == ("admission", nothing_to_say)

@@ -1,0 +1,100 @@
+"""Middlewares joined once are middlewares still: in their order, and each with what it is to see."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+
+from gatewayd.errors import RoleDenied
+from gatewayd.exchange import EXCHANGE, Exchange
+from gatewayd.policies.base import Gate, Handler, Middleware, gate, middleware
+from gatewayd.ring import whole_ring
+from tests.clocks import ManualClock
+from tests.policies.rings import EMAIL, Ring
+
+Waits = Callable[[], Awaitable[None]]
+
+
+class Walk:
+    """What a request went through, and the request."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.passed: list[str] = []
+        self.request = make_mocked_request("GET", "/")
+        self.request[EXCHANGE] = Exchange(self.request, Ring(EMAIL, clock).generation, clock)
+
+    def around(self, name: str) -> Middleware:
+        async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+            self.passed.append(f"into {name}")
+            try:
+                return await handler(request)
+            finally:
+                self.passed.append(f"out of {name}")
+
+        return middleware(around)
+
+    def gate(self, name: str, waits: Waits | None = None) -> Middleware:
+        def admit(request: web.Request, exchange: Exchange) -> Awaitable[None] | None:
+            assert (request, exchange) == (self.request, self.request[EXCHANGE])
+            self.passed.append(name)
+            return waits() if waits is not None else None
+
+        return gate(admit)
+
+    async def handle(self, _request: web.Request) -> web.StreamResponse:
+        self.passed.append("answered")
+        return web.Response()
+
+    def ring(self, *middlewares: Middleware) -> Handler:
+        app = web.Application(middlewares=middlewares)
+        app.router.add_route("*", "/", self.handle)
+        return whole_ring(app)
+
+
+@pytest.fixture
+def walk(clock: ManualClock) -> Walk:
+    return Walk(clock)
+
+
+@pytest.mark.parametrize("waits", [None, lambda: asyncio.sleep(0)], ids=["at once", "waiting"])
+async def test_a_request_meets_all_of_them_in_their_order(walk: Walk, waits: Waits | None) -> None:
+    ring = walk.ring(
+        walk.around("a"), walk.gate("b", waits), walk.gate("c"), walk.gate("d", waits), walk.around("e"), walk.gate("f")
+    )
+    assert (await ring(walk.request)).status == 200
+    assert walk.passed == ["into a", "b", "c", "d", "into e", "f", "answered", "out of e", "out of a"]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "after waiting"])
+async def test_who_is_refused_at_a_gate_goes_no_further(walk: Walk, late: bool) -> None:
+    async def refuse() -> None:
+        raise RoleDenied
+
+    def refuse_at_once() -> Awaitable[None]:
+        raise RoleDenied
+
+    ring = walk.ring(
+        walk.around("a"), walk.gate("b"), walk.gate("c", refuse if late else refuse_at_once), walk.gate("d")
+    )
+    with pytest.raises(RoleDenied):
+        await ring(walk.request)
+    assert walk.passed == ["into a", "b", "c", "out of a"]
+
+
+async def test_gates_that_let_in_at_once_cost_no_coroutine(walk: Walk) -> None:
+    found = walk.ring(walk.gate("a"), walk.gate("b"))(walk.request)
+    assert walk.passed == ["a", "b"]
+    assert inspect.iscoroutine(found)
+    assert found.cr_code is Walk.handle.__code__
+    await found
+
+
+async def test_a_gate_is_a_middleware_of_aiohttp_too(walk: Walk) -> None:
+    for waits in (None, lambda: asyncio.sleep(0)):
+        marked = walk.gate("a", waits)
+        assert isinstance(marked.func, Gate)  # type: ignore[attr-defined]  # what `middleware` marks is a partial
+        assert (await marked(walk.request, walk.handle)).status == 200
+    assert walk.passed == ["a", "answered"] * 2
