@@ -1,7 +1,7 @@
 """Records out of journals on their way into the ledger, and what they will change there. Arithmetic only."""
 
 from collections import Counter, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
@@ -47,15 +47,20 @@ class Backlog:
     def first(self, most: int) -> tuple[Posting, ...]:
         return tuple(islice(self._waiting, most))
 
-    def done(self, postings: Sequence[Posting]) -> Collection[Account]:
-        """They were the first, and are in the ledger now; whose they are, each once and in order."""
+    def whose(self, most: int) -> Collection[Account]:
+        """The accounts of the first so many, each once."""
+        return set(islice(self._accounts, most))
+
+    def done(self, postings: Sequence[Posting]) -> Mapping[Account, int]:
+        """They were the first, and are in the ledger now; what each account drew, in order."""
         self.posted += len(postings)
-        accounts: dict[Account, None] = {}
+        accounts: dict[Account, int] = {}
         for posting in postings:
             self._waiting.popleft()
             account = self._accounts.popleft()
-            accounts[account] = None
-            if drawn := posting.drawn:
+            drawn = posting.drawn
+            accounts[account] = accounts.get(account, 0) + drawn
+            if drawn:
                 _less(self.drawn, account, drawn)
             if beyond := posting.record.quantity - drawn:
                 _less(self.beyond, account, beyond)

@@ -276,10 +276,9 @@ class Bookkeeper:
         leased = await self._vault.leases()
         if not self._staff.all_sure:
             return False
-        for taken in (self._staff.outstanding, self._staff.backlog.drawn):
-            for account, units in taken.items():
-                leased[account] = leased.get(account, 0) - units
-        self._reserve.replace(leased, self._clock.monotonic())
+        taken = self._staff.outstanding
+        taken.update(self._staff.backlog.drawn)
+        self._reserve.replace(self._vault.free(leased, taken), self._clock.monotonic())
         self._makeshift.end()
         self._vault.certain, self._new = True, False
         return True

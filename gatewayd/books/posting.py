@@ -62,7 +62,7 @@ class Posting:
     async def post(self, wanted: Collection[Account]) -> None:
         """One transaction of what there is, but for leases of accounts that are `wanted`."""
         self._posted_at = self._clock.monotonic()
-        idle_since = self._clock.monotonic() - IDLE_SECONDS
+        idle_since = self._clock.monotonic() - (IDLE_SECONDS if self._vault.shared else 0.0)
         returned = self._reserve.unwanted(idle_since, wanted) if self._vault.certain else {}
         await self._post(returned, self._to_tell())
         await self._patrol.look()
@@ -82,10 +82,12 @@ class Posting:
         return not behind
 
     async def post_everything(self) -> None:
-        """All that journals say at this moment; what is written meanwhile may wait."""
+        """All that journals say at this moment, and balances of all who were granted something; the rest may wait."""
         while not await self.read_everything():
             await self._post_what_waits()
         await self._post_what_waits()
+        if self._vault.owes_limits:
+            await self._post({}, {})
 
     async def _post_what_waits(self) -> None:
         until = self._staff.backlog.added
@@ -102,13 +104,14 @@ class Posting:
     async def return_everything(self) -> None:
         """The daemon stops: nothing of its leases stays behind, but what is in flight."""
         self._told_at = float("-inf")
-        await self._post(self._reserve.unwanted(self._clock.monotonic(), ()), self._to_tell())
+        await self._post(self._reserve.unwanted(self._clock.monotonic(), ()), self._to_tell(), whole=True)
 
-    async def _post(self, returned: dict[Account, int], in_flight: dict[Account, int]) -> None:
-        postings = self._staff.backlog.first(MOST_RECORDS)
-        if postings or returned or in_flight:
-            await self._vault.post(Batch(postings, returned, in_flight))
-        charged = self._staff.backlog.done(postings)
+    async def _post(self, returned: dict[Account, int], in_flight: dict[Account, int], *, whole: bool = False) -> None:
+        backlog = self._staff.backlog
+        postings = backlog.first(MOST_RECORDS)
+        await self._vault.post(Batch(postings, returned, in_flight), backlog.whose(len(postings)), whole=whole)
+        charged = backlog.done(postings)
+        self._vault.charged(charged)
         self._reserve.gone_back(returned)
         self._remember(in_flight)
         self._patrol.charged(charged)

@@ -1,16 +1,17 @@
 """The daemon's way to the ledger: one call at a time, and a memory of whether the last one is known to be done."""
 
 import secrets
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
+from gatewayd.books.till import Till
 from gatewayd.clock import Clock
 from gatewayd.config.settings import LedgerSettings
 from gatewayd.errors import StoreError, StoreUnavailable
 from gatewayd.model import Account, Balance, DirectoryPage
-from gatewayd.stores.base import Batch, Examination, Grant, LedgerStore, Recall, Want
+from gatewayd.stores.base import Batch, Examination, Grant, LedgerStore, OwnLedgerStore, Recall, Want
 from gatewayd.stores.open import open_store
 
 Done = TypeVar("Done")
@@ -32,6 +33,7 @@ class Vault:
         self._clock = clock
         self._store: LedgerStore | None = None
         self._state = state
+        self._till = Till()
         self.node = ""
         self.certain = False
 
@@ -50,14 +52,60 @@ class Vault:
         if self._store is not None:
             await self._store.close()
 
-    async def lease(self, wants: Sequence[Want]) -> Sequence[Grant]:
-        return await self._do(self._opened.lease(self.node, wants))
+    @property
+    def owes_limits(self) -> bool:
+        """Whether balances are only in memory yet, or their limits."""
+        return self._till.owes_limits
 
-    async def post(self, batch: Batch) -> None:
-        await self._do(self._opened.post(self.node, batch))
+    async def lease(self, wants: Sequence[Want]) -> Sequence[Grant]:
+        """As `base.Leasing.lease`. Of a ledger of its own the daemon takes units in memory; rows of it follow."""
+        if self.shared:
+            return await self._do(self._opened.lease(self.node, wants))
+        standings = await self._do(self._own.standings(wants))
+        now = self._clock.monotonic()
+        return [self._till.grant(want, standing, now) for want, standing in zip(wants, standings, strict=True)]
+
+    async def post(self, batch: Batch, charged: Collection[Account] = (), *, whole: bool = False) -> None:
+        """As `base.Leasing.post`, if there is something. `charged`: whose records these are.
+
+        `whole`: rows are to say all that is leased, also what may be given back in a moment.
+        """
+        if not self.shared:
+            await self._enter(batch, charged, whole=whole)
+        elif batch.postings or batch.returned or batch.in_flight or batch.answered:
+            await self._do(self._opened.post(self.node, batch))
+
+    async def _enter(self, batch: Batch, charged: Collection[Account], *, whole: bool) -> None:
+        now = self._clock.monotonic()
+        self._till.take_back(batch.returned, now)
+        sheet = self._till.sheet(charged, batch.in_flight, now, whole=whole)
+        if not self.certain:
+            sheet = sheet._replace(leased={}, rowless=())
+        if batch.postings or batch.in_flight or sheet.limits or sheet.leased:
+            await self._do(self._own.enter(self.node, Batch(batch.postings, in_flight=batch.in_flight), sheet))
+            self._till.written(sheet)
+
+    def charged(self, drawn: Mapping[Account, int]) -> None:
+        """What records that are in the ledger now drew from leases."""
+        if not self.shared:
+            self._till.charged(drawn, self._clock.monotonic())
 
     async def leases(self) -> dict[Account, int]:
+        """What the ledger says; of one that is its own, once it has what strangers left there."""
+        if not self.shared:
+            await self._do(self._opened.lease(self.node, []))
         return dict(await self._do(self._opened.leases(self.node)))
+
+    def free(self, leased: Mapping[Account, int], taken: Mapping[Account, int]) -> dict[Account, int]:
+        """What nobody has of what the ledger says is leased.
+
+        Of a ledger of its own that is nothing: all that nobody has is in it, and what somebody has is not, whatever
+        the rows say; these follow.
+        """
+        if self.shared:
+            return {account: units - taken.get(account, 0) for account, units in leased.items()}
+        self._till.begin(taken, leased)
+        return {}
 
     async def in_flight(self) -> dict[Account, int]:
         return dict(await self._do(self._opened.in_flight(self.node)))
@@ -85,6 +133,10 @@ class Vault:
     async def accounts(self, after: Account | None, most: int) -> Sequence[Account]:
         """As `examine`."""
         return await self._opened.accounts(after, most)
+
+    @property
+    def _own(self) -> OwnLedgerStore:
+        return cast("OwnLedgerStore", self._opened)
 
     @property
     def _opened(self) -> LedgerStore:

@@ -1,6 +1,6 @@
 """What policies may ask of a store. Each Protocol has one behaviour suite, run over every implementation."""
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -185,3 +185,35 @@ class LedgerStore(Leasing, Recalling, Inquiry, Protocol):
 
     async def close(self) -> None:
         """End it; nothing is under way any more."""
+
+
+class Standing(NamedTuple):
+    """An account's balance: `limit` as it is written, None if there is no balance yet."""
+
+    limit: int | None
+    spent: int
+
+
+class Sheet(NamedTuple):
+    """Rows that follow what a daemon counts in its memory.
+
+    `limits` of balances, made where there are none. `leased`: what the daemon has of these accounts from now on,
+    whatever was written before. `rowless`: accounts of which the rows have nothing that a record could draw from.
+    """
+
+    limits: Mapping[Account, int]
+    leased: Mapping[Account, int]
+    rowless: Collection[Account]
+
+
+class OwnLedgerStore(LedgerStore, Protocol):
+    """One that is a single daemon's for as long as it is open: what that has leased, it knows better than the rows."""
+
+    async def standings(self, wants: Sequence[Want]) -> Sequence[Standing | None]:
+        """Of the account of each, as last committed; None where it or an amount cannot be stored, which is logged.
+
+        Raises StoreUnavailable.
+        """
+
+    async def enter(self, node: str, batch: Batch, sheet: Sheet) -> None:
+        """As `post`, with the sheet's rows before it in the same transaction."""

@@ -2,11 +2,21 @@
 
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from gatewayd.errors import StoreUnavailable
 from gatewayd.model import Account, Balance, DirectoryPage
-from gatewayd.stores.base import Batch, Examination, Grant, LedgerStore, Recall, Want
+from gatewayd.stores.base import (
+    Batch,
+    Examination,
+    Grant,
+    LedgerStore,
+    OwnLedgerStore,
+    Recall,
+    Sheet,
+    Standing,
+    Want,
+)
 
 Done = TypeVar("Done")
 
@@ -28,7 +38,7 @@ class Weather:
 
 
 class FaultyStore:
-    """See `base.LedgerStore`: another one, seen through bad weather."""
+    """See `base.OwnLedgerStore`: another one, seen through bad weather."""
 
     def __init__(self, store: LedgerStore, weather: Weather) -> None:
         self._store = store
@@ -39,6 +49,12 @@ class FaultyStore:
 
     async def post(self, node: str, batch: Batch) -> None:
         await self._through(self._store.post, node, batch)
+
+    async def standings(self, wants: Sequence[Want]) -> Sequence[Standing | None]:
+        return await self._through(cast("OwnLedgerStore", self._store).standings, wants)
+
+    async def enter(self, node: str, batch: Batch, sheet: Sheet) -> None:
+        await self._through(cast("OwnLedgerStore", self._store).enter, node, batch, sheet)
 
     async def leases(self, node: str) -> Mapping[Account, int]:
         return await self._through(self._store.leases, node)

@@ -1,7 +1,7 @@
 """Who gets units when several want them: nobody is refused while somebody else has some idle."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pytest
@@ -188,9 +188,9 @@ async def test_nobody_waits_for_records_of_others_to_be_posted_first(
         vault, staff = books.bookkeeper._vault, books.bookkeeper._staff
         post, posted = vault.post, asyncio.Semaphore(3)
 
-        async def slowly(batch: Batch) -> None:
+        async def slowly(batch: Batch, charged: Collection[Account], *, whole: bool) -> None:
             await posted.acquire()
-            await post(batch)
+            await post(batch, charged, whole=whole)
 
         monkeypatch.setattr(vault, "post", slowly)
         assert await spend(worker, "unlimited", 200, limit=0) == 200

@@ -1,10 +1,12 @@
 """What goes into the ledger in the end: every record once, no idle units, and what is in flight."""
 
 import asyncio
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
+from gatewayd.model import Account
 from gatewayd.stores.base import Batch
 from gatewayd.stores.open import open_reader
 from tests.books.offices import Office, office
@@ -40,9 +42,9 @@ async def test_records_gather_for_a_moment_whoever_asks_for_units_meanwhile(
         vault = books.bookkeeper._vault
         post = vault.post
 
-        async def counted(batch: Batch) -> None:
+        async def counted(batch: Batch, charged: Collection[Account], *, whole: bool) -> None:
             batches.append(len(batch.postings))
-            await post(batch)
+            await post(batch, charged, whole=whole)
 
         monkeypatch.setattr("gatewayd.books.posting.POST_SECONDS", moment := 0.2)
         monkeypatch.setattr(vault, "post", counted)

@@ -1,5 +1,6 @@
 """Another daemon asks for idle units: they go back once all workers who have some were asked."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from gatewayd.books.messages import Messenger
@@ -25,7 +26,7 @@ class Asked(Vault):
     async def recalled(self) -> dict[Account, int]:
         return {} if self.batches else {ALICE: 7}
 
-    async def post(self, batch: Batch) -> None:
+    async def post(self, batch: Batch, charged: Collection[Account] = (), *, whole: bool = False) -> None:
         self.batches.append(batch)
 
 

@@ -18,7 +18,7 @@ from gatewayd.stores.open import open_reader
 from tests.books.faulty import Weather
 from tests.books.offices import Office, office
 from tests.postgres import shared_server
-from tests.stores.ledgers import hold, record
+from tests.stores.ledgers import audit, hold, record
 from tests.timeless import LoopClock, TimelessLoop
 
 USERS = ("ann", "bob")
@@ -138,6 +138,17 @@ class Day:
         settled.add_done_callback(lambda _: self.closed.update({user: quantity}))
         return settled
 
+    async def onlooker(self, books: Office, until: "asyncio.Future[list[None]]") -> None:
+        """Who reads the table at any moment sees balances and leases that agree, and nothing that is held twice."""
+        while not until.done():
+            await asyncio.sleep(self.chance.random() * 0.01)
+            with open_reader(books.settings.ledger.url.reveal()) as reader:
+                spent = Counter(dict(audit(reader)))
+                held = {account: each for account, (each, _) in reader.leased().items()}
+            for account, units in held.items():
+                if not self.overstatements[account.user_id]:
+                    assert units + spent[account] <= LIMIT, "more is spent and held than there is"
+
     async def trouble(self, weather: Weather, until: "asyncio.Future[list[None]]") -> None:
         self.calm = False
         while not until.done():
@@ -166,14 +177,20 @@ async def live(daemons: Sequence[Office], weather: Weather, seed: int, *, overst
     workers = [await daemons[number % len(daemons)].worker() for number in range(3)]
     day = Day(daemons, workers, seed, overstating)
     callers = asyncio.gather(*(day.caller(40) for _ in range(4)))
+    looking = asyncio.gather(*(day.onlooker(books, callers) for books in daemons if not shared(books)))
     if troubled:
         await day.trouble(weather, callers)
     await callers
+    await looking
     for worker in workers:
         await worker.close()
     assert troubled or day.refused, "a day that proves nothing"
     assert troubled or not day.unavailable, "nothing was away"
     return day
+
+
+def shared(books: Office) -> bool:
+    return not books.settings.ledger.url.reveal().startswith("sqlite:")
 
 
 def check(books: Office, day: Day) -> None:
@@ -198,8 +215,16 @@ async def alone(state: Path, weather: Weather, seed: int, *, overstating: float,
 @pytest.mark.parametrize("overstating", [0.0, 0.05], ids=["as held", "overstated"])
 @pytest.mark.parametrize("seed", range(12))
 def test_money_is_exact_whatever_happens(
-    tmp_path: Path, weather: Weather, unthreaded: random.Random, seed: int, overstating: float, troubled: bool
+    tmp_path: Path,
+    weather: Weather,
+    unthreaded: random.Random,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+    overstating: float,
+    troubled: bool,
 ) -> None:
+    # Leases are in the table at once, after the time of some calls, or never before they are back.
+    monkeypatch.setattr("gatewayd.books.till.ROW_SECONDS", (2.5, 0.0, 0.005)[seed % 3])
     unthreaded.seed(seed)
     with asyncio.Runner(loop_factory=TimelessLoop) as runner:
         runner.run(alone(tmp_path, weather, seed, overstating=overstating, troubled=troubled))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from gatewayd.model import Account
-from gatewayd.stores.base import Grant, Want
+from gatewayd.stores.base import Grant, Sheet, Standing, Want
 from gatewayd.stores.sqlite.storable import fault
 
 logger = logging.getLogger(__name__)
@@ -21,6 +21,25 @@ WRITE_BALANCE: Final = (
 ADD_UNITS: Final = (
     "INSERT INTO usage_leases (node, user_id, unit, period, units, in_flight) VALUES (?, ?, ?, ?, ?, 0) "
     "ON CONFLICT (node, user_id, unit, period) DO UPDATE SET units = units + excluded.units"
+)
+SELECT_STANDING: Final = "SELECT limit_units, spent FROM usage_balances WHERE user_id = ? AND unit = ? AND period = ?"
+WRITE_LIMIT: Final = (
+    "INSERT INTO usage_balances VALUES (?, ?, ?, ?, 0, 0) ON CONFLICT (user_id, unit, period) DO UPDATE "
+    "SET limit_units = excluded.limit_units"
+)
+WRITE_HELD: Final = (
+    "INSERT INTO usage_balances VALUES (?, ?, ?, 0, ?, 0) ON CONFLICT (user_id, unit, period) DO UPDATE "
+    "SET held = excluded.held"
+)
+WRITE_UNITS: Final = (
+    "INSERT INTO usage_leases (node, user_id, unit, period, units, in_flight) VALUES (?, ?, ?, ?, ?, 0) "
+    "ON CONFLICT (node, user_id, unit, period) DO UPDATE SET units = excluded.units"
+)
+EMPTY_LEASE: Final = (
+    "UPDATE usage_leases SET units = 0 WHERE node = ? AND user_id = ? AND unit = ? AND period = ? AND in_flight > 0"
+)
+DELETE_LEASE: Final = (
+    "DELETE FROM usage_leases WHERE node = ? AND user_id = ? AND unit = ? AND period = ? AND in_flight = 0"
 )
 SELECT_LEASES: Final = "SELECT user_id, unit, period, units FROM usage_leases WHERE node = ? AND units > 0"
 SELECT_IN_FLIGHT: Final = "SELECT user_id, unit, period, in_flight FROM usage_leases WHERE node = ? AND in_flight > 0"
@@ -52,13 +71,43 @@ def in_flight(connection: sqlite3.Connection, node: str) -> Mapping[Account, int
     return _by_account(connection.execute(SELECT_IN_FLIGHT, (node,)))
 
 
+def standings(connection: sqlite3.Connection, wants: Sequence[Want]) -> Sequence[Standing | None]:
+    """See `base.OwnLedgerStore.standings`."""
+    return [_standing(connection, want) for want in wants]
+
+
+def enter(connection: sqlite3.Connection, node: str, sheet: Sheet) -> None:
+    """What the daemon knows better than the rows, which say so from now on."""
+    execute = connection.executemany
+    execute(WRITE_LIMIT, [(*account, limit) for account, limit in sheet.limits.items()])
+    if sheet.leased:
+        execute(WRITE_HELD, [(*account, units) for account, units in sheet.leased.items()])
+        execute(WRITE_UNITS, [(node, *account, units) for account, units in sheet.leased.items() if units])
+        empty = [(node, *account) for account, units in sheet.leased.items() if not units]
+        execute(EMPTY_LEASE, empty)
+        execute(DELETE_LEASE, empty)
+
+
+def _standing(connection: sqlite3.Connection, want: Want) -> Standing | None:
+    if not _is_storable(want):
+        return None
+    found = connection.execute(SELECT_STANDING, want.account).fetchone()
+    return Standing(*found) if found else Standing(None, 0)
+
+
+def _is_storable(want: Want) -> bool:
+    reason = fault(want.account, (want.limit, want.most))
+    if reason:
+        logger.error("a lease of %a cannot be stored (%s)", want.account, reason)
+    return not reason
+
+
 def _by_account(rows: Iterable[tuple[str, str, str, int]]) -> Mapping[Account, int]:
     return {Account(user_id, unit, period): units for user_id, unit, period, units in rows}
 
 
 def _grant(connection: sqlite3.Connection, node: str, want: Want) -> Grant:
-    if reason := fault(want.account, (want.limit, want.most)):
-        logger.error("a lease of %a cannot be stored (%s)", want.account, reason)
+    if not _is_storable(want):
         return Grant(0, want.limit, 0, 0, 0)
     limit, held, spent = connection.execute(SELECT_BALANCE, want.account).fetchone() or (None, 0, 0)
     room = want.limit - spent - held

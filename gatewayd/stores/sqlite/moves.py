@@ -5,6 +5,7 @@ comes back out of leases, what is in flight, and whatever else is not as usual i
 """
 
 import sqlite3
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -82,9 +83,11 @@ class Move:
 class Moves:
     """Mutable: what is looked at first is gathered, and written once."""
 
-    def __init__(self, connection: sqlite3.Connection, node: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, node: str, rowless: Collection[Account] = ()) -> None:
+        """Of `rowless` accounts nothing is in the node's lease."""
         self._connection = connection
         self._node = node
+        self._rowless = rowless
         self._by_account: dict[Account, Move] = {}
 
     def charge_at_once(self, account: Account, total: Sum) -> bool:
@@ -92,7 +95,7 @@ class Moves:
 
         Its balance is there and has room for the sum, its lease for what was drawn and more.
         """
-        drawn = total.drawn
+        drawn = 0 if account in self._rowless else total.drawn
         if max(total.quantity, drawn) > MOST_SPENT:
             return False
         execute, lease = self._connection.execute, (self._node, *account)

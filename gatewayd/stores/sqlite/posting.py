@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from gatewayd.model import Account, Posting
@@ -36,9 +36,12 @@ class Entry:
         self.columns = chain.columns(record, started_at, rfc3339(record.ended_at))
 
 
-def post(connection: sqlite3.Connection, node: str, batch: Batch) -> None:
-    """See `base.Leasing.post`. Recalls are not asked for here, so there are none to answer."""
-    moves = Moves(connection, node)
+def post(connection: sqlite3.Connection, node: str, batch: Batch, rowless: Collection[Account] = ()) -> None:
+    """See `base.Leasing.post`, and `base.Sheet` for `rowless`.
+
+    Recalls are not asked for here, so there are none to answer.
+    """
+    moves = Moves(connection, node, rowless)
     _write_records(connection, moves, batch.postings)
     for account, units in _storable(batch.returned).items():
         moves.take(account, units)

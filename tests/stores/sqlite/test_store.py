@@ -8,7 +8,7 @@ import pytest
 
 from gatewayd.errors import StoreError, StoreUnavailable
 from gatewayd.model import Account, Posting
-from gatewayd.stores.base import Batch
+from gatewayd.stores.base import Batch, Sheet, Standing
 from gatewayd.stores.sqlite import opening
 from gatewayd.stores.sqlite.opening import Opened, open_file
 from gatewayd.stores.sqlite.reader import open_reader
@@ -189,3 +189,52 @@ async def test_a_second_daemon_on_the_file_is_refused(tmp_path: Path, clock: Man
     with pytest.raises(StoreError, match="in use by another gatewayd"):
         await open_store(str(tmp_path / "ledger.db"), "process", clock)
     await first.close()
+
+
+@pytest.mark.parametrize("kind", [Moved, Replaced])
+async def test_a_balance_of_a_file_that_is_not_in_its_place_cannot_be_looked_up(
+    store: SqliteStore, opened: Opened, kind: type[Trouble]
+) -> None:
+    await store.lease(NODE, [want(most=30)])
+    trouble = kind(opened)
+    trouble.begin()
+    with pytest.raises(StoreUnavailable):
+        await store.standings([want()])
+    trouble.end()
+    assert await store.standings([want()]) == [Standing(100, 0)]
+
+
+async def test_standings_are_as_last_committed_and_none_of_what_cannot_be_stored(
+    store: SqliteStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    new = ALICE._replace(user_id="new")
+    await store.post(NODE, batch(posting(quantity=7, drawn=0)))
+    await store.lease(NODE, [want(most=30)])
+    broken = want(ALICE._replace(user_id="\ud800"))
+    assert await store.standings([want(), want(new), broken]) == [Standing(100, 7), Standing(None, 0), None]
+    assert "cannot be stored (a text is not Unicode)" in caplog.text
+
+
+async def test_rows_of_what_is_leased_say_what_they_are_told_to_with_the_records_of_a_batch(
+    store: SqliteStore, opened: Opened
+) -> None:
+    bob = ALICE._replace(user_id="bob")
+    await store.enter(NODE, batch(posting(quantity=2)), Sheet({ALICE: 50, bob: 60}, {ALICE: 30, bob: 4}, ()))
+    assert await store.leases(NODE) == {ALICE: 28, bob: 4}
+    await store.enter(NODE, Batch([posting("r2")], in_flight={bob: 3}), Sheet({}, {ALICE: 0, bob: 0}, (ALICE,)))
+    assert (await store.leases(NODE), await store.in_flight(NODE)) == ({}, {bob: 3})
+    await store.enter(NODE, Batch(in_flight={bob: 0}), Sheet({}, {}, ()))
+    with open_reader(str(opened.file)) as reader:
+        assert audit(reader).total() == 3
+        assert reader.leased() == {ALICE: (0, 0), bob: (0, 0)}
+        assert reader.nodes() == []
+        assert {each.user_id: each.limit for each in reader.balances()} == {"alice": 50, "bob": 60}
+
+
+async def test_a_record_that_fails_takes_the_rows_of_its_batch_with_it(store: SqliteStore, opened: Opened) -> None:
+    trouble = Full(opened)
+    trouble.begin()
+    with pytest.raises(StoreUnavailable):
+        await store.enter(NODE, Batch([BULKY]), Sheet({ALICE: 50}, {ALICE: 30}, ()))
+    trouble.end()
+    assert (await store.leases(NODE), await store.standings([want()])) == ({}, [Standing(None, 0)])
