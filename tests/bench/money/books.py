@@ -3,7 +3,7 @@
 import asyncio
 import multiprocessing
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -18,7 +18,7 @@ from gatewayd.commands.common import new_event_loop
 from gatewayd.config.loading import parse
 from gatewayd.config.settings import Settings
 from gatewayd.errors import StoreUnavailable
-from gatewayd.model import Durability
+from gatewayd.model import Account, Durability
 from gatewayd.stores.base import Batch, Grant, Want
 from gatewayd.stores.journal.writer import open_journal
 from tests.bench import machine
@@ -125,9 +125,9 @@ class _Counting(Bookkeeper):
             self.leases += 1
             return await lease(wants)
 
-        async def counted_post(batch: Batch) -> None:
-            self.posts += 1
-            await post(batch)
+        async def counted_post(batch: Batch, charged: Collection[Account] = (), *, whole: bool = False) -> None:
+            self.posts += bool(batch.postings)
+            await post(batch, charged, whole=whole)
 
         vault.lease, vault.post = counted_lease, counted_post  # type: ignore[method-assign]
 

@@ -120,7 +120,7 @@ BENCHES = (
             Figure("bookkeeper", "µs CPU", "the bookkeeper's part, until all is posted to SQLite"),
             Figure("rate", "requests/s", "how many are served"),
             Figure("wait", "µs", "how long the first hold takes of one who comes alone"),
-            Figure("leases", "a request", "transactions that lease, for each of them"),
+            Figure("leases", "a request", "rounds in which the bookkeeper leases, for each of them"),
         ),
         new,
     ),
