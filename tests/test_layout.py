@@ -17,7 +17,7 @@ FLOORS = (
     ("forwarded", "identity.base", "routing", "stores.base"),
     ("generation",),
     ("exchange",),
-    ("audit", "drain", "outlets", "problem", "sent", "sink"),
+    ("audit", "drain", "outbox", "outlets", "problem", "sent", "sink"),
     ("identity", "policies", "proxy", "edge", "stores"),
     ("books",),
     ("endpoints", "metrics", "spans", "tracing"),

@@ -47,6 +47,7 @@ class CallerLine(Turns):
 
     def force_close(self) -> None:
         """Close, and let the caller take what was written, for some seconds."""
+        self._outbox.flush()
         super().force_close()
         if self._line is not None:
             hang_up(self._line)

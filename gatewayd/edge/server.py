@@ -15,6 +15,7 @@ from gatewayd.config.settings import ServerSettings
 from gatewayd.edge.connection import EdgeConnection, Malformed
 from gatewayd.edge.parser import EdgeLimits, require_c_parser
 from gatewayd.edge.request import EdgeRequest
+from gatewayd.outbox import Outbox
 
 _KEEPALIVE: Final = 75.0  # seconds a connection may be idle between requests, as nginx has it
 _HANG_UP: Final = 1.0  # seconds that a connection with nothing to do gets to end; draining is over by then
@@ -33,6 +34,7 @@ class EdgeServer(Server):
         self._limits = limits
         self._malformed = malformed
         self._options = options
+        self._outbox = Outbox(asyncio.get_running_loop())
 
     def adopt(self, limits: EdgeLimits) -> None:
         """Connections keep the limits that they began with; those that come get these."""
@@ -43,6 +45,7 @@ class EdgeServer(Server):
             self,
             limits=self._limits,
             malformed=self._malformed,
+            outbox=self._outbox,
             loop=asyncio.get_running_loop(),
             access_log=None,
             lingering_time=_LINGERING,

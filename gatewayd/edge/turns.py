@@ -13,10 +13,12 @@ from aiohttp.http import StreamWriter
 from aiohttp.streams import StreamReader
 from aiohttp.web_exceptions import HTTPException
 from aiohttp.web_protocol import PayloadAccessError, _ErrInfo
+from aiohttp.web_server import Server
 
 from gatewayd.build import stays_python
 from gatewayd.edge.parser import Parsed
 from gatewayd.edge.plain import PlainRequest
+from gatewayd.outbox import Outbox
 from gatewayd.sent import was_sent
 
 logger = logging.getLogger(__name__)
@@ -57,7 +59,21 @@ _ERROR: Final[Parsed] = _aiohttp.ERROR
 class Turns(web.RequestHandler):
     """Takes requests as they are parsed, has each answered, and waits for the next while the connection lasts."""
 
-    __slots__ = ()
+    __slots__ = ("_outbox",)
+
+    def __init__(self, manager: Server, *, outbox: Outbox, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self._outbox = outbox
+
+    def say(self, answer: bytes) -> None:
+        """Write a whole answer, which ends no connection, with whatever else leaves in this turn of the loop."""
+        transport = self.transport
+        if transport is None:
+            return
+        if self._messages:
+            transport.write(answer)  # the next one is begun at once, and may be written by anybody
+        else:
+            self._outbox.put(transport, answer)
 
     async def start(self) -> None:  # noqa: C901  # every request would pay for each step that is a call
         """The connection's one task, from its first byte to its last answer."""
@@ -96,6 +112,7 @@ class Turns(web.RequestHandler):
         if not self._force_close:
             self._task_handler = None
             if self.transport is not None:
+                self._outbox.flush()
                 self.transport.close()
 
     async def _turn(self, message: Parsed, payload: StreamReader, task: "asyncio.Task[None]") -> bool:
@@ -112,6 +129,7 @@ class Turns(web.RequestHandler):
         writer: Any = None if hasattr(factory, "makes_writer") else StreamWriter(self, self._loop)
         request = factory(message, payload, self, writer, task)
         self._request_in_progress = True
+        self._outbox.speakers += 1
         self._current_request = request
         try:
             try:
@@ -129,6 +147,7 @@ class Turns(web.RequestHandler):
                 keeps = response.keep_alive
         finally:
             self._request_in_progress = False
+            self._outbox.speakers -= 1
             request._task = None  # type: ignore[assignment]  # noqa: SLF001  # each would keep the other
             if self._handler_waiter is not None:
                 self._handler_waiter.set_result(None)

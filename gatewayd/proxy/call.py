@@ -64,10 +64,17 @@ class Call:
 
     def send(self, data: bytes) -> None:
         """Write without waiting. Raises StaleConnectionError on a pooled connection, UpstreamReset on a fresh one."""
+        self._open().write(data)
+
+    def ask(self, request: bytes) -> None:
+        """As `send`, of a whole request: it leaves with whatever else does in this turn of the loop."""
+        self._pool.say(self._open(), request)
+
+    def _open(self) -> asyncio.Transport:
         transport = self.protocol.transport
         if transport is None or transport.is_closing():
             raise self._broken()
-        transport.write(data)
+        return transport
 
     async def drain(self) -> None:
         """Wait until the agent takes more (back-pressure). Raises UpstreamReset if it never will."""

@@ -15,6 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, EofStream
 
 from gatewayd.build import stays_python
+from gatewayd.outbox import Outbox
 from gatewayd.proxy.plain import plain_answer
 from gatewayd.trailers import LONGEST, Fields, heard, section
 
@@ -198,7 +199,13 @@ class AgentConnector(TCPConnector):
     def __init__(self, *, keepalive_timeout: float, **options: Any) -> None:
         super().__init__(keepalive_timeout=keepalive_timeout, **options)
         self.keeps = keepalive_timeout
+        self._outbox = Outbox(self._loop)
         self._factory = partial(AgentProtocol, loop=self._loop)  # type: ignore[assignment]  # its kind
+
+    def say(self, transport: asyncio.Transport, request: bytes) -> None:
+        """Write a whole request with whatever else leaves in this turn of the loop."""
+        self._outbox.speakers = len(self._acquired)
+        self._outbox.put(transport, request)
 
     def idle(self, key: ConnectionKey) -> AgentProtocol | None:
         """The pooled connection that was used last, if it can be used at once: what `connect` gives, not awaited.

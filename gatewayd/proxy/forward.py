@@ -168,7 +168,11 @@ class Passage:
         upstream, call = rule.balance.idle() or await rule.balance.connect(rule.timeouts.connect)
         self._call = call
         call.expect(bodiless=self._request.method == "HEAD")
-        call.send(self._message(upstream, call))
+        message = self._message(upstream, call)
+        if self._body is None:
+            call.send(message)
+        else:
+            call.ask(message)
         exchange.reached = exchange.reached or exchange.clock.monotonic()
         if self._body is None:
             self._upload = Upload(exchange, self._request, call, rule)

@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.http import HttpVersion11
 
 from gatewayd.build import stays_python
+from gatewayd.edge.turns import Turns
 from gatewayd.errors import ClientClosed
 from gatewayd.exchange import Exchange
 from gatewayd.model import Outcome
@@ -123,7 +124,14 @@ class Relay(Sent):
         if self._in_chunks:
             chunk = b"%x\r\n%b\r\n%b" % (len(chunk), chunk, self._end) if chunk else self._end
         transport = self._request.transport
-        if (chunk or self._pending) and transport is not None and not transport.is_closing():
+        if not (chunk or self._pending) or transport is None or transport.is_closing():
+            return
+        edge = self._request.protocol
+        if self._pending and self._reusable and isinstance(edge, Turns):
+            self._exchange.sent = True
+            edge.say(self._pending + chunk)
+            self._pending = b""
+        else:
             self._write(chunk)
 
     def say_goodbye(self) -> bool:

@@ -13,6 +13,7 @@ from gatewayd.edge import heads, line
 from gatewayd.edge.connection import USED, EdgeConnection
 from gatewayd.edge.heads import AwaitedHeads
 from gatewayd.edge.line import CallerLine
+from gatewayd.edge.turns import Turns
 from gatewayd.errors import InternalError, RequestTimeout
 from gatewayd.sent import Sent
 from tests.agents import answering, raw_agent, talk
@@ -319,7 +320,8 @@ async def test_aiohttp_still_has_what_is_used_of_it(name: str) -> None:
 
 def test_what_is_used_of_aiohttp_is_listed() -> None:
     source = "".join(source_of(each.__name__) for each in (module, heads, line))
-    ours = {name for each in (EdgeConnection, AwaitedHeads, CallerLine) for name in (*each.__slots__, *vars(each))}
+    classes = (EdgeConnection, AwaitedHeads, CallerLine, Turns)
+    ours = {name for each in classes for name in (*each.__slots__, *vars(each))}
     assert set(re.findall(r"self\.(_[a-z_]+)", source)) - ours == set(USED)
 
 

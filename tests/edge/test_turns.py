@@ -3,17 +3,20 @@
 import asyncio
 import inspect
 import re
+from typing import cast
 
 import pytest
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from gatewayd.edge import turns as module
+from gatewayd.edge.connection import EdgeConnection
 from gatewayd.edge.turns import USED, Turns
+from gatewayd.outbox import FEW
 from gatewayd.sent import Sent
 from tests.agents import talk
 from tests.edge.callers import caller
-from tests.edge.hostile import request
+from tests.edge.hostile import get, request
 from tests.edge.serving import edge
 from tests.sources import source_of
 
@@ -55,6 +58,74 @@ async def test_an_answer_that_cannot_be_made_ends_the_connection_and_is_told(cap
     async with edge(handler) as running:
         assert await talk(running.port, request()) == b""
     assert "closed by an error of ours" in caplog.text
+
+
+# Whole answers, said with whatever else leaves in a turn of the loop
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+async def said(request: web.BaseRequest) -> web.StreamResponse:
+    connection = cast("EdgeConnection", request.protocol)
+    connection._outbox.speakers += FEW  # so that it waits for the turn's end
+    connection.say(ANSWER)
+    connection._outbox.speakers -= FEW
+    return Sent(200, keep_alive=True)
+
+
+async def test_an_answer_that_was_said_arrives_and_the_connection_goes_on() -> None:
+    async with edge(said) as running, caller(running.port) as sender:
+        for number in range(1, 4):
+            sender.writer.write(request())
+            await sender.hear(ANSWER, number)
+
+
+async def test_answers_to_requests_that_came_together_arrive_in_their_order() -> None:
+    async def handler(asked: web.BaseRequest) -> web.StreamResponse:
+        return await said(asked) if asked.path == "/said" else web.Response(text="by aiohttp, at once")
+
+    async with edge(handler) as running:
+        got = await talk(running.port, get(b"/said") + get(b"/other") + get(b"/said"), until=b"at once" + ANSWER)
+    assert got.startswith(ANSWER + b"HTTP/1.1 200 OK\r\n")
+
+
+async def test_who_was_answered_or_refused_speaks_no_longer() -> None:
+    counts: list[int] = []
+
+    async def handler(asked: web.BaseRequest) -> web.StreamResponse:
+        counts.append(cast("EdgeConnection", asked.protocol)._outbox.speakers)
+        if asked.path == "/raised":
+            raise web.HTTPGone
+        if asked.path == "/failed":
+            raise LookupError
+        return web.Response(text="ok")
+
+    async with edge(handler) as running, caller(running.port) as sender:
+        for path, status in ((b"/", b" 200 "), (b"/raised", b" 410 "), (b"/failed", b" 500 ")):
+            sender.writer.write(get(path))
+            await sender.hear(status)
+    assert counts == [1, 1, 1]
+    assert running.server is not None
+    assert running.server._outbox.speakers == 0
+
+
+@pytest.mark.parametrize(
+    ("ends", "soon"), [("end", False), ("close", False), ("force_close", False), ("end", True), ("force_close", True)]
+)
+async def test_an_answer_is_not_lost_when_its_connection_ends_in_the_turn_in_which_it_was_said(
+    ends: str, soon: bool
+) -> None:
+    async def handler(asked: web.BaseRequest) -> web.StreamResponse:
+        end = getattr(asked.protocol, ends)
+        if soon:
+            asyncio.get_running_loop().call_soon(end)
+        answer = await said(asked)
+        if not soon:
+            end()
+        return answer
+
+    async with edge(handler) as running:
+        assert await talk(running.port, request()) == ANSWER
 
 
 # What of aiohttp is used

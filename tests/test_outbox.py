@@ -1,0 +1,130 @@
+"""What is written in one turn of the loop leaves together, in its order, and nothing of it is forgotten."""
+
+import asyncio
+from typing import cast
+
+import pytest
+
+from gatewayd.outbox import FEW, LARGE, MOST, Outbox
+
+
+class Wire:
+    """A transport that notes what is written to it, in the list that it shares with others."""
+
+    def __init__(self, log: list[bytes]) -> None:
+        self._log = log
+        self.closing = False
+
+    def write(self, data: bytes) -> None:
+        assert not self.closing
+        self._log.append(data)
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+
+def wires(log: list[bytes], count: int) -> list[asyncio.Transport]:
+    return [cast("asyncio.Transport", Wire(log)) for _ in range(count)]
+
+
+def an_outbox(speakers: int = FEW) -> Outbox:
+    outbox = Outbox(asyncio.get_running_loop())
+    outbox.speakers = speakers
+    return outbox
+
+
+async def a_turn() -> None:
+    await asyncio.sleep(0)
+
+
+async def test_what_is_put_in_one_turn_leaves_at_its_end_in_its_order() -> None:
+    log: list[bytes] = []
+    outbox = an_outbox()
+    first, second = wires(log, 2)
+    outbox.put(first, b"1")
+    outbox.put(second, b"2")
+    outbox.put(first, b"3")
+    assert log == []
+    await a_turn()
+    assert log == [b"1", b"2", b"3"]
+
+
+async def test_each_turn_has_its_own_end() -> None:
+    log: list[bytes] = []
+    outbox = an_outbox()
+    (wire,) = wires(log, 1)
+    for number in (b"1", b"2", b"3"):
+        outbox.put(wire, number)
+        await a_turn()
+        assert log[-1] == number
+
+
+async def test_what_the_loop_is_asked_to_do_afterwards_comes_after_it() -> None:
+    log: list[bytes] = []
+    outbox = an_outbox()
+    (wire,) = wires(log, 1)
+    outbox.put(wire, b"put")
+    asyncio.get_running_loop().call_soon(wire.write, b"behind it")
+    await a_turn()
+    assert log == [b"put", b"behind it"]
+
+
+@pytest.mark.parametrize("flushed_before", [0, 1])
+async def test_a_full_outbox_is_emptied_at_once_and_goes_on(flushed_before: int) -> None:
+    log: list[bytes] = []
+    outbox = an_outbox()
+    (wire,) = wires(log, 1)
+    for _ in range(flushed_before * MOST):
+        outbox.put(wire, b"before")
+    for _ in range(MOST - 1):
+        outbox.put(wire, b".")
+    assert log.count(b".") == 0
+    outbox.put(wire, b".")
+    assert log.count(b".") == MOST
+    outbox.put(wire, b"the next one")
+    assert log[-1] == b"."
+    await a_turn()
+    assert log[-1] == b"the next one"
+
+
+async def test_where_few_speak_each_message_leaves_at_once() -> None:
+    log: list[bytes] = []
+    outbox = an_outbox(FEW - 1)
+    (wire,) = wires(log, 1)
+    outbox.put(wire, b"at once")
+    assert log == [b"at once"]
+
+
+async def test_a_large_message_keeps_nobody_waiting() -> None:
+    log: list[bytes] = []
+    outbox = an_outbox()
+    (wire,) = wires(log, 1)
+    outbox.put(wire, b"x" * (LARGE + 1))
+    assert len(log) == 1
+    outbox.put(wire, b"x" * LARGE)
+    assert len(log) == 1
+    await a_turn()
+    assert len(log) == 2
+
+
+async def test_a_message_for_a_connection_that_closed_meanwhile_is_dropped_and_the_others_leave() -> None:
+    log: list[bytes] = []
+    outbox = an_outbox()
+    closed, other = wires(log, 2)
+    outbox.put(closed, b"nobody's")
+    outbox.put(other, b"somebody's")
+    cast("Wire", closed).closing = True
+    await a_turn()
+    assert log == [b"somebody's"]
+
+
+async def test_whoever_flushes_has_it_written_now_and_once() -> None:
+    log: list[bytes] = []
+    outbox = an_outbox()
+    (wire,) = wires(log, 1)
+    outbox.flush()
+    outbox.put(wire, b"now")
+    outbox.flush()
+    assert log == [b"now"]
+    await a_turn()
+    assert log == [b"now"]
