@@ -44,7 +44,7 @@ def refusal_line(exchange: Exchange) -> bytes:
             "client": exchange.client,
             "user": identity.user if identity is not None else None,
             "plan": plan.name if plan is not None else None,
-            "method": exchange.request.method,
+            "method": exchange.method,
             "path": exchange.target.path or None,
             "route": exchange.route.name or None,
             "generation": exchange.generation.number,

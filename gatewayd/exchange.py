@@ -88,6 +88,7 @@ class Exchange:
         "generation",
         "head",  # admission
         "leave",  # admission, where requests are counted: takes this one off; pin calls it at the end
+        "method",
         "misstated",  # forward: the agent stated a quantity that is none
         "outcome",  # forward: set once an agent was reached
         "parent_span",  # admission: the caller's, if it named one
@@ -111,6 +112,7 @@ class Exchange:
 
     def __init__(self, request: web.BaseRequest, generation: Generation, clock: Clock) -> None:
         self.request = request
+        self.method = request.method
         self.generation = generation
         self.clock = clock
         self.started = clock.monotonic()

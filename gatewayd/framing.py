@@ -91,13 +91,17 @@ class Target:
     seen: str
 
 
-class Head:
-    """What one pass over a request's header section found; written by `read_head` only.
+_NO_HOPS: Final[frozenset[bytes]] = frozenset()
 
-    `fields` are those that may be copied to the agent, in order, with repeats; `hops` what Connection names.
+
+class Head:
+    """What one pass over a request's header section found; written by `read_head`, and by who reads plain ones.
+
+    `fields` are those that may be copied to the agent, in order, with repeats; `hops` what Connection names; `size`
+    the bytes of all of them.
     """
 
-    __slots__ = ("chunked", "content_length", "expects_continue", "fields", "hops", "named", "upgrade")
+    __slots__ = ("chunked", "content_length", "expects_continue", "fields", "hops", "named", "size", "upgrade")
 
     def __init__(self, fields: list[tuple[bytes, bytes]], named: dict[bytes, list[bytes]]) -> None:
         self.fields = fields
@@ -106,7 +110,8 @@ class Head:
         self.content_length: int | None = None
         self.upgrade: str | None = None
         self.expects_continue = False
-        self.hops: frozenset[bytes] = frozenset()
+        self.hops = _NO_HOPS
+        self.size = 0
 
     @property
     def has_body(self) -> bool:
@@ -118,24 +123,24 @@ class Head:
         return values[0] if values is not None and len(values) == 1 else None
 
 
-_COPIED: Final = b""
-_LEFT_OUT: Final = b"-"
+COPIED: Final = b""
+LEFT_OUT: Final = b"-"
 _known: Final[dict[bytes, bytes]] = {}  # what names were found to be; it is emptied when it is full
 _hosts: Final[set[bytes]] = set()  # those that were found to be some, likewise
 
 
 def _judged_as(name: bytes) -> bytes:
-    """The name of a field that is judged here, in lower case; else _COPIED or _LEFT_OUT.
+    """The name of a field that is judged here, in lower case; else COPIED or LEFT_OUT.
 
     What may not be copied and is not written as usual is left out.
     """
     folded_name = name.translate(_FOLD)
     if folded_name not in NOT_COPIED:
-        return _COPIED
-    return folded_name if folded_name == name.lower() else _LEFT_OUT
+        return COPIED
+    return folded_name if folded_name == name.lower() else LEFT_OUT
 
 
-def _known_as(name: bytes) -> bytes:
+def known_as(name: bytes) -> bytes:
     """As `_judged_as`, remembered for what is not too long."""
     found = _known.get(name)
     if found is None:
@@ -191,24 +196,30 @@ def read_head(raw_headers: RawHeaders, version: Version, limit: int) -> Head:
         value: bytes = field[1]
         values.append(value)
         size += len(name)
-        known_as = _known_as(name)
-        if not known_as:
+        judged_as = known_as(name)
+        if judged_as == COPIED:
             fields.append(field)
-        elif known_as != _LEFT_OUT:
-            if known_as in named:
-                named[known_as].append(value)
+        elif judged_as != LEFT_OUT:
+            if judged_as in named:
+                named[judged_as].append(value)
             else:
-                named[known_as] = [value]
+                named[judged_as] = [value]
     whole = b"".join(values)
-    if size + len(whole) > limit:
-        raise HeadersTooLarge
+    head = Head(fields, named)
+    head.size = size + len(whole)
+    check_size(head, limit)
     if has_control(whole):
         raise BadRequest("A header field's value has a control character.")
-    head = Head(fields, named)
     _judge_host(named.get(b"host"), version)
     _judge_framing(head, version)
     _judge_connection(head, version)
     return head
+
+
+def check_size(head: Head, limit: int) -> None:
+    """Raises HeadersTooLarge above `limit` bytes of fields."""
+    if head.size > limit:
+        raise HeadersTooLarge
 
 
 def _judge_host(hosts: list[bytes] | None, version: Version) -> None:
@@ -216,11 +227,12 @@ def _judge_host(hosts: list[bytes] | None, version: Version) -> None:
         if version == (1, 0):
             return
         raise BadRequest("The Host header is missing.")
-    if len(hosts) != 1 or not _is_host(hosts[0]):
+    if len(hosts) != 1 or not is_host(hosts[0]):
         raise BadRequest("The Host header must be one valid host.")
 
 
-def _is_host(host: bytes) -> bool:
+def is_host(host: bytes) -> bool:
+    """Whether that may stand in a Host field."""
     if host in _hosts:
         return True
     found = HOST.fullmatch(host) is not None

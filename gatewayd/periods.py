@@ -3,24 +3,34 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from math import floor
 from typing import Final
 
 _DAY: Final = 86_400
+_SECONDS_KEPT: Final = 64
+_DAYS_KEPT: Final = 64
 _MILLISECONDS: Final = tuple([f".{number:03d}Z" for number in range(1000)])
 
 
 def rfc3339(utc: float) -> str:
     """Milliseconds, cut and not rounded, so that no moment slips into the next billing period."""
-    second = floor(utc)
+    second = int(utc)
+    if second > utc:  # before 1970
+        second -= 1
     # What was written with three digits is told with the same three; but the last moment of a second stays in it.
-    milliseconds = min(round((utc - second) * 1e6) // 1000, 999)
+    milliseconds = min(int((utc - second) * 1e6 + 0.5) // 1000, 999)
     return _second(second) + _MILLISECONDS[milliseconds]
 
 
-@lru_cache(maxsize=64)
+_seconds: Final[dict[int, str]] = {}  # those just written; emptied when it is full
+
+
 def _second(utc: int) -> str:
-    return datetime.fromtimestamp(utc, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    known = _seconds.get(utc)
+    if known is None:
+        if len(_seconds) >= _SECONDS_KEPT:
+            _seconds.clear()
+        known = _seconds[utc] = datetime.fromtimestamp(utc, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,20 @@ def _named(name: str) -> BillingPeriod:
         raise ValueError("a month is written as 2026-11")
     end = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
     return BillingPeriod(name, start.timestamp(), end.timestamp())
+
+
+_months: Final[dict[int, str]] = {}  # by days since the epoch that were asked for; emptied when it is full
+
+
+def month_at(utc: float) -> str:
+    """The name of the month that holds this moment."""
+    day = int(utc // _DAY)
+    known = _months.get(day)
+    if known is None:
+        if len(_months) >= _DAYS_KEPT:
+            _months.clear()
+        known = _months[day] = month_of(day).name
+    return known
 
 
 @lru_cache(maxsize=64)

@@ -4,6 +4,9 @@ Most of what a parser costs is for what hardly anybody sends. A head is plain if
 its lines ends with CRLF, and each field is a token, ": " and a value without space around it. Nothing of that can be
 read in two ways. Whatever is otherwise is not judged here: it is the parser's, as if nobody had looked. What is plain
 the parser would read alike, which `tests/test_plain.py` holds against it.
+
+Most lines come again and again, from the same programs: what one of them says is remembered by whoever reads it, if
+that is nobody's secret.
 """
 
 import re
@@ -12,16 +15,37 @@ from typing import Final
 LONGEST: Final = 8 * 1024
 """Bytes of a head, its empty line not counted."""
 MOST_LINES: Final = 100
+LONGEST_KEPT: Final = 128
+"""Bytes of a line that is remembered: others choose them, and their number."""
 _LONGEST_MESSAGE: Final = 64 * 1024  # bytes; to look at more would cost more than the parser does
 _SPACE: Final = 0x20
 _PRINTABLE: Final = bytes([code if 0x20 <= code < 0x7F else _SPACE for code in range(256)])
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HARMLESS: Final = frozenset(
+    {
+        b"accept",
+        b"accept-encoding",
+        b"accept-language",
+        b"cache-control",
+        b"connection",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"date",
+        b"host",
+        b"keep-alive",
+        b"server",
+        b"user-agent",
+        b"vary",
+        b"x-usage-quantity",
+    }
+)
 
 
 def plain_lines(data: bytes, longest: int) -> tuple[list[bytes], bytes]:
-    """The lines of the head with which the bytes begin, and what is behind it; no lines if it is not whole or plain.
+    """The lines of the head with which the bytes begin, and what is behind it; no lines if it is not whole or short.
 
-    Their names and values are still to be looked at: what is sure is that they are printable ASCII.
+    Each of them is still to be looked at: see `is_printable`.
     """
     if len(data) > _LONGEST_MESSAGE:
         return [], b""
@@ -29,11 +53,20 @@ def plain_lines(data: bytes, longest: int) -> tuple[list[bytes], bytes]:
     if not blank or len(head) > longest:
         return [], b""
     lines = head.split(b"\r\n")
-    text = b"".join(lines)
-    # `translate` gives back what it had nothing to change in, much faster than a pattern would search it.
-    if len(lines) > MOST_LINES or text.translate(_PRINTABLE) != text:
-        return [], b""
-    return lines, rest
+    return (lines, rest) if len(lines) <= MOST_LINES else ([], b"")
+
+
+def is_printable(line: bytes) -> bool:
+    """Whether all of it is printable ASCII.
+
+    `translate` gives back what it had nothing to change in, much faster than a pattern would search it.
+    """
+    return line.translate(_PRINTABLE) == line
+
+
+def may_be_kept(line: bytes, lower: bytes) -> bool:
+    """Whether what this field says may be remembered; `lower` is its name in lower case."""
+    return len(line) <= LONGEST_KEPT and lower in _HARMLESS
 
 
 def is_plain(value: bytes) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from gatewayd.periods import BillingPeriod
+from gatewayd.periods import month_at
 
 
 class Outcome(StrEnum):
@@ -76,11 +76,11 @@ class Hold:
 
     @property
     def period(self) -> str:
-        return BillingPeriod.at(self.started_at).name
+        return month_at(self.started_at)
 
     @property
     def account(self) -> Account:
-        return Account(self.user_id, self.unit, BillingPeriod.at(self.started_at).name)
+        return Account(self.user_id, self.unit, month_at(self.started_at))
 
     def record(
         self,

@@ -70,12 +70,12 @@ class Spans:
     def _begin(self, exchange: Exchange) -> trace.Span:
         route = exchange.route
         span = self._tracer.start_span(
-            f"{exchange.request.method} {route.prefix}".rstrip(),
+            f"{exchange.method} {route.prefix}".rstrip(),
             context=_parent(exchange),
             kind=trace.SpanKind.SERVER,
             start_time=int(exchange.started_at * _NANO),
             attributes={
-                "http.request.method": exchange.request.method,
+                "http.request.method": exchange.method,
                 "http.route": route.prefix,
                 "url.path": exchange.target.path,
                 "client.address": exchange.client,

@@ -19,6 +19,7 @@ PLANS = "[plans.free]\ndefault = true\n[plans.pro]\n"
 
 
 class Request:
+    method = "GET"
     remote = "192.0.2.1"
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewayd.periods import BillingPeriod, rfc3339
+from gatewayd.periods import BillingPeriod, month_at, rfc3339
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_what_is_no_month_is_refused(name: str, message: str) -> None:
 def test_every_moment_lies_in_the_month_that_is_named_for_it(moment: datetime) -> None:
     period = BillingPeriod.at(moment.timestamp())
     assert period.starts_at <= moment.timestamp() < period.ends_at
-    assert period.name == f"{moment:%Y-%m}"
+    assert period.name == month_at(moment.timestamp()) == f"{moment:%Y-%m}"
     assert BillingPeriod.at(period.ends_at).starts_at == period.ends_at
 
 

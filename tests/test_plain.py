@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewayd.plain import LONGEST, MOST_LINES, is_plain, is_token, plain_lines
+from gatewayd.plain import LONGEST, LONGEST_KEPT, MOST_LINES, is_plain, is_printable, is_token, may_be_kept, plain_lines
 
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\nX-A: b c"
 
@@ -13,17 +13,16 @@ def test_a_plain_head_is_taken_apart_and_what_is_behind_it_is_kept() -> None:
     assert plain_lines(HEAD + b"\r\n\r\n" + b"body\r\n\r\n", LONGEST) == (HEAD.split(b"\r\n"), b"body\r\n\r\n")
 
 
-@given(st.integers(0, 255), st.integers(0, len(HEAD)).filter(lambda at: HEAD[at - 1 : at + 1] != b"\r\n"))
-def test_one_byte_that_is_not_printable_makes_a_head_the_parsers(byte: int, at: int) -> None:
-    lines, _ = plain_lines(HEAD[:at] + bytes([byte]) + HEAD[at:] + b"\r\n\r\n", LONGEST)
-    assert bool(lines) == (0x20 <= byte < 0x7F)
+@given(st.binary(max_size=4))
+def test_what_is_printable_is_printable_ascii(said: bytes) -> None:
+    assert is_printable(said) == all(0x20 <= byte < 0x7F for byte in said)
 
 
 @pytest.mark.parametrize("byte", [b"\r", b"\n"])
 @pytest.mark.parametrize("at", range(len(HEAD) + 1))
 def test_a_line_that_ends_otherwise_is_the_parsers(byte: bytes, at: int) -> None:
     lines, _ = plain_lines(HEAD[:at] + byte + HEAD[at:] + b"\r\n\r\n", LONGEST)
-    assert not lines
+    assert not lines or not all(map(is_printable, lines))
 
 
 @pytest.mark.parametrize(
@@ -55,3 +54,10 @@ def test_a_plain_value_is_there_and_has_no_space_at_its_ends(value: bytes) -> No
 @pytest.mark.parametrize(("name", "found"), [(b"X-A_1", True), (b"", False), (b"a b", False), (b"a:", False)])
 def test_a_name_is_a_token(name: bytes, found: bool) -> None:
     assert is_token(name) is found
+
+
+def test_only_what_is_short_and_nobodys_secret_may_be_kept() -> None:
+    assert may_be_kept(b"Host: x", b"host")
+    assert not may_be_kept(b"Host: " + b"x" * LONGEST_KEPT, b"host")
+    for name in (b"authorization", b"cookie", b"set-cookie", b"x-api-key", b"proxy-authorization", b"location", b"x-a"):
+        assert not may_be_kept(name + b": x", name)

@@ -76,7 +76,7 @@ def sighting(exchange: Exchange) -> dict[str, Any]:
         "user": _short(identity.user) if identity is not None else None,
         "plan": plan.name if plan is not None else None,
         "client": exchange.client,
-        "method": exchange.request.method,
+        "method": exchange.method,
         "path": _short(exchange.target.path),
         "route": route.name or None,
         "status": exchange.status,

@@ -18,6 +18,10 @@ CALM: Final = -8
 """So many times it asks for nothing ahead, after others had to ask for what it had idle."""
 
 
+Key = tuple[str, str, str]
+"""What an `Account` is, without its name: to make one is a call of Python's."""
+
+
 @dataclass(slots=True, eq=False)
 class Waiter:
     """A request that waits for units; the future's result is the used-up figure if refused, None if granted.
@@ -224,7 +228,7 @@ class Leases:
         """`swept` are looked through at once, `habits` remembered."""
         self._swept = swept
         self._habits_kept = habits
-        self._by_account: OrderedDict[Account, Lease] = OrderedDict()
+        self._by_account: OrderedDict[Key, Lease] = OrderedDict()
         self._habits: OrderedDict[Account, int] = OrderedDict()  # requests of an account's last stay, the oldest first
 
     def __len__(self) -> int:
@@ -236,10 +240,11 @@ class Leases:
     def get(self, account: Account) -> Lease | None:
         return self._by_account.get(account)
 
-    def use(self, account: Account, limit: int, now: float) -> Lease:
+    def use(self, account: Key, limit: int, now: float) -> Lease:
         """The account's lease, made if there is none."""
         if (lease := self._by_account.get(account)) is None:
-            lease = self._by_account[account] = Lease(account, limit, self._habits.pop(account, AHEAD))
+            named = Account(*account)
+            lease = self._by_account[named] = Lease(named, limit, self._habits.pop(named, AHEAD))
         else:
             self._by_account.move_to_end(account)
         lease.used_at = now

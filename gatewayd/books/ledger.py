@@ -94,7 +94,7 @@ class LeasedLedger:
         return _refused(hold, lease.spent) if lease.hopeless(units, hold.limit) else None
 
     def _lease_of(self, hold: Hold) -> Lease:
-        return self._leases.use(hold.account, hold.limit, self._clock.monotonic())
+        return self._leases.use((hold.user_id, hold.unit, hold.period), hold.limit, self._clock.monotonic())
 
     def _held(self, hold: Hold, lease: Lease | None) -> Holding:
         """The units are taken: now it is written down."""

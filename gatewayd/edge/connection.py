@@ -56,7 +56,7 @@ Malformed = Callable[[web.BaseRequest, Refusal], web.StreamResponse]
 class EdgeConnection(AwaitedHeads):
     """A request head must be complete in time; broken framing is answered as a problem document and logged."""
 
-    __slots__ = ("_body", "_chunked", "_chunks", "_longest_plain", "_malformed", "_owed")
+    __slots__ = ("_body", "_chunked", "_chunks", "_longest_plain", "_malformed", "_owed", "common")
 
     def __init__(self, manager: Server, *, limits: EdgeLimits, malformed: Malformed, **options: Any) -> None:
         super().__init__(manager, limits=limits, **options)
@@ -67,6 +67,11 @@ class EdgeConnection(AwaitedHeads):
         self._chunks = Chunks()
         # Bytes until the next request begins, as far as that is known beyond doubt; negative for good once it is not.
         self._owed = 0
+        self.common: dict[str, Any] | None = None  # with what its requests begin, once there was one
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.common = None  # which has this connection
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:

@@ -3,27 +3,28 @@
 A plain head has nothing that frames its message but a length. `tests/edge/test_plain.py` holds it against the parser.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from aiohttp.http import HttpVersion, HttpVersion11
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from gatewayd.framing import RawHeaders, is_number
-from gatewayd.plain import is_plain, is_token, plain_lines
+from gatewayd.framing import COPIED, LEFT_OUT, Head, RawHeaders, is_host, is_number, known_as
+from gatewayd.plain import LONGEST_KEPT, is_plain, is_printable, is_token, may_be_kept, plain_lines
 
 _METHODS: Final = {name.encode(): name for name in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")}
 _VERSION: Final = b"HTTP/1.1"
 _SLASH: Final = 0x2F
+_HOST: Final = b"host"
 _KEPT: Final = 4096
-_LONGEST_KEPT: Final = 64  # bytes of a name that is remembered: callers choose them, and their number
+_LONGEST_NAME: Final = 64  # bytes of a name that is remembered: callers choose them, and their number
 
-Field = tuple[bytes, bytes]
-
-# What a field of a request is to its framing, if it is anything.
+# What a field of a request is to its framing.
+_ANY: Final = 0
 _LENGTH: Final = 1
 _CONNECTION: Final = 2
-_NOT_PLAIN: Final = 3
+_ADDRESSED: Final = 3
+_NOT_PLAIN: Final = 4
 # What frames or switches in another way, wants an answer before the body, or is looked at by the parser.
 _KINDS: Final = dict.fromkeys(
     (
@@ -37,33 +38,78 @@ _KINDS: Final = dict.fromkeys(
         b"upgrade",
     ),
     _NOT_PLAIN,
-) | {b"content-length": _LENGTH, b"connection": _CONNECTION}
-_HOST: Final = b"host"
-_lower: Final[dict[bytes, bytes]] = {}  # of names that were seen, empty if it is none; emptied when it is full
+) | {b"content-length": _LENGTH, b"connection": _CONNECTION, _HOST: _ADDRESSED}
+_LINE_END: Final = 2
+
+
+class _First:
+    """What a request line says."""
+
+    __slots__ = ("method", "path")
+
+    def __init__(self, method: str, path: str) -> None:
+        self.method = method
+        self.path = path
+
+
+class _Name:
+    """What a field's name is to us: in lower case, to framing, and what `framing.known_as` takes it for."""
+
+    __slots__ = ("is_copied", "is_judged", "judged_as", "kind", "lower")
+
+    def __init__(self, name: bytes) -> None:
+        self.lower = name.lower()
+        self.kind = _KINDS.get(self.lower, _ANY if is_token(name) else _NOT_PLAIN)
+        self.judged_as = known_as(name)
+        self.is_copied = self.judged_as == COPIED
+        self.is_judged = not self.is_copied and self.judged_as != LEFT_OUT
+
+
+class _Field:
+    """What a line of a head says: the pair, and the body's length if it says that; else that is -1."""
+
+    __slots__ = ("length", "name", "pair", "value")
+
+    def __init__(self, name: _Name, pair: Any, value: bytes, length: int) -> None:
+        self.name = name
+        self.pair = pair  # which stays a tuple, where the compiler would take it apart
+        self.value = value
+        self.length = length
+
+
+# What was seen before; each is emptied when it is full.
+_firsts: Final[dict[bytes, _First]] = {}
+_fields: Final[dict[bytes, _Field]] = {}
+_names: Final[dict[bytes, _Name]] = {}
 
 
 class PlainRequest:
-    """What is read of a parsed head, the body's length, and what came behind the head."""
+    """What is read of a parsed head, the body's length, and what came behind the head.
+
+    `head` is what `framing.read_head` would find in it.
+    """
 
     __slots__ = (
         "chunked",
         "compression",
+        "fields",
+        "head",
         "length",
         "method",
         "path",
-        "raw_headers",
         "rest",
         "should_close",
         "upgrade",
         "version",
     )
 
-    def __init__(self, method: str, path: str, raw_headers: RawHeaders, rest: bytes, length: int) -> None:
-        self.method = method
-        self.path = path
-        self.raw_headers = raw_headers
+    def __init__(self, first: _First, fields: list[Any], head: Head, rest: bytes) -> None:
+        self.method = first.method
+        self.path = first.path
+        self.fields = fields
+        self.head = head
         self.rest = rest
-        self.length = length
+        self.length = head.content_length or 0
         self.version: HttpVersion = HttpVersion11
         self.should_close = False
         self.compression: str | None = None
@@ -71,9 +117,14 @@ class PlainRequest:
         self.chunked = False
 
     @property
+    def raw_headers(self) -> RawHeaders:
+        """As aiohttp wants them; we read `head`."""
+        return tuple(self.fields)
+
+    @property
     def headers(self) -> "CIMultiDictProxy[str]":
-        """As aiohttp wants them; we read `raw_headers`."""
-        return CIMultiDictProxy(CIMultiDict([(name.decode(), value.decode()) for name, value in self.raw_headers]))
+        """As aiohttp wants them."""
+        return CIMultiDictProxy(CIMultiDict([(name.decode(), value.decode()) for name, value in self.fields]))
 
     @property
     def url(self) -> URL:
@@ -88,47 +139,93 @@ class PlainRequest:
 def plain_request(data: bytes, longest: int) -> PlainRequest | None:
     """The request with which the bytes begin, if its head is plain, whole and no longer than that."""
     lines, rest = plain_lines(data, longest)
-    if not lines:
+    if not lines or (first := _first(lines[0])) is None:
         return None
-    words = lines[0].split(b" ")
-    if len(words) != 3 or words[2] != _VERSION:
+    pairs: list[Any] = []
+    copied: list[Any] = []
+    named: dict[bytes, list[bytes]] = {}
+    names: set[bytes] = set()
+    size, length = 0, -1
+    for index in range(1, len(lines)):
+        line = lines[index]
+        if (field := _field(line)) is None:
+            return None
+        size += len(line) + _LINE_END
+        pairs.append(field.pair)
+        name = field.name
+        names.add(name.lower)
+        if name.is_copied:
+            copied.append(field.pair)
+        elif name.is_judged:
+            named[name.judged_as] = [field.value]
+        if field.length >= 0:
+            length = field.length
+    if len(names) != len(pairs) or _HOST not in named:  # repeats are judged by the parser
+        return None
+    head = Head(copied, named)
+    head.size = size
+    if length >= 0:
+        head.content_length = length
+    return PlainRequest(first, pairs, head, rest)
+
+
+def _first(line: bytes) -> _First | None:
+    """What a request line says, remembered; None if it is not plain."""
+    known = _firsts.get(line)
+    if known is None and (known := _read_first(line)) is not None and len(line) <= LONGEST_KEPT:
+        if len(_firsts) >= _KEPT:
+            _firsts.clear()
+        _firsts[line] = known
+    return known
+
+
+def _read_first(line: bytes) -> _First | None:
+    words = line.split(b" ")
+    if len(words) != 3 or words[2] != _VERSION or not is_printable(line):
         return None
     method, target = _METHODS.get(words[0]), words[1]
     if method is None or not target or target[0] != _SLASH:
         return None
-    fields: list[Field] = []
-    if (length := _sort(lines, fields)) < 0:
+    return _First(method, target.decode("ascii"))
+
+
+def _field(line: bytes) -> _Field | None:
+    """What a field says, remembered if that may be; None if it is not plain."""
+    known = _fields.get(line)
+    if known is None and (known := _read_field(line)) is not None and may_be_kept(line, known.name.lower):
+        if len(_fields) >= _KEPT:
+            _fields.clear()
+        _fields[line] = known
+    return known
+
+
+def _read_field(line: bytes) -> _Field | None:
+    word, _, value = line.partition(b": ")
+    name = _name(word)
+    kind = name.kind
+    if kind == _NOT_PLAIN or not is_plain(value) or not is_printable(value):
         return None
-    return PlainRequest(method, target.decode("ascii"), tuple(fields), rest, length)
+    length = -1
+    if kind == _LENGTH and is_number(value):
+        length = int(value)
+    elif kind != _ANY and not _fits(kind, value):
+        return None
+    return _Field(name, (word, value), value, length)
 
 
-def _sort(lines: list[bytes], fields: list[Field]) -> int:
-    """Gather the fields behind the first of these lines. The body's length; -1 if they are not all plain."""
-    length = 0
-    names: set[bytes] = set()
-    for index in range(1, len(lines)):
-        name, _, value = lines[index].partition(b": ")
-        lower = _lower_case(name)
-        if not lower or lower in names or not is_plain(value):  # repeats are judged by the parser
-            return -1
-        names.add(lower)
-        kind = _KINDS.get(lower)
-        if kind is not None:
-            if kind == _LENGTH and is_number(value):
-                length = int(value)
-            elif kind != _CONNECTION or value.lower() != b"keep-alive":
-                return -1
-        fields.append((name, value))
-    return length if _HOST in names else -1
+def _fits(kind: int, value: bytes) -> bool:
+    """Whether a value that is judged is one that nobody need judge any more."""
+    if kind == _ADDRESSED:
+        return is_host(value)
+    return kind == _CONNECTION and value.lower() == b"keep-alive"
 
 
-def _lower_case(name: bytes) -> bytes:
-    """The field's name in lower case; empty if it is no name."""
-    known = _lower.get(name)
+def _name(word: bytes) -> _Name:
+    known = _names.get(word)
     if known is None:
-        known = name.lower() if is_token(name) else b""
-        if len(name) <= _LONGEST_KEPT:
-            if len(_lower) >= _KEPT:
-                _lower.clear()
-            _lower[name] = known
+        known = _Name(word)
+        if len(word) <= _LONGEST_NAME:
+            if len(_names) >= _KEPT:
+                _names.clear()
+            _names[word] = known
     return known

@@ -14,6 +14,8 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from gatewayd.edge.parser import Parsed
+from gatewayd.edge.plain import PlainRequest
+from gatewayd.framing import Head
 
 
 class EdgeRequest(web.Request):
@@ -23,8 +25,9 @@ class EdgeRequest(web.Request):
     content: StreamReader = None  # type: ignore[assignment]
     keep_alive: bool = False
     method: str = ""
+    plain_head: Head | None = None
+    """What `framing.read_head` would find, if that was found already."""
     protocol: "RequestHandler" = None  # type: ignore[assignment]
-    raw_headers: tuple[tuple[bytes, bytes], ...] = ()
     raw_path: str = ""
     remote: str | None = None
     version: Any = None
@@ -37,53 +40,48 @@ class EdgeRequest(web.Request):
         self,
         message: Parsed,
         payload: StreamReader,
-        protocol: "RequestHandler",
+        protocol: Any,
         payload_writer: AbstractStreamWriter | None,
         task: "asyncio.Task[None]",
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        """`loop` is the connection's: who leaves it out spares each request a keyword. A missing writer is made."""
-        loop = loop or protocol._loop  # noqa: SLF001
+        """`protocol` is an `EdgeConnection`, `loop` its own unless one is given. A missing writer is made."""
         path: str = message.path
         if path.startswith("/"):
-            # What aiohttp's own beginning comes to for a target in origin form; a test holds the two together. In one
-            # dictionary, because 20 assignments would cost three times as much.
-            method, version = message.method, message.version
-            self.__dict__ = {
-                "_message": message,
-                "_protocol": protocol,
-                "_payload": payload,
-                "_method": method,
-                "_version": version,
-                "_cache": {},
-                "_state": {},
-                "_task": task,
-                "_loop": loop,
-                "_transport_sslcontext": protocol.ssl_context,
-                "_transport_peername": protocol.peername,
-                "_transport_sockname": protocol.sockname,
-                "content": payload,
-                "keep_alive": not message.should_close,
-                "method": method,
-                "protocol": protocol,
-                "raw_headers": message.raw_headers,
-                "raw_path": path,
-                "remote": _address(protocol.peername),
-                "version": version,
-            }
+            # What aiohttp's own beginning comes to for a target in origin form; a test holds the two together.
+            self.__dict__ = fields = (protocol.common or _begin(protocol, loop)).copy()
+            fields["_cache"] = {}
+            fields["_message"] = message
+            fields["_payload"] = fields["content"] = payload
+            fields["_state"] = {}
+            fields["_task"] = task
+            fields["keep_alive"] = not message.should_close
+            fields["method"] = message.method
+            fields["raw_path"] = path
+            fields["version"] = message.version
+            if isinstance(message, PlainRequest):
+                fields["plain_head"] = message.head
         else:
+            loop = loop or protocol._loop  # noqa: SLF001
             super().__init__(message, payload, protocol, payload_writer or StreamWriter(protocol, loop), task, loop)
             self.content = payload
             self.keep_alive = not message.should_close
             self.method = message.method
             self.protocol = protocol
-            self.raw_headers = message.raw_headers
             self.raw_path = path
             self.remote = _address(protocol.peername)
             self.version = message.version
 
         if payload_writer is not None:
             self._payload_writer = payload_writer
+
+    @cached_property
+    def _method(self) -> str:  # type: ignore[override]
+        return self.method
+
+    @cached_property
+    def _version(self) -> Any:  # type: ignore[override]
+        return self.version
 
     @cached_property
     def _payload_writer(self) -> AbstractStreamWriter:  # type: ignore[override]
@@ -105,6 +103,23 @@ class EdgeRequest(web.Request):
         found.add_app(application)
         found.freeze()
         return type("ApplicationRequest", (cls,), {"app": application, "_match_info": found})
+
+
+def _begin(protocol: Any, loop: asyncio.AbstractEventLoop | None) -> dict[str, Any]:
+    """What the requests of a connection have in common, as each of them begins; the connection keeps it."""
+    common = {
+        "_loop": loop or protocol._loop,  # noqa: SLF001
+        "_protocol": protocol,
+        "_transport_peername": protocol.peername,
+        "_transport_sockname": protocol.sockname,
+        "_transport_sslcontext": protocol.ssl_context,
+        "plain_head": None,
+        "protocol": protocol,
+        "remote": _address(protocol.peername),
+    }
+    if protocol.transport is not None:
+        protocol.common = common
+    return common
 
 
 def _address(peername: Any) -> str | None:

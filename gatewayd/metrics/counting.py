@@ -1,6 +1,5 @@
 """What is counted of each ended request, as cheaply as it can be: some additions to numbers in a sheet."""
 
-from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -38,7 +37,7 @@ class Metrics:
         self._requests: dict[tuple[str, str, int], int] = {}
         self._rejected: dict[str, int] = {}
         self._units: dict[Labels, int] = {}
-        self._routes: dict[str, tuple[int, int, int]] = {}
+        self._routes: dict[str, _Times] = {}
         self._aborts = self._at(ABORTS, ())
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
 
@@ -50,15 +49,17 @@ class Metrics:
         """Count an ended request."""
         numbers = self._numbers
         route = exchange.route.name or (_OWN if exchange.route.own else _UNROUTED)
-        key = (route, exchange.request.method, exchange.status)
+        key = (route, exchange.method, exchange.status)
         at = self._requests.get(key)
         numbers[at if at is not None else self._request(key)] += 1
-        duration, first_byte, overhead = self._routes.get(route) or self._route(route)
-        _observe(numbers, duration, BUCKETS, exchange.ended - exchange.started)
+        times = self._routes.get(route)
+        if times is None:
+            times = self._route(route)
+        times.duration.observe(exchange.ended - exchange.started)
         if exchange.first_byte:
-            _observe(numbers, first_byte, BUCKETS, exchange.first_byte - exchange.reached)
+            times.first_byte.observe(exchange.first_byte - exchange.reached)
         if exchange.asked:
-            _observe(numbers, overhead, OVERHEAD_BUCKETS, exchange.overhead)
+            times.overhead.observe(exchange.overhead)
         if exchange.code:
             self._refused(exchange.code)
         if exchange.quantity:
@@ -71,11 +72,14 @@ class Metrics:
             self._requests[key] = at
         return at
 
-    def _route(self, route: str) -> tuple[int, int, int]:
-        places = (self._at(DURATION, (route,)), self._at(FIRST_BYTE, (route,)), self._at(OVERHEAD, (route,)))
-        if all(places):
-            self._routes[route] = places
-        return places
+    def _route(self, route: str) -> "_Times":
+        numbers, labels = self._numbers, (route,)
+        times = self._routes[route] = _Times(
+            _Histogram(numbers, self._at(DURATION, labels), BUCKETS),
+            _Histogram(numbers, self._at(FIRST_BYTE, labels), BUCKETS),
+            _Histogram(numbers, self._at(OVERHEAD, labels), OVERHEAD_BUCKETS),
+        )
+        return times
 
     def _refused(self, code: str) -> None:
         if code == ClientClosed.code:
@@ -116,6 +120,38 @@ class Metrics:
         return Tally.of([self.samples()]).text()
 
 
-def _observe(numbers: "memoryview[float]", at: int, bounds: tuple[float, ...], value: float) -> None:
-    numbers[at] += value
-    numbers[at + 1 + bisect_left(bounds, value)] += 1
+class _Histogram:
+    """A series in the sheet, which nobody else writes: what is added to is at hand. Mutable: it counts."""
+
+    __slots__ = ("_at", "_bounds", "_counts", "_numbers", "_sum")
+
+    def __init__(self, numbers: "memoryview[float]", at: int, bounds: tuple[float, ...]) -> None:
+        self._numbers = numbers
+        self._at = at
+        self._bounds: list[float] = [float(bound) for bound in bounds]
+        self._sum: float = numbers[at]
+        self._counts: list[float] = [numbers[at + 1 + bucket] for bucket in range(len(bounds) + 1)]
+
+    def observe(self, value: float) -> None:
+        """As `bisect_left` would find the bucket, which most values have among the first."""
+        bucket = 0
+        for bound in self._bounds:
+            if value <= bound:
+                break
+            bucket += 1
+        numbers, at, count = self._numbers, self._at, self._counts[bucket] + 1.0
+        self._sum += value
+        self._counts[bucket] = count
+        numbers[at] = self._sum
+        numbers[at + 1 + bucket] = count
+
+
+class _Times:
+    """How long requests of one route take."""
+
+    __slots__ = ("duration", "first_byte", "overhead")
+
+    def __init__(self, duration: _Histogram, first_byte: _Histogram, overhead: _Histogram) -> None:
+        self.duration = duration
+        self.first_byte = first_byte
+        self.overhead = overhead

@@ -17,7 +17,7 @@ from gatewayd.errors import (
 )
 from gatewayd.exchange import Exchange
 from gatewayd.forwarded import client_of, is_trusted
-from gatewayd.framing import Head, line_size, read_head
+from gatewayd.framing import Head, check_size, line_size, read_head
 from gatewayd.policies.base import Finding, Policy, gate, refused_with
 from gatewayd.policies.crowding import CrowdRule
 
@@ -51,9 +51,15 @@ def admit(request: web.Request, exchange: Exchange) -> None:
 
 def _read(exchange: Exchange, request: web.Request) -> None:
     server = exchange.generation.settings.server
-    limit = server.max_header_bytes - line_size(request.method, request.raw_path)
-    head = exchange.head = read_head(request.raw_headers, request.version, limit)
-    exchange.target, exchange.route = exchange.generation.routes.locate(request.raw_path, head.only(b"host"))
+    target: str = request.raw_path
+    limit = server.max_header_bytes - line_size(exchange.method, target)
+    head: Head | None = getattr(request, "plain_head", None)  # which was judged when it was read
+    if head is None:
+        head = read_head(request.raw_headers, request.version, limit)
+    else:
+        check_size(head, limit)
+    exchange.head = head
+    exchange.target, exchange.route = exchange.generation.routes.locate(target, head.only(b"host"))
     if server.trusted_proxies and is_trusted(exchange.client, server.trusted_proxies):
         exchange.client = client_of(exchange.client, head, server.trusted_proxies)
         exchange.correlation_id = _opaque(head.only(b"x-request-id"))

@@ -171,6 +171,6 @@ def stated_quantity(section: Section) -> tuple[int | None, bool]:
     values = section.named.get(QUANTITY)
     if values is None:
         return None, False
-    if len(values) == 1 and 1 <= len(values[0]) <= 15 and _DIGITS.issuperset(values[0]):
+    if len(values) == 1 and len(values[0]) <= 15 and values[0].isdigit():
         return int(values[0]), False
     return None, True

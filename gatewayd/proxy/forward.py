@@ -160,14 +160,14 @@ class Passage:
     @property
     def _may_repeat(self) -> bool:
         """Whether nothing was sent, or all of it is still here and does no harm if it arrives twice."""
-        return not self._exchange.reached or (self._body is not None and self._request.method in _IDEMPOTENT)
+        return not self._exchange.reached or (self._body is not None and self._exchange.method in _IDEMPOTENT)
 
     async def _attempt(self) -> AnswerHead:
         exchange, rule = self._exchange, self._rule
         exchange.asked = exchange.asked or exchange.clock.monotonic()
         upstream, call = rule.balance.idle() or await rule.balance.connect(rule.timeouts.connect)
         self._call = call
-        call.expect(bodiless=self._request.method == "HEAD")
+        call.expect(bodiless=exchange.method == "HEAD")
         message = self._message(upstream, call)
         if self._body is None:
             call.send(message)

@@ -30,7 +30,7 @@ def request_head(
 ) -> bytes:
     """The whole head of the request to an agent: the caller's end-to-end fields first, ours after them."""
     head = exchange.head
-    lines = [b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (exchange.request.method.encode(), target, authority)]
+    lines = [b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (exchange.method.encode(), target, authority)]
     if head.fields:
         lines.append(b"\r\n".join(map(_as_line, head.fields)) + b"\r\n")
     if head.content_length is not None:

@@ -5,8 +5,8 @@ Pure. What it comes to is what aiohttp's parser and `answer.judge` would make of
 
 from typing import Final
 
-from gatewayd.framing import is_one_number
-from gatewayd.plain import LONGEST, is_plain, is_token, plain_lines
+from gatewayd.framing import is_number
+from gatewayd.plain import LONGEST, LONGEST_KEPT, is_plain, is_printable, is_token, may_be_kept, plain_lines
 from gatewayd.proxy.answer import (
     BODILESS,
     CODING,
@@ -23,9 +23,36 @@ from gatewayd.proxy.answer import (
 
 _VERSION: Final = b"HTTP/1.1 "
 _KEPT: Final = 1024
+_LONGEST_NAME: Final = 64  # bytes of a name that is remembered: agents choose them, and their number
 _NOT_PLAIN: Final = -1
-_kinds: Final[dict[bytes, int]] = {}  # of names that were seen; it is emptied when it is full
-_statuses: Final[dict[bytes, int]] = {}  # of status lines, likewise
+
+
+class _First:
+    """What a status line says."""
+
+    __slots__ = ("reason", "status")
+
+    def __init__(self, status: int, reason: bytes) -> None:
+        self.status = status
+        self.reason = reason
+
+
+class _Field:
+    """What a line says: its kind, whether it is passed on, and the body's length if it says that; else that is -1."""
+
+    __slots__ = ("is_passed", "kind", "length", "value")
+
+    def __init__(self, kind: int, value: bytes, length: int) -> None:
+        self.kind = kind
+        self.value = value
+        self.length = length
+        self.is_passed = is_passed_on(kind, value)
+
+
+# What was seen before; each is emptied when it is full.
+_firsts: Final[dict[bytes, _First]] = {}
+_fields: Final[dict[bytes, _Field]] = {}
+_kinds: Final[dict[bytes, int]] = {}  # of names
 
 
 class PlainAnswer:
@@ -41,66 +68,86 @@ class PlainAnswer:
 def plain_answer(data: bytes) -> PlainAnswer | None:
     """What came in one piece as the answer to anything but HEAD; None if it is not plain or not whole."""
     lines, body = plain_lines(data, LONGEST)
-    if not lines or not (status := _status_of(lines[0])):
+    if not lines or (first := _first(lines[0])) is None:
         return None
-    if (section := _plain_section(lines)) is None:
-        return None
-    lengths = section.named.get(LENGTH)
-    if lengths is None or not is_one_number(lengths) or int(lengths[0]) != len(body):
-        return None
-    return PlainAnswer(AnswerHead(status, lines[0][13:], section, len(body), chunked=False, has_body=True), body)
-
-
-def _plain_section(lines: list[bytes]) -> Section | None:
-    """The fields behind the first of these lines; None if they are not all plain."""
     passed: list[bytes] = []
     named: dict[int, list[bytes]] = {}
+    length = -1
     for index in range(1, len(lines)):
         line = lines[index]
-        name, _, value = line.partition(b": ")
-        kind = _kind(name)
-        if kind == _NOT_PLAIN or not is_plain(value):
+        if (field := _field(line)) is None:
             return None
+        kind = field.kind
+        if field.is_passed:
+            passed.append(line)
         if kind != PASSED:
-            if kind == CONNECTION and value.lower() != b"keep-alive":
-                return None
             if kind in named:
-                named[kind].append(value)
+                named[kind].append(field.value)
             else:
-                named[kind] = [value]
-            if not is_passed_on(kind, value):
-                continue
-        passed.append(line)
-    return Section(passed, named)
+                named[kind] = [field.value]
+        if kind == LENGTH:
+            if length >= 0:
+                return None
+            length = field.length
+    if length != len(body):
+        return None
+    section = Section(passed, named)
+    return PlainAnswer(AnswerHead(first.status, first.reason, section, length, chunked=False, has_body=True), body)
 
 
-def _status_of(line: bytes) -> int:
-    """Of a final answer that has a body; 0 if it is another one, or the line is not plain."""
-    known = _statuses.get(line)
-    if known is None:
-        if len(_statuses) >= _KEPT:
-            _statuses.clear()
-        known = _statuses[line] = _read_status(line)
+def _first(line: bytes) -> _First | None:
+    """What a status line says, remembered; None if it is not plain, or of an answer without a body."""
+    known = _firsts.get(line)
+    if known is None and (known := _read_first(line)) is not None and len(line) <= LONGEST_KEPT:
+        if len(_firsts) >= _KEPT:
+            _firsts.clear()
+        _firsts[line] = known
     return known
 
 
-def _read_status(line: bytes) -> int:
-    code = line[9:12]
+def _read_first(line: bytes) -> _First | None:
+    code, reason = line[9:12], line[13:]
     if not line.startswith(_VERSION) or not code.isdigit() or line[12:13] != b" ":
-        return 0
-    if not is_plain(line[13:]):
-        return 0
+        return None
+    if not is_plain(reason) or not is_printable(line):
+        return None
     status = int(code)
-    return status if 200 <= status < 600 and status not in BODILESS else 0
+    return _First(status, reason) if 200 <= status < 600 and status not in BODILESS else None
+
+
+def _field(line: bytes) -> _Field | None:
+    """What a field says, remembered if that may be; None if it is not plain."""
+    known = _fields.get(line)
+    if known is None:
+        name, _, value = line.partition(b": ")
+        known = _read_field(name, value)
+        if known is not None and may_be_kept(line, name.lower()):
+            if len(_fields) >= _KEPT:
+                _fields.clear()
+            _fields[line] = known
+    return known
+
+
+def _read_field(name: bytes, value: bytes) -> _Field | None:
+    kind = _kind(name)
+    if kind == _NOT_PLAIN or not is_plain(value) or not is_printable(value):
+        return None
+    if kind == LENGTH:
+        return _Field(kind, value, int(value)) if is_number(value) else None
+    if kind == CONNECTION and value.lower() != b"keep-alive":
+        return None
+    return _Field(kind, value, -1)
 
 
 def _kind(name: bytes) -> int:
     """As `kind_of`; what frames a message in another way than by its length is not plain, nor is what is no name."""
     known = _kinds.get(name)
     if known is None:
-        if len(_kinds) >= _KEPT:
-            _kinds.clear()
         kind = kind_of(name)
         plain = is_token(name) and kind not in (CODING, TRAILER, UPGRADE) and name.lower() != b"proxy-connection"
-        known = _kinds[name] = kind if plain else _NOT_PLAIN
+        known = kind if plain else _NOT_PLAIN
+        if len(name) <= _LONGEST_NAME:
+            if len(_kinds) >= _KEPT:
+                _kinds.clear()
+            _kinds[name] = known
     return known

@@ -27,12 +27,12 @@ class Forwarding:
 
     def admit(self, exchange: Exchange) -> None:
         """Raises the Refusal of a request that this route does not take, whoever sends it."""
-        head, request = exchange.head, exchange.request
-        if request.method not in self.methods:
+        head, method = exchange.head, exchange.method
+        if method not in self.methods:
             raise MethodNotAllowed(self.methods)
         if head.content_length is not None and head.content_length > self.max_body:
             raise BodyTooLarge(f"This route takes at most {self.max_body} bytes.")
-        if head.upgrade is not None and (head.upgrade not in self.upgrades or request.method != "GET"):
+        if head.upgrade is not None and (head.upgrade not in self.upgrades or method != "GET"):
             raise BadRequest("This upgrade is not allowed here.")
 
 

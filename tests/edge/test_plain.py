@@ -10,8 +10,10 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatewayd.edge import plain
 from gatewayd.edge.parser import EdgeLimits, new_parser
 from gatewayd.edge.plain import PlainRequest, plain_request
+from gatewayd.framing import Head, read_head
 from gatewayd.plain import LONGEST
 from tests.edge.callers import caller
 from tests.edge.hostile import CHUNKED, GET, request
@@ -100,6 +102,9 @@ def compared(found: PlainRequest, said: bytes) -> None:
     for name in ("method", "path", "version", "raw_headers", "should_close", "upgrade", "chunked", "headers", "url"):
         assert getattr(found, name) == getattr(message, name), name
     assert body == (found.rest if len(found.rest) == found.length else None)
+    judged = read_head(message.raw_headers, message.version, found.head.size)
+    for name in Head.__slots__:
+        assert getattr(found.head, name) == getattr(judged, name), name
 
 
 def test_a_usual_request_is_plain_and_read_as_the_parser_reads_it() -> None:
@@ -141,6 +146,29 @@ def test_a_byte_more_anywhere_changes_nothing_that_the_parser_would_not_see(at: 
 )
 def test_what_frames_otherwise_or_comes_twice_is_the_parsers(line: bytes) -> None:
     assert plain_request(POST.replace(b"\r\n\r\n", b"\r\n" + line + b"\r\n\r\n"), LONGEST) is None
+
+
+@pytest.mark.parametrize("at", range(POST.index(b"\r\n\r\n") + 1))
+def test_one_byte_that_is_not_printable_makes_a_head_the_parsers(at: int) -> None:
+    for byte in (b"\0", b"\t", b"\r", b"\n", b"\x7f", b"\x80", b"\xff"):
+        assert plain_request(POST[:at] + byte + POST[at:], LONGEST) is None
+
+
+def test_what_is_nobodys_secret_is_remembered_and_nothing_else() -> None:
+    kept = plain._fields
+    kept.clear()
+    more = b"\r\nAuthorization: Bearer a.b.c\r\nCookie: a=b\r\nX-Api-Key: k\r\nUser-Agent: " + b"a" * 200 + b"\r\n\r\n"
+    for _ in range(2):
+        assert plain_request(POST.replace(b"\r\n\r\n", more), LONGEST) is not None
+    assert sorted(kept) == [b"Connection: Keep-Alive", b"Content-Length: 2", b"Host: x"]
+
+
+def test_memory_of_lines_is_bounded() -> None:
+    for number in range(2 * plain._KEPT):
+        said = b"GET /%d HTTP/1.1\r\nHost: h%d\r\nX%d: 1\r\n\r\n" % (number, number, number)
+        assert plain_request(said, LONGEST) is not None
+    for kept in (plain._firsts, plain._fields, plain._names):
+        assert 0 < len(kept) <= plain._KEPT
 
 
 def test_a_request_without_a_host_is_the_parsers() -> None:

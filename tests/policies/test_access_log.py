@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_aiohttp.plugin import AiohttpClient, AiohttpServer
 
 from gatewayd.errors import UpstreamConnect
 from gatewayd.exchange import EXCHANGE, Exchange
-from gatewayd.model import Outcome
+from gatewayd.framing import Target
+from gatewayd.model import Identity, Outcome
 from gatewayd.policies import access_log, auth, faults, quota, rate_limit
 from gatewayd.policies.access_log import REPORTERS, line, tell
 from gatewayd.policies.base import Policy
@@ -78,6 +80,19 @@ async def test_a_line_has_every_field_of_a_delivered_call(aiohttp_client: Aiohtt
         "quantity_ignored": True,
         "generation": 1,
     }
+
+
+@given(user=st.text(max_size=200), path=st.text(max_size=200), client=st.text(max_size=20), seconds=st.floats(0, 1e6))
+def test_whatever_others_choose_is_quoted(user: str, path: str, client: str, seconds: float) -> None:
+    clock = ManualClock()
+    ring = Ring(EMAIL, clock)
+    exchange = Exchange(make_mocked_request("GET", "/"), ring.generation, clock)
+    exchange.target, exchange.client, exchange.ended = Target(path, "", path), client, exchange.started + seconds
+    exchange._identity = Identity(user, None, frozenset(), None, None, 0)
+    found = logged(exchange)
+    assert (found["user"], found["path"], found["client"]) == (user or None, path or None, client or None)
+    assert found["duration_ms"] == pytest.approx(seconds * 1000, abs=0.001)
+    assert len(access_log._quotations) <= access_log._KEPT
 
 
 async def test_a_line_of_a_refusal_says_so_and_names_no_agent_time(
@@ -146,6 +161,7 @@ async def test_an_answer_that_was_known_when_the_caller_left_keeps_its_status(cl
 
 
 class FakeRequest:
+    method = "GET"
     remote = None
 
 

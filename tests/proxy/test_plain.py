@@ -10,6 +10,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatewayd.proxy import plain
 from gatewayd.proxy.answer import AnswerHead, judge
 from gatewayd.proxy.plain import PlainAnswer, plain_answer
 
@@ -134,3 +135,26 @@ def test_a_byte_more_anywhere_changes_nothing_that_the_parser_would_not_see(at: 
 )
 def test_what_is_not_whole_or_ends_otherwise_is_the_parsers(said: bytes) -> None:
     assert plain_answer(said) is None
+
+
+@pytest.mark.parametrize("at", range(ANSWER.index(b"\r\n\r\n") + 1))
+def test_one_byte_that_is_not_printable_makes_an_answer_the_parsers(at: int) -> None:
+    for byte in (b"\0", b"\t", b"\r", b"\n", b"\x7f", b"\x80", b"\xff"):
+        assert plain_answer(ANSWER[:at] + byte + ANSWER[at:]) is None
+
+
+def test_what_is_nobodys_secret_is_remembered_and_nothing_else() -> None:
+    plain._fields.clear()
+    more = b"\r\nSet-Cookie: a=b\r\nLocation: /a?b\r\nX-Usage-Quantity: 3\r\n\r\n"
+    for _ in range(2):
+        assert plain_answer(ANSWER.replace(b"\r\n\r\n", more)) is not None
+    kept = [b"Content-Type: a/b", b"Date: now", b"Server: a/1", b"X-Usage-Quantity: 3", b"content-length: 2"]
+    assert sorted(plain._fields) == kept
+
+
+def test_memory_of_lines_is_bounded() -> None:
+    for number in range(2 * plain._KEPT):
+        said = b"HTTP/1.1 200 %d\r\nContent-Length: 0\r\nDate: %d\r\nX%d: 1\r\n\r\n" % (number, number, number)
+        assert plain_answer(said) is not None
+    for kept in (plain._firsts, plain._fields, plain._kinds):
+        assert 0 < len(kept) <= plain._KEPT
