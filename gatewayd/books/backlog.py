@@ -2,69 +2,104 @@
 
 from collections import Counter, deque
 from collections.abc import Collection, Mapping, Sequence
-from itertools import islice
 from typing import Final
 
 from gatewayd.model import Account, BillingPeriod, Posting
 
 MOST: Final = 100_000
 """Some 100 MB; what is beyond it waits in the journals."""
+MOST_SORTED: Final = 10_000
+"""Records that are sorted by user at a time: some milliseconds in which nobody is served."""
+
+Entry = tuple[Account, Posting]
 
 
 class Backlog:
     """A queue. Mutable: what was read from journals goes in, what is in the ledger comes out.
 
+    It is emptied section by section, and each of these user by user: what an account and its pages cost the ledger is
+    paid once for all its records then. A user's own stay in order.
+
     `drawn` is what the ledger will yet take off the daemon's leases, `beyond` what it will charge without that, of
     units that were not leased: while there is some of it, the ledger's balance of the account says too little.
+    `posted` of all that was `added`, in the order in which it was, are in the ledger; others behind these may be too.
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[Posting] = deque()
-        self._accounts: deque[Account] = deque()  # whose they are
+        self._waiting: deque[Entry] = deque()
+        self._section: deque[list[Entry]] = deque()
+        self._of_section = 0  # records in it, those included that are in the ledger
+        self._undone = 0  # those not included
         self.drawn: Counter[Account] = Counter()
         self.beyond: Counter[Account] = Counter()
         self.added = 0
         self.posted = 0
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + self._undone
 
     @property
     def full(self) -> bool:
-        return len(self._waiting) >= MOST
+        return len(self) >= MOST
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a section of which a part is left."""
+        return bool(self._section)
 
     def add(self, postings: Sequence[Posting]) -> None:
-        self._waiting.extend(postings)
         self.added += len(postings)
         for posting in postings:
             account = account_of(posting)
-            self._accounts.append(account)
+            self._waiting.append((account, posting))
             if drawn := posting.drawn:
                 self.drawn[account] = self.drawn.get(account, 0) + drawn
             if beyond := posting.record.quantity - drawn:
                 self.beyond[account] += beyond
 
     def first(self, most: int) -> tuple[Posting, ...]:
-        return tuple(islice(self._waiting, most))
+        """The next to be posted, `most` at best (of what is sorted now); the same ones until they are done."""
+        if not self._section and self._waiting:
+            self._begin(most)
+        return tuple([posting for _, posting in self._section[0]]) if self._section else ()
 
-    def whose(self, most: int) -> Collection[Account]:
-        """The accounts of the first so many, each once."""
-        return set(islice(self._accounts, most))
+    def whose(self) -> Collection[Account]:
+        """The accounts of the first, each once."""
+        return {account for account, _ in self._section[0]} if self._section else ()
 
-    def done(self, postings: Sequence[Posting]) -> Mapping[Account, int]:
-        """They were the first, and are in the ledger now; what each account drew, in order."""
-        self.posted += len(postings)
+    def done(self) -> Mapping[Account, int]:
+        """The first are in the ledger now; what each account drew, in order."""
         accounts: dict[Account, int] = {}
-        for posting in postings:
-            self._waiting.popleft()
-            account = self._accounts.popleft()
+        if not self._section:
+            return accounts
+        batch = self._section.popleft()
+        self._undone -= len(batch)
+        if not self._section:
+            self.posted += self._of_section
+        for account, posting in batch:
             drawn = posting.drawn
             accounts[account] = accounts.get(account, 0) + drawn
-            if drawn:
-                _less(self.drawn, account, drawn)
             if beyond := posting.record.quantity - drawn:
                 _less(self.beyond, account, beyond)
+        for account, drawn in accounts.items():
+            if drawn:
+                _less(self.drawn, account, drawn)
         return accounts
+
+    def _begin(self, most: int) -> None:
+        """Sort what waits into batches of about the same length."""
+        self._of_section = self._undone = length = min(len(self._waiting), MOST_SORTED)
+        by_user: dict[str, list[Entry]] = {}
+        for _ in range(length):
+            entry = self._waiting.popleft()
+            user = entry[0].user_id
+            if (own := by_user.get(user)) is None:
+                own = by_user[user] = []
+            own.append(entry)
+        entries = [entry for user in sorted(by_user) for entry in by_user[user]]
+        batches = -(-length // most)
+        size = -(-length // batches)
+        self._section.extend([entries[start : start + size] for start in range(0, length, size)])
 
 
 def account_of(posting: Posting) -> Account:

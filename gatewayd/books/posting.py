@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Final
 
+from gatewayd.books.backlog import MOST_SORTED
 from gatewayd.books.patrol import Patrol
 from gatewayd.books.reserve import Reserve
 from gatewayd.books.staff import Staff
@@ -16,9 +17,11 @@ from gatewayd.stores.base import Batch
 
 MOST_RECORDS: Final = 1_000
 """Records in one transaction: some 16 ms, and who wants a lease may wait that long; half as many cost a tenth more."""
-POST_SECONDS: Final = 0.05
-"""How long records gather before they are posted, unless they are that many: what an account's cost together, they
-would nearly cost each."""
+POST_SECONDS: Final = 0.5
+"""How long records gather before they are posted, unless they are as many as are sorted at a time: what an account's
+cost together, they would nearly cost each. A record has to be in the ledger within 2 s."""
+SHARED_POST_SECONDS: Final = 0.05
+"""The same where other daemons use the ledger: what this one's leases paid for is spent to them once it is posted."""
 IDLE_SECONDS: Final = 1.0
 """What no worker wants of a lease is given back after so long."""
 TELL_SECONDS: Final = 0.5
@@ -49,13 +52,15 @@ class Posting:
     @property
     def due_in(self) -> float:
         """Seconds until there is something to post; below 0: at once."""
-        if len(self._staff.backlog) >= MOST_RECORDS:
+        backlog = self._staff.backlog
+        if backlog.begun or len(backlog) >= MOST_SORTED:
             return -1.0
-        return self._posted_at + POST_SECONDS - self._clock.monotonic()
+        gathering = SHARED_POST_SECONDS if self._vault.shared else POST_SECONDS
+        return self._posted_at + gathering - self._clock.monotonic()
 
     async def post_if_due(self, wanted: Collection[Account]) -> None:
         """Follow the journals, and post if it is time to."""
-        self._staff.read_all(MOST_RECORDS)
+        self._staff.read_all(MOST_SORTED)
         if self.due_in <= 0:
             await self.post(wanted)
 
@@ -109,8 +114,8 @@ class Posting:
     async def _post(self, returned: dict[Account, int], in_flight: dict[Account, int], *, whole: bool = False) -> None:
         backlog = self._staff.backlog
         postings = backlog.first(MOST_RECORDS)
-        await self._vault.post(Batch(postings, returned, in_flight), backlog.whose(len(postings)), whole=whole)
-        charged = backlog.done(postings)
+        await self._vault.post(Batch(postings, returned, in_flight), backlog.whose(), whole=whole)
+        charged = backlog.done()
         self._vault.charged(charged)
         self._reserve.gone_back(returned)
         self._remember(in_flight)

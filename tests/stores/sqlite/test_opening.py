@@ -202,6 +202,16 @@ def test_durability_says_what_a_commit_waits_for(path: Path, durability: Durabil
     opened.close()
 
 
+def test_pages_that_are_written_again_and_again_go_from_the_log_into_the_file_once(path: Path) -> None:
+    opened = open_file(str(path), "process")
+    wal, before = Path(f"{path}-wal"), path.stat()
+    for _ in range(2_000):  # pages, twice as many as SQLite itself would let wait
+        opened.connection.execute("UPDATE ledger_meta SET value = hex(randomblob(8)) WHERE key = 'head'")
+    assert wal.stat().st_size > 2_000 * 4_096
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    opened.close()
+
+
 def test_a_clean_stop_leaves_one_plain_file(path: Path) -> None:
     opened = open_file(str(path), "process")
     opened.connection.execute("INSERT INTO accounts VALUES ('alice', 'pro', 1)")
