@@ -76,7 +76,7 @@ class Passage:
             carrier.finish()  # the books are closed before the last byte goes out (contract, section 7)
             if (upload := self._let_go()) is not None:
                 await upload.stop()
-            return carrier
+            return carrier.response()
         except BaseException as error:
             failure = error
         try:  # out here, because nothing that is compiled may wait while it handles an error
@@ -234,7 +234,7 @@ class Passage:
         if (upload := self._let_go()) is not None:
             await upload.stop()
         await exchange.close_books()
-        return carrier
+        return carrier.response()
 
     def _cut_in_time(self) -> Refusal | None:
         """Why the gateway itself ended this, if the caller is still there and has nothing of an answer yet."""

@@ -22,12 +22,29 @@ from gatewayd.trailers import announcement, last_chunk
 _HOLD_HEAD_BELOW: Final = 64 * 1024
 
 
-@stays_python
-class Relay(Sent):
-    """Passes one answer on to one caller: `run` all but its last piece, `finish` that one, else `break_off`."""
+class Relay:
+    """Passes one answer on to one caller: `run` all but its last piece, `finish` that one, else `break_off`.
 
-    _last = b""
-    _end = b""
+    What is told to aiohttp of it, at the end, is its `response`.
+    """
+
+    __slots__ = (
+        "_end",
+        "_exchange",
+        "_hops",
+        "_idle",
+        "_in_chunks",
+        "_last",
+        "_may_wait",
+        "_pending",
+        "_protocol",
+        "_request",
+        "_section",
+        "_source",
+        "_until_close",
+        "keep_alive",
+        "status",
+    )
 
     def __init__(
         self,
@@ -38,23 +55,27 @@ class Relay(Sent):
         idle: float,
         reusable: bool,  # keywords would cost each answer a dictionary
     ) -> None:
-        modern = request.version >= HttpVersion11
+        modern: bool = request.version >= HttpVersion11
         unsized = head.has_body and head.length is None
         self._in_chunks = unsized and modern
         self._until_close = unsized and not modern
-        stays = reusable and request.keep_alive and not self._until_close
-        super().__init__(head.status, keep_alive=stays)
+        stays: bool = reusable and request.keep_alive and not self._until_close
+        self.status = head.status
+        self.keep_alive = stays
+        self._last = b""
+        self._end = b""
         self._exchange = exchange
         self._request = request
+        self._protocol = request.protocol
         self._source = body
         self._idle = idle
         self._hops = head.section.hops
         self._section = head.section
-        self._pending = answer_head(head, self._framing(head, stays=stays, modern=modern), exchange.fields)
+        self._pending = answer_head(head, self._framing(head, stays, modern), exchange.fields)
         # A small answer of known size may wait for its first bytes, to leave in one write with them.
         self._may_wait = head.length is not None and head.length <= _HOLD_HEAD_BELOW
 
-    def _framing(self, head: AnswerHead, *, stays: bool, modern: bool) -> bytes:
+    def _framing(self, head: AnswerHead, stays: bool, modern: bool) -> bytes:
         framing, named = b"", head.section.named
         if head.length is not None and head.status != 204:  # RFC 9110 section 8.6
             framing = b"Content-Length: %d\r\n" % head.length
@@ -96,24 +117,19 @@ class Relay(Sent):
         self._exchange.bytes_out += len(chunk)
         self._last = chunk
         self._write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self._in_chunks else chunk)
-        if self._request.protocol.writing_paused and not await self._has_room():
+        if self._protocol.writing_paused and not await self.has_room():
             raise ClientClosed
 
-    async def _has_room(self) -> bool:
+    async def has_room(self) -> bool:
         """Wait until the caller has taken most of what was written; whether it did."""
         try:
             async with asyncio.timeout(self._idle or None):
                 await self._request.writer.drain()
         except TimeoutError:
-            return not self._request.protocol.writing_paused  # a loop that stood still hears at once of both
+            return not self._protocol.writing_paused  # a loop that stood still hears at once of both
         except ConnectionError:
             return False
         return True
-
-    async def write_eof(self, data: bytes = b"") -> None:  # noqa: ARG002
-        """The next request of this connection waits until this answer was taken, or answers would pile up here."""
-        if self._request.protocol.writing_paused and not await self._has_room():
-            break_off(self._request, reset=True)
 
     def finish(self) -> None:
         """Send the last piece and the end of the message, in one write with all that still waits.
@@ -123,11 +139,11 @@ class Relay(Sent):
         chunk = self._last
         if self._in_chunks:
             chunk = b"%x\r\n%b\r\n%b" % (len(chunk), chunk, self._end) if chunk else self._end
-        transport = self._request.transport
+        edge = self._protocol
+        transport = edge.transport
         if not (chunk or self._pending) or transport is None or transport.is_closing():
             return
-        edge = self._request.protocol
-        if self._pending and self._reusable and isinstance(edge, Turns):
+        if self._pending and self.keep_alive and isinstance(edge, Turns):
             self._exchange.sent = True
             edge.say(self._pending + chunk)
             self._pending = b""
@@ -136,7 +152,7 @@ class Relay(Sent):
 
     def say_goodbye(self) -> bool:
         """End server-sent events between two of them, with the time to wait before coming again; whether it could."""
-        transport = self._request.transport
+        transport = self._protocol.transport
         if (
             not self._in_chunks
             or self._pending
@@ -149,17 +165,36 @@ class Relay(Sent):
 
     def break_off(self) -> None:
         """The rest will not come, and the caller must be able to see that."""
-        super().break_off()
+        self.keep_alive = False
         break_off(self._request, reset=self._until_close)
 
+    def response(self) -> "Relayed":
+        """What aiohttp asks when it is done."""
+        return Relayed(self, self._request)
+
     def _write(self, data: bytes) -> None:
-        transport = self._request.transport
+        transport = self._protocol.transport
         if transport is None or transport.is_closing():
             raise ClientClosed
         if self._pending:
             self._exchange.sent = True
             data, self._pending = self._pending + data, b""
         transport.write(data)
+
+
+@stays_python
+class Relayed(Sent):
+    """An answer that was passed on."""
+
+    def __init__(self, relay: Relay, request: web.Request) -> None:
+        super().__init__(relay.status, keep_alive=relay.keep_alive)
+        self._relay = relay
+        self._request = request
+
+    async def write_eof(self, data: bytes = b"") -> None:  # noqa: ARG002
+        """The next request of this connection waits until this answer was taken, or answers would pile up here."""
+        if self._request.protocol.writing_paused and not await self._relay.has_room():
+            break_off(self._request, reset=True)
 
 
 def send_interim(request: web.Request, head: AnswerHead) -> None:

@@ -148,6 +148,10 @@ class Tunnel(Sent):
         if (transport := self._request.transport) is not None:
             hang_up(transport)
 
+    def response(self) -> "Tunnel":
+        """What aiohttp asks when it is done."""
+        return self
+
     def break_off(self) -> None:
         super().break_off()
         break_off(self._request, reset=False)
