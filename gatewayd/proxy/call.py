@@ -17,9 +17,9 @@ from aiohttp.streams import EofStream
 from gatewayd.build import stays_python
 from gatewayd.errors import Refusal, UpstreamProtocol, UpstreamReset, UpstreamTimeout
 from gatewayd.proxy.answer import AnswerHead, judge
+from gatewayd.proxy.awaited import Awaited
 from gatewayd.proxy.body import Body, Whole, body_of
 from gatewayd.proxy.connector import AgentConnector, AgentProtocol
-from gatewayd.proxy.plain import PlainAnswer
 from gatewayd.sent import hang_up
 
 _MAX_INTERIM: Final = 16
@@ -33,14 +33,25 @@ class StaleConnectionError(Exception):
 class Call:
     """One request on one connection. End it with `release` when both sides are done, else with `abort`."""
 
-    __slots__ = ("_bodiless", "_interim", "_key", "_patience", "_pool", "_reused", "_timed", "body", "protocol")
+    __slots__ = (
+        "_awaited",
+        "_bodiless",
+        "_interim",
+        "_key",
+        "_patience",
+        "_pool",
+        "_reused",
+        "_timed",
+        "body",
+        "protocol",
+    )
 
     def __init__(self, pool: AgentConnector, key: ConnectionKey, protocol: AgentProtocol) -> None:
         self._pool = pool
         self._key = key
         self.protocol = protocol
-        # Unset until a first call has set the parameters of its answer, so it tells a fresh connection.
-        self._reused = protocol.read_timeout is not None
+        self._awaited: Awaited = protocol.awaited
+        self._reused = self._awaited.is_used
         self._bodiless = False
         self._interim = 0
         self._patience = 0.0
@@ -50,7 +61,7 @@ class Call:
     @property
     def is_spoiled(self) -> bool:
         """Whether an agent spoke on a pooled connection before it was asked: that is no answer to the next caller."""
-        return self._reused and self.protocol.should_close
+        return self._reused and not self._awaited.is_quiet and self.protocol.should_close
 
     @property
     def is_complete(self) -> bool:
@@ -60,7 +71,8 @@ class Call:
     def expect(self, *, bodiless: bool) -> None:
         """Prepare for the answer; `bodiless` for HEAD, whose answer has none whatever its fields say."""
         self._bodiless = bodiless
-        self.protocol.expect(bodiless=bodiless)
+        if self._awaited.expect(bodiless=bodiless):
+            self.protocol.prepare(bodiless=bodiless)
 
     def send(self, data: bytes) -> None:
         """Write without waiting. Raises StaleConnectionError on a pooled connection, UpstreamReset on a fresh one."""
@@ -90,7 +102,7 @@ class Call:
         if patience and self.body is None:
             self._patience = patience
             self._timed = True
-            self.protocol.within(patience, self._run_out)
+            self._awaited.within(patience, self._run_out)
 
     def _run_out(self) -> None:
         self._timed = False
@@ -99,17 +111,21 @@ class Call:
     def _stop_clock(self) -> None:
         if self._timed:
             self._timed = False
-            self.protocol.in_time()
+            self._awaited.in_time()
 
     async def answer(self) -> AnswerHead:
         """The next head; after one that is not interim, `body` is there.
 
         Raises UpstreamProtocol, UpstreamReset, UpstreamTimeout, StaleConnectionError, or what the call was failed with.
         """
-        protocol = self.protocol
+        protocol, awaited = self.protocol, self._awaited
         try:
-            if (arrival := protocol.arrival()) is not None:
+            if awaited.answer is None and (arrival := protocol.arrival()) is not None:
                 await arrival
+            if (plain := awaited.take()) is not None:
+                self._stop_clock()
+                self.body = Whole(plain.body)
+                return plain.head
             found: Any = protocol.take()  # `Parsed` says why
         except HttpProcessingError:
             raise UpstreamProtocol from None
@@ -117,10 +133,6 @@ class Call:
             raise self._broken(spoke=isinstance(error.message, RawResponseMessage)) from None
         except (ClientConnectionError, EofStream, OSError):
             raise self._broken() from None
-        if isinstance(found, PlainAnswer):
-            self._stop_clock()
-            self.body = Whole(found.body)
-            return found.head
         message, reader = found
         head = judge(message, bodiless=self._bodiless)
         if head.is_interim:

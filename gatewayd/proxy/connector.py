@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections.abc import Callable
 from functools import partial
 from time import monotonic
 from typing import Any, Final, cast
@@ -16,6 +15,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, EofStream
 
 from gatewayd.build import stays_python
 from gatewayd.outbox import Outbox
+from gatewayd.proxy.awaited import Awaited
 from gatewayd.proxy.plain import plain_answer
 from gatewayd.trailers import LONGEST, Fields, heard, section
 
@@ -25,33 +25,21 @@ _MAX_FIELDS: Final = 256
 _NO_TIMEOUT: Final = ClientTimeout()
 _LAST_READS: Final = 4
 _BODILESS: Final = frozenset((204, 304, *range(100, 200)))
-_TICK: Final = 0.001  # seconds, to which loops round a moment
 
 
 @stays_python
 class AgentProtocol(ResponseHandler):
     """One connection to an agent. The last bytes of an answer are kept while it may turn out to have trailers."""
 
-    _unheard = False  # nothing came yet of the answer that is expected, which may be any but HEAD's
-    _listening = False
     _last = b""
-    _parses_on = False
-    _late: Callable[[], None] | None = None
-    _due = 0.0
-    _watch: asyncio.TimerHandle | None = None
-    _watch_at = 0.0
     _at_once = _READ
 
-    def expect(self, *, bodiless: bool) -> None:
-        """What comes now is an answer, and may be the end of a chunked one; `bodiless` for HEAD's.
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.awaited = Awaited(loop)
 
-        The last answer's parser goes on to parse this one, unless it was spent.
-        """
-        self._listening = True
-        self._unheard = not bodiless
-        if self._parses_on and not bodiless:
-            return
-        self._parses_on = not bodiless
+    def prepare(self, *, bodiless: bool) -> None:
+        """Have a parser for the answer that is expected now; `bodiless` for HEAD's."""
         self.set_response_params(
             skip_payload=bodiless,
             read_until_eof=True,
@@ -65,15 +53,15 @@ class AgentProtocol(ResponseHandler):
 
     def spend(self) -> None:
         """The next answer gets a new parser: behind a chunked one, aiohttp's takes its trailers for the next head."""
-        self._parses_on = False
+        self.awaited.parses_on = False
 
     def stop_listening(self) -> None:
         """What comes now belongs to no answer."""
-        self._listening = False
+        self.awaited.is_listening = False
 
     def forget(self) -> None:
         """There will be no trailers to ask for."""
-        self._listening = False
+        self.awaited.is_listening = False
         self._last = b""
 
     def trailers(self) -> Fields:
@@ -93,28 +81,38 @@ class AgentProtocol(ResponseHandler):
         return waiter
 
     def take(self) -> Any:
-        """What has come: a `PlainAnswer`, or a parsed head with its body's reader. Raises what the call failed with."""
+        """A parsed head that has come, with its body's reader. Raises what the call failed with."""
         buffer: Any = self._buffer  # whose entries are not what aiohttp's types say
         if buffer:
             return buffer.popleft()[0]
         raise self._exception or EofStream
 
-    def _give(self, found: Any) -> None:
-        self._buffer.append((found, 0))
+    def _wake(self) -> None:
         if (waiter := self._waiter) is not None:
             self._waiter = None
             if not waiter.done():
                 waiter.set_result(None)
 
+    def force_close(self) -> None:
+        self.awaited.is_quiet = False
+        super().force_close()
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        self.awaited.is_quiet = False
+        super().set_exception(exc, *cause)
+
     def data_received(self, data: bytes) -> None:
-        if self._unheard:
-            self._unheard = False
+        awaited = self.awaited
+        if awaited.is_unheard:
+            awaited.is_unheard = False
             # Nothing of it is kept from the parser but what it need not know: where one message ends, another begins.
             if self._parser is not None and (answer := plain_answer(data)) is not None:
-                self._listening = False
-                self._give(answer)
+                awaited.is_listening = False
+                awaited.answer = answer
+                self._wake()
                 return
-        if self._listening:
+        awaited.is_quiet = False
+        if awaited.is_listening:
             self._last = data if not self._last and len(data) <= LONGEST else heard(self._last, data)
         if self._parser is None or self._upgraded or self._payload_parser is not None or not data:
             super().data_received(data)
@@ -135,44 +133,16 @@ class AgentProtocol(ResponseHandler):
                 self._should_close = True
             self._payload = payload
             bodiless = self._skip_payload or message.code in _BODILESS
-            self._give((message, EMPTY_PAYLOAD if bodiless else payload))
+            found: Any = (message, EMPTY_PAYLOAD if bodiless else payload)
+            self._buffer.append((found, 0))
+            self._wake()
         if tail and self._upgraded:
             super().data_received(tail)
-
-    def within(self, seconds: float, late: Callable[[], None]) -> None:
-        """Call `late` in so many seconds, unless `in_time` is called before; of two, the newer counts.
-
-        One timer serves all calls of a connection, since nearly all of them are in time.
-        """
-        self._late, self._due = late, self._loop.time() + seconds
-        if self._watch is not None:
-            if self._watch_at <= self._due:
-                return
-            self._watch.cancel()
-        self._watch_at = self._due
-        self._watch = self._loop.call_at(self._due, self._look)
-
-    def in_time(self) -> None:
-        """There is nothing to be late for any more."""
-        self._late = None
-
-    def _look(self) -> None:
-        self._watch = None
-        if (late := self._late) is None:
-            return
-        if self._loop.time() < self._due - _TICK:
-            self._watch_at = self._due
-            self._watch = self._loop.call_at(self._due, self._look)
-        else:
-            self._late = None
-            late()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if isinstance(exc, OSError):
             self._hear_last_words()
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
+        self.awaited.end()
         super().connection_lost(exc)
 
     def _hear_last_words(self) -> None:
@@ -236,7 +206,9 @@ class AgentConnector(TCPConnector):
         aiohttp does the latter. It has nothing to do for the former but to look for somebody who waits for a
         connection, and there is nobody, since the pool has no limit.
         """
-        if closes or self._closed or self._cleanup_handle is None or protocol.should_close:
+        awaited = protocol.awaited
+        awaited.is_quiet = not closes and (awaited.is_quiet or not protocol.should_close)
+        if not awaited.is_quiet or self._closed or self._cleanup_handle is None:
             self._release(key, protocol, should_close=closes)
             return
         self._acquired.discard(protocol)

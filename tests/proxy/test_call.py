@@ -216,22 +216,23 @@ async def test_a_shorter_patience_counts_although_the_connection_has_a_timer_for
     async with raw_agent(saying(OK)) as agent, upstream_at(agent.port) as upstream:
         call, _ = await ask(upstream)
         protocol, told = call.protocol, asyncio.Event()
-        protocol.within(30, lambda: late.append("the first"))
-        protocol.in_time()
-        protocol.within(0.02, told.set)
+        awaited = protocol.awaited
+        awaited.within(30, lambda: late.append("the first"))
+        awaited.in_time()
+        awaited.within(0.02, told.set)
         await asyncio.wait_for(told.wait(), PATIENCE)
-        protocol.within(0.01, lambda: late.append("one that was in time"))
-        protocol.in_time()
+        awaited.within(0.01, lambda: late.append("one that was in time"))
+        awaited.in_time()
         told.clear()
-        protocol.within(0.05, told.set)
+        awaited.within(0.05, told.set)
         await asyncio.wait_for(told.wait(), PATIENCE)
-        assert protocol._watch is None, "nobody is waited for"
-        protocol.within(30, told.set)
+        assert not awaited.is_watched, "nobody is waited for"
+        awaited.within(30, told.set)
         closed = protocol.closed
         assert closed is not None
         call.abort()
         await asyncio.wait({closed}, timeout=PATIENCE)
-        assert protocol._watch is None, "a closed connection keeps no timer"
+        assert not awaited.is_watched, "a closed connection keeps no timer"
     assert late == []
 
 
@@ -252,9 +253,9 @@ async def test_each_interim_head_starts_the_clock_anew() -> None:
         call.start_clock(0.3)
         heads = [await call.answer() for _ in range(5)]
         assert [head.status for head in heads] == [102, 102, 102, 102, 200]
-        assert call.protocol._late is None
+        assert not call.protocol.awaited.is_timed
         call.start_clock(0.01)  # an upload that ends only now
-        assert call.protocol._late is None
+        assert not call.protocol.awaited.is_timed
         call.abort()
 
 
@@ -276,7 +277,7 @@ async def test_an_answer_that_has_come_wins_over_a_failure_that_comes_later() ->
         call = await upstream.connect(5)
         call.expect(bodiless=False)
         call.send(ASK)
-        while not call.protocol._buffer:
+        while call.protocol.awaited.answer is None:
             await beat()
         call.fail(BodyTooLarge())
         assert (await call.answer()).status == 200

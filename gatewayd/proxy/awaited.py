@@ -1,0 +1,103 @@
+"""What whoever calls on a connection waits for, and until when: the part of it that every call looks at."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from gatewayd.proxy.plain import PlainAnswer
+
+_TICK: Final = 0.001  # seconds, to which loops round a moment
+
+
+class Awaited:
+    """One for each connection, which outlives its calls; aiohttp's protocol has the rest. Mutable: calls come and go.
+
+    `is_quiet`: since it was found clean, nothing came but plain answers that were waited for, and nothing went wrong.
+    """
+
+    __slots__ = (
+        "_due",
+        "_late",
+        "_loop",
+        "_timer",
+        "_timer_at",
+        "answer",
+        "is_listening",
+        "is_quiet",
+        "is_unheard",
+        "is_used",
+        "parses_on",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._late: Callable[[], None] | None = None
+        self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self.answer: PlainAnswer | None = None
+        self.is_listening = False  # what comes is an answer's
+        self.is_quiet = False
+        self.is_unheard = False  # nothing came yet of the answer that is expected, which may be any but HEAD's
+        self.is_used = False  # there was a call before
+        self.parses_on = False  # the parser of the last answer goes on with the next
+
+    def expect(self, *, bodiless: bool) -> bool:
+        """What comes now is an answer, `bodiless` for HEAD's; whether it needs a parser that is made for it."""
+        self.is_used = True
+        self.is_listening = True
+        self.is_unheard = not bodiless
+        if self.parses_on and not bodiless:
+            return False
+        self.parses_on = not bodiless
+        return True
+
+    def take(self) -> PlainAnswer | None:
+        """The plain answer, if one has come."""
+        answer, self.answer = self.answer, None
+        return answer
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether somebody is to be told that it is late."""
+        return self._late is not None
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether there is a timer."""
+        return self._timer is not None
+
+    def within(self, seconds: float, late: Callable[[], None]) -> None:
+        """Call `late` in so many seconds, unless `in_time` is called before; of two, the newer counts.
+
+        One timer serves all calls of a connection, since nearly all of them are in time.
+        """
+        self._late, self._due = late, self._loop.time() + seconds
+        if self._timer is not None:
+            if self._timer_at <= self._due:
+                return
+            self._timer.cancel()
+        self._timer_at = self._due
+        self._timer = self._loop.call_at(self._due, self._look)
+
+    def in_time(self) -> None:
+        """There is nothing to be late for any more."""
+        self._late = None
+
+    def _look(self) -> None:
+        self._timer = None
+        if (late := self._late) is None:
+            return
+        if self._loop.time() < self._due - _TICK:
+            self._timer_at = self._due
+            self._timer = self._loop.call_at(self._due, self._look)
+        else:
+            self._late = None
+            late()
+
+    def end(self) -> None:
+        """The connection is gone."""
+        self.is_quiet = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

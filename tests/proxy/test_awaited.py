@@ -1,0 +1,92 @@
+"""What a connection waits for is known without its protocol, and says when the connection need not be looked at."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from gatewayd.errors import Overloaded
+from gatewayd.proxy.awaited import Awaited
+from gatewayd.proxy.call import Call
+from gatewayd.proxy.plain import plain_answer
+from tests.agents import answering, raw_agent
+from tests.patience import PATIENCE
+from tests.proxy.upstreams import ask, upstream_at
+from tests.proxy.wire import OK, beat, saying
+
+
+async def test_one_parser_goes_on_with_the_next_answer_unless_that_is_heads() -> None:
+    awaited = Awaited(asyncio.get_running_loop())
+    assert [awaited.expect(bodiless=each) for each in (False, False, True, False, True, True)] == [
+        True,
+        False,
+        True,
+        True,
+        True,
+        True,
+    ]
+
+
+async def test_an_answer_is_taken_once() -> None:
+    awaited = Awaited(asyncio.get_running_loop())
+    awaited.answer = found = plain_answer(OK)
+    assert found is not None
+    assert (awaited.take(), awaited.take()) == (found, None)
+
+
+async def test_who_is_late_is_told_once_and_nobody_after_the_end() -> None:
+    awaited, told = Awaited(asyncio.get_running_loop()), asyncio.Event()
+    awaited.within(0.01, told.set)
+    assert (awaited.is_timed, awaited.is_watched) == (True, True)
+    await asyncio.wait_for(told.wait(), PATIENCE)
+    assert (awaited.is_timed, awaited.is_watched) == (False, False)
+    awaited.within(30, told.set)
+    awaited.end()
+    assert not awaited.is_watched
+
+
+async def test_a_connection_with_plain_answers_only_is_quiet_until_somebody_speaks_out_of_turn() -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(OK)
+        speaks.append(writer)
+        await reader.read()
+
+    speaks: list[asyncio.StreamWriter] = []
+    async with raw_agent(script) as agent, upstream_at(agent.port) as upstream:
+        for _ in range(2):
+            call, _ = await ask(upstream)
+            assert call.body is not None
+            call.body.take()
+            call.release()
+            assert call.protocol.awaited.is_quiet
+        speaks[0].write(OK)
+        while call.protocol.awaited.is_quiet:
+            await beat()
+        assert upstream.idle() is None
+
+
+@pytest.mark.parametrize(
+    "spoil", [Call.serve_nobody_else, partial(Call.fail, refusal=Overloaded())], ids=["ends", "failed"]
+)
+async def test_a_connection_that_is_to_end_or_failed_is_not_quiet(spoil: Callable[[Call], None]) -> None:
+    async with raw_agent(answering(OK)) as agent, upstream_at(agent.port) as upstream:
+        call, _ = await ask(upstream)
+        assert call.body is not None
+        call.body.take()
+        call.release()
+        call, _ = await ask(upstream)
+        assert call.protocol.awaited.is_quiet
+        spoil(call)
+        assert not call.protocol.awaited.is_quiet
+        call.release()
+        assert upstream.idle() is None
+
+
+async def test_an_answer_that_is_not_plain_makes_it_be_looked_at() -> None:
+    async with raw_agent(saying(OK[:10], OK[10:])) as agent, upstream_at(agent.port) as upstream:
+        call, _ = await ask(upstream)
+        assert not call.protocol.awaited.is_quiet
+        call.abort()
