@@ -33,7 +33,9 @@ class Generations:
         return middleware(self._pin)
 
     async def _pin(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        exchange = request[EXCHANGE] = self.begin(request)
+        exchange = self.begin(request)
+        state: dict[object, object] = request._state  # noqa: SLF001  # what `request[EXCHANGE]` looks in, by Python
+        state[EXCHANGE] = exchange
         drain = self._drain
         drain.enter(exchange)
         try:
@@ -45,7 +47,7 @@ class Generations:
             drain.leave(exchange)
             if exchange.leave is not None:
                 exchange.leave()
-            del request[EXCHANGE]  # each holds the other; apart, both are freed now and not by the collector
+            del state[EXCHANGE]  # each holds the other; apart, both are freed now and not by the collector
 
     def begin(self, request: web.BaseRequest) -> Exchange:
         """A request's record, pinned to the generation in force."""

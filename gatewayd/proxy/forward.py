@@ -29,7 +29,7 @@ from gatewayd.proxy.relay import Relay, send_interim
 from gatewayd.proxy.rule import Forwarding
 from gatewayd.proxy.tunnel import Tunnel
 from gatewayd.proxy.upload import Upload, count_body, end_of_chunks, frame
-from gatewayd.proxy.upstream import Upstream
+from gatewayd.proxy.upstream import Way
 from gatewayd.proxy.websocket import is_switched
 
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})  # RFC 9110 section 9.2.2
@@ -165,10 +165,10 @@ class Passage:
     async def _attempt(self) -> AnswerHead:
         exchange, rule = self._exchange, self._rule
         exchange.asked = exchange.asked or exchange.clock.monotonic()
-        upstream, call = rule.balance.idle() or await rule.balance.connect(rule.timeouts.connect)
+        way, call = rule.balance.round.idle() or await rule.balance.connect(rule.timeouts.connect)
         self._call = call
         call.expect(bodiless=exchange.method == "HEAD")
-        message = self._message(upstream, call)
+        message = self._message(way, call)
         if self._body is None:
             call.send(message)
         else:
@@ -183,14 +183,14 @@ class Passage:
         exchange.first_byte = exchange.clock.monotonic()
         return head
 
-    def _message(self, upstream: Upstream, call: Call) -> bytes:
+    def _message(self, way: Way, call: Call) -> bytes:
         """The head for the agent, and the body behind it if all of that is here."""
         exchange, rule = self._exchange, self._rule
         upgrade, chunked, body = exchange.head.upgrade, exchange.head.chunked, self._body
         head = request_head(
             exchange,
-            target=upstream.target(exchange.target.path[len(rule.prefix) :], exchange.target.query),
-            authority=upstream.authority,
+            target=way.target(exchange.target.path[len(rule.prefix) :], exchange.target.query),
+            authority=way.authority,
             prefix=rule.prefix.encode(),
             upgrade=upgrade.encode() if upgrade is not None else None,
             authorization=rule.authorization,

@@ -3,6 +3,7 @@
 import asyncio
 
 from aiohttp import ClientConnectionError, ClientRequest
+from aiohttp.client_reqrep import ConnectionKey
 from yarl import URL
 
 from gatewayd.build import stays_python
@@ -17,29 +18,16 @@ def target_below(base: URL, suffix: str, query: str) -> str:
     return (base.raw_path.rstrip("/") + suffix or "/") + query
 
 
-@stays_python
-class Upstream:
-    """An agent's base URL, with everything that calls to it share."""
+class Way:
+    """What a call goes by that finds a connection in the pool."""
 
-    __slots__ = ("__weakref__", "_base", "_connector", "_dial", "_key", "authority", "url")
+    __slots__ = ("_base", "_connector", "_key", "authority")
 
-    def __init__(
-        self, url: str, connector: AgentConnector, loop: asyncio.AbstractEventLoop, peer: Peer | None = None
-    ) -> None:
-        """`peer` is how the agent proves who it is; without one, by a certificate from the system's authorities."""
-        self.url = URL(url)
-        self.authority = self.url.raw_authority.encode()
+    def __init__(self, url: URL, connector: AgentConnector, key: ConnectionKey) -> None:
+        self.authority = url.raw_authority.encode()
+        self._base = url.raw_path.rstrip("/")
         self._connector = connector
-        # Names the peer to the pool (host, port, TLS) and is never sent.
-        self._dial = ClientRequest(
-            "GET",
-            self.url,
-            loop=loop,
-            ssl=peer.context if peer is not None else True,
-            server_hostname=peer.server_name if peer is not None else None,
-        )
-        self._key = self._dial.connection_key
-        self._base = self.url.raw_path.rstrip("/")
+        self._key = key
 
     def target(self, suffix: str, query: str) -> bytes:
         """The request target at the agent: its base path, then what followed the route's prefix, byte for byte."""
@@ -53,6 +41,30 @@ class Upstream:
                 return call
             call.abort()
         return None
+
+
+@stays_python
+class Upstream:
+    """An agent's base URL, with everything that calls to it share."""
+
+    __slots__ = ("__weakref__", "_connector", "_dial", "_key", "url", "way")
+
+    def __init__(
+        self, url: str, connector: AgentConnector, loop: asyncio.AbstractEventLoop, peer: Peer | None = None
+    ) -> None:
+        """`peer` is how the agent proves who it is; without one, by a certificate from the system's authorities."""
+        self.url = URL(url)
+        self._connector = connector
+        # Names the peer to the pool (host, port, TLS) and is never sent.
+        self._dial = ClientRequest(
+            "GET",
+            self.url,
+            loop=loop,
+            ssl=peer.context if peer is not None else True,
+            server_hostname=peer.server_name if peer is not None else None,
+        )
+        self._key = self._dial.connection_key
+        self.way = Way(self.url, connector, self._key)
 
     async def connect(self, timeout: float) -> Call:
         """A connection from the pool, or a new one within `timeout` seconds (0: however long it takes).

@@ -65,7 +65,7 @@ async def test_a_connection_with_plain_answers_only_is_quiet_until_somebody_spea
         speaks[0].write(OK)
         while call.protocol.awaited.is_quiet:
             await beat()
-        assert upstream.idle() is None
+        assert upstream.way.idle() is None
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ async def test_a_connection_that_is_to_end_or_failed_is_not_quiet(spoil: Callabl
         spoil(call)
         assert not call.protocol.awaited.is_quiet
         call.release()
-        assert upstream.idle() is None
+        assert upstream.way.idle() is None
 
 
 async def test_an_answer_that_is_not_plain_makes_it_be_looked_at() -> None:

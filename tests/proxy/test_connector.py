@@ -128,7 +128,7 @@ async def test_aiohttps_pool_is_built_as_it_is_used() -> None:
         assert connector._cleanup_handle is not None
         assert [each for each, _ in connector._conns[key]] == [protocol]
         assert connector._acquired == set()
-        again = upstream.idle()
+        again = upstream.way.idle()
         assert again is not None
         assert again.protocol is protocol
         assert connector._acquired == {protocol}
@@ -144,11 +144,11 @@ async def test_a_connection_that_is_not_clean_is_closed_when_it_is_given_back() 
         call, _ = await ask(upstream)
         await taken(call)
         call.release()
-        again = upstream.idle()
+        again = upstream.way.idle()
         assert again is not None
         again.serve_nobody_else()
         again.release()
-        assert upstream.idle() is None
+        assert upstream.way.idle() is None
         await asyncio.wait_for(agent.closed.wait(), PATIENCE)
 
 
@@ -158,7 +158,7 @@ async def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch
         await taken(call)
         call.release()
         monkeypatch.setattr(upstream._connector, "keeps", -1.0)
-        assert upstream.idle() is None
+        assert upstream.way.idle() is None
 
 
 async def test_one_parser_serves_a_connection_until_an_answer_had_chunks_or_no_body_to_have() -> None:

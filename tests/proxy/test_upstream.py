@@ -30,7 +30,7 @@ async def test_a_target_is_the_base_path_and_what_followed_the_prefix(
 ) -> None:
     connector = AgentConnector(keepalive_timeout=15.0)
     async with connector:
-        assert Upstream(url, connector, asyncio.get_running_loop()).target(suffix, query) == target
+        assert Upstream(url, connector, asyncio.get_running_loop()).way.target(suffix, query) == target
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ async def test_a_target_is_the_base_path_and_what_followed_the_prefix(
 async def test_an_agent_is_addressed_as_it_was_configured(url: str, authority: bytes) -> None:
     connector = AgentConnector(keepalive_timeout=15.0)
     async with connector:
-        assert Upstream(url, connector, asyncio.get_running_loop()).authority == authority
+        assert Upstream(url, connector, asyncio.get_running_loop()).way.authority == authority
 
 
 async def test_nobody_there_is_said_so() -> None:
