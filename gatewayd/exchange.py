@@ -295,6 +295,12 @@ class Exchange:
 EXCHANGE: Final = web.RequestKey("exchange", Exchange)
 
 
+def kept_in(app: web.Application, key: web.AppKey[R]) -> R:
+    """What `app[key]` is, which aiohttp would answer with a function in Python too."""
+    found: R = app._state[key]  # type: ignore[assignment]  # noqa: SLF001  # whose types are its keys'
+    return found
+
+
 def exchange_of(request: web.BaseRequest) -> Exchange:
     """What `request[EXCHANGE]` is. Each policy asks for it, and aiohttp would answer with a function in Python."""
     found: Exchange = request._state[EXCHANGE]  # noqa: SLF001

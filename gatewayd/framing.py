@@ -97,14 +97,14 @@ _NO_HOPS: Final[frozenset[bytes]] = frozenset()
 class Head:
     """What one pass over a request's header section found; written by `read_head`, and by who reads plain ones.
 
-    `fields` are those that may be copied to the agent, in order, with repeats; `hops` what Connection names; `size`
-    the bytes of all of them.
+    `lines` are the fields that may be copied to the agent, in order, with repeats, as they are written again; `hops`
+    what Connection names; `size` the bytes of all fields.
     """
 
-    __slots__ = ("chunked", "content_length", "expects_continue", "fields", "hops", "named", "size", "upgrade")
+    __slots__ = ("chunked", "content_length", "expects_continue", "hops", "lines", "named", "size", "upgrade")
 
-    def __init__(self, fields: list[tuple[bytes, bytes]], named: dict[bytes, list[bytes]]) -> None:
-        self.fields = fields
+    def __init__(self, lines: list[bytes], named: dict[bytes, list[bytes]]) -> None:
+        self.lines = lines
         self.named = named
         self.chunked = False
         self.content_length: int | None = None
@@ -186,7 +186,7 @@ def read_head(raw_headers: RawHeaders, version: Version, limit: int) -> Head:
 
     Raises BadRequest for ambiguous framing (RFC 9112 sections 3.2 and 6.3), HeadersTooLarge above `limit` bytes.
     """
-    fields: list[Any] = []  # the pairs that came, which the compiler would take apart and put together again
+    lines: list[bytes] = []
     named: dict[bytes, list[bytes]] = {}
     values: list[bytes] = []
     size = 4 * len(raw_headers)
@@ -198,14 +198,14 @@ def read_head(raw_headers: RawHeaders, version: Version, limit: int) -> Head:
         size += len(name)
         judged_as = known_as(name)
         if judged_as == COPIED:
-            fields.append(field)
+            lines.append(name + b": " + value)
         elif judged_as != LEFT_OUT:
             if judged_as in named:
                 named[judged_as].append(value)
             else:
                 named[judged_as] = [value]
     whole = b"".join(values)
-    head = Head(fields, named)
+    head = Head(lines, named)
     head.size = size + len(whole)
     check_size(head, limit)
     if has_control(whole):
@@ -284,7 +284,7 @@ def _judge_connection(head: Head, version: Version) -> None:
         head.upgrade = _UPGRADE.decode()
     if named_hops := tokens - {b"close", b"keep-alive", b"upgrade"}:
         head.hops = frozenset(named_hops)
-        head.fields = [field for field in head.fields if field[0].lower() not in named_hops]
+        head.lines = [line for line in head.lines if line.partition(b":")[0].lower() not in named_hops]
 
 
 def _tokens(values: Iterable[bytes]) -> set[bytes]:

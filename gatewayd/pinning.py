@@ -34,7 +34,7 @@ class Generations:
 
     async def _pin(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         exchange = self.begin(request)
-        state: dict[object, object] = request._state  # noqa: SLF001  # what `request[EXCHANGE]` looks in, by Python
+        state = request._state  # noqa: SLF001  # what `request[EXCHANGE]` looks in, by Python
         state[EXCHANGE] = exchange
         drain = self._drain
         drain.enter(exchange)

@@ -22,6 +22,11 @@ def head(*fields: tuple[bytes, bytes], version: Version = (1, 1), limit: int = 1
     return read_head((HOST, *fields), version, limit)
 
 
+def copied(found: Head) -> list[tuple[bytes, bytes]]:
+    """The names and values of what goes on to the agent."""
+    return [(name, value) for name, _, value in [line.partition(b": ") for line in found.lines]]
+
+
 # The request line
 
 
@@ -52,7 +57,7 @@ def test_a_line_and_its_fields_are_all_that_a_head_has() -> None:
 
 def test_fields_keep_their_order_their_repeats_and_their_letters() -> None:
     fields = [(b"X-b", b"2"), (b"x-A", b"1"), (b"X-b", b"\xff"), (b"X-c", b"")]
-    assert head(*fields).fields == fields
+    assert copied(head(*fields)) == fields
 
 
 @pytest.mark.parametrize(
@@ -61,19 +66,19 @@ def test_fields_keep_their_order_their_repeats_and_their_letters() -> None:
 def test_what_is_ours_to_say_is_never_copied_however_it_is_spelled(name: bytes) -> None:
     twins = {name.replace(b"-", bytes([code])) for code in b"_.~|!"} - {name}
     found = head((name.title(), b"1"), (name, b"2"), *[(twin, b"3") for twin in twins])
-    assert not found.fields
+    assert not copied(found)
     assert found.named[name] == [b"1", b"2"]
 
 
 @pytest.mark.parametrize("name", [b"Transfer_Encoding", b"Content.Length", b"transfer~encoding"])
 def test_framing_in_another_spelling_frames_nothing(name: bytes) -> None:
     found = head((name, b"chunked"))
-    assert (found.fields, found.has_body) == ([], False)
+    assert (copied(found), found.has_body) == ([], False)
 
 
 def test_names_that_only_look_alike_are_copied() -> None:
     fields = [(b"X-User-IDs", b"1"), (b"XUserID", b"2"), (b"X-User--ID", b"3"), (b"Content-Length-X", b"4")]
-    assert head(*fields).fields == fields
+    assert copied(head(*fields)) == fields
 
 
 @pytest.mark.parametrize("code", [*range(9), *range(10, 32), 127])
@@ -196,7 +201,7 @@ def test_what_connection_names_is_not_copied() -> None:
     found = head(
         (b"Connection", b"X-A, close"), (b"Connection", b" x-b,,"), (b"x-a", b"1"), (b"X-B", b"2"), (b"X-C", b"3")
     )
-    assert found.fields == [(b"X-C", b"3")]
+    assert copied(found) == [(b"X-C", b"3")]
     assert found.hops == {b"x-a", b"x-b"}
 
 
@@ -223,8 +228,8 @@ def test_any_header_section_is_sorted_or_refused(fields: list[tuple[bytes, bytes
         found = read_head(fields, version, 200)
     except (BadRequest, HeadersTooLarge):
         return
-    assert [each for each in fields if each in found.fields] == found.fields
-    assert not {name.lower() for name, _ in found.fields} & (HOP_BY_HOP | OWNED)
+    assert [each for each in fields if each in copied(found)] == copied(found)
+    assert not {name.lower() for name, _ in copied(found)} & (HOP_BY_HOP | OWNED)
     assert not (found.chunked and found.content_length is not None)
     assert not (found.upgrade and found.has_body)
 

@@ -3,7 +3,7 @@
 A plain head has nothing that frames its message but a length. `tests/edge/test_plain.py` holds it against the parser.
 """
 
-from typing import Any, Final
+from typing import Final
 
 from aiohttp.http import HttpVersion, HttpVersion11
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -66,13 +66,12 @@ class _Name:
 
 
 class _Field:
-    """What a line of a head says: the pair, and the body's length if it says that; else that is -1."""
+    """What a line of a head says: the name, the value, and the body's length if it says that; else that is -1."""
 
-    __slots__ = ("length", "name", "pair", "value")
+    __slots__ = ("length", "name", "value")
 
-    def __init__(self, name: _Name, pair: Any, value: bytes, length: int) -> None:
+    def __init__(self, name: _Name, value: bytes, length: int) -> None:
         self.name = name
-        self.pair = pair  # which stays a tuple, where the compiler would take it apart
         self.value = value
         self.length = length
 
@@ -92,9 +91,9 @@ class PlainRequest:
     __slots__ = (
         "chunked",
         "compression",
-        "fields",
         "head",
         "length",
+        "lines",
         "method",
         "path",
         "rest",
@@ -103,10 +102,10 @@ class PlainRequest:
         "version",
     )
 
-    def __init__(self, first: _First, fields: list[Any], head: Head, rest: bytes) -> None:
+    def __init__(self, first: _First, lines: list[bytes], head: Head, rest: bytes) -> None:
         self.method = first.method
         self.path = first.path
-        self.fields = fields
+        self.lines = lines  # with the first one
         self.head = head
         self.rest = rest
         self.length = head.content_length or 0
@@ -119,12 +118,12 @@ class PlainRequest:
     @property
     def raw_headers(self) -> RawHeaders:
         """As aiohttp wants them; we read `head`."""
-        return tuple(self.fields)
+        return tuple([(name, value) for name, _, value in [line.partition(b": ") for line in self.lines[1:]]])
 
     @property
     def headers(self) -> "CIMultiDictProxy[str]":
         """As aiohttp wants them."""
-        return CIMultiDictProxy(CIMultiDict([(name.decode(), value.decode()) for name, value in self.fields]))
+        return CIMultiDictProxy(CIMultiDict([(name.decode(), value.decode()) for name, value in self.raw_headers]))
 
     @property
     def url(self) -> URL:
@@ -141,8 +140,7 @@ def plain_request(data: bytes, longest: int) -> PlainRequest | None:
     lines, rest = plain_lines(data, longest)
     if not lines or (first := _first(lines[0])) is None:
         return None
-    pairs: list[Any] = []
-    copied: list[Any] = []
+    copied: list[bytes] = []
     named: dict[bytes, list[bytes]] = {}
     names: set[bytes] = set()
     size, length = 0, -1
@@ -151,22 +149,21 @@ def plain_request(data: bytes, longest: int) -> PlainRequest | None:
         if (field := _field(line)) is None:
             return None
         size += len(line) + _LINE_END
-        pairs.append(field.pair)
         name = field.name
         names.add(name.lower)
         if name.is_copied:
-            copied.append(field.pair)
+            copied.append(line)
         elif name.is_judged:
             named[name.judged_as] = [field.value]
         if field.length >= 0:
             length = field.length
-    if len(names) != len(pairs) or _HOST not in named:  # repeats are judged by the parser
+    if len(names) != len(lines) - 1 or _HOST not in named:  # repeats are judged by the parser
         return None
     head = Head(copied, named)
     head.size = size
     if length >= 0:
         head.content_length = length
-    return PlainRequest(first, pairs, head, rest)
+    return PlainRequest(first, lines, head, rest)
 
 
 def _first(line: bytes) -> _First | None:
@@ -210,7 +207,7 @@ def _read_field(line: bytes) -> _Field | None:
         length = int(value)
     elif kind != _ANY and not _fits(kind, value):
         return None
-    return _Field(name, (word, value), value, length)
+    return _Field(name, value, length)
 
 
 def _fits(kind: int, value: bytes) -> bool:

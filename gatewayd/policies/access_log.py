@@ -9,7 +9,7 @@ import orjson
 from aiohttp import web
 
 from gatewayd.errors import ClientClosed
-from gatewayd.exchange import Exchange, exchange_of
+from gatewayd.exchange import Exchange, exchange_of, kept_in
 from gatewayd.model import Outcome, rfc3339
 from gatewayd.policies.base import Handler, Policy, middleware
 
@@ -26,7 +26,7 @@ REPORTERS: Final = web.AppKey[tuple[Reporter, ...]]("reporters")
 
 @middleware
 async def access_log(request: web.Request, handler: Handler) -> web.StreamResponse:
-    exchange, reporters = exchange_of(request), request.app[REPORTERS]
+    exchange, reporters = exchange_of(request), kept_in(request.app, REPORTERS)
     try:
         response = await handler(request)
         exchange.status = exchange.status or response.status

@@ -15,7 +15,7 @@ from gatewayd.errors import (
     UriTooLong,
     VersionUnsupported,
 )
-from gatewayd.exchange import Exchange
+from gatewayd.exchange import Exchange, kept_in
 from gatewayd.forwarded import client_of, is_trusted
 from gatewayd.framing import Head, check_size, line_size, read_head
 from gatewayd.policies.base import Finding, Policy, gate, refused_with
@@ -39,7 +39,7 @@ _OPAQUE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 def admit(request: web.Request, exchange: Exchange) -> None:
     """Raises what the request is refused with."""
     _read(exchange, request)
-    drain, route = request.app[DRAIN], exchange.route
+    drain, route = kept_in(request.app, DRAIN), exchange.route
     if drain.began and not route.own:
         raise Draining
     most = exchange.generation.settings.server.max_in_flight
@@ -75,7 +75,7 @@ def _continue_trace(exchange: Exchange, head: Head) -> None:
     if (sent := head.only(b"traceparent")) is not None and (match := _TRACEPARENT.fullmatch(sent)):
         exchange.trace(match[1].decode(), match[3].decode())
         exchange.parent_span = match[2].decode()
-        head.fields += [(b"tracestate", value) for value in head.named.get(b"tracestate", ())]
+        head.lines += [b"tracestate: " + value for value in head.named.get(b"tracestate", ())]
     elif (named := head.only(b"x-trace-id")) is not None and _TRACE_ID.fullmatch(named):
         exchange.trace(named.replace(b"-", b"").lower().decode(), _SAMPLED)
 

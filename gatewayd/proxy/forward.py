@@ -19,7 +19,7 @@ from gatewayd.errors import (
     UpstreamReset,
     UpstreamTimeout,
 )
-from gatewayd.exchange import Exchange, exchange_of
+from gatewayd.exchange import Exchange, exchange_of, kept_in
 from gatewayd.model import Outcome
 from gatewayd.proxy.answer import AnswerHead, stated_quantity
 from gatewayd.proxy.body import taken
@@ -214,7 +214,7 @@ class Passage:
             protocol = is_switched(head, exchange.head.upgrade)
             return Tunnel(exchange, request, call, head, protocol, idle)
         sent = upload is None or upload.complete
-        return Relay(exchange, request, head, call.body, idle, sent and not request.app[DRAIN].closing)
+        return Relay(exchange, request, head, call.body, idle, sent and not kept_in(request.app, DRAIN).closing)
 
     async def _fail(self, refusal: Refusal) -> web.StreamResponse:
         """Raise the refusal while it can still be the answer; afterwards the answer breaks off."""

@@ -15,7 +15,6 @@ _VIA: Final = b"1.1 gatewayd"
 _SCHEMES: Final = frozenset({b"http", b"https"})
 _LIMIT_FIELDS: Final = frozenset({"ratelimit", "ratelimit-policy"})
 _ORIGINS_KEPT: Final = 4_096
-_as_line: Final = b": ".join
 
 
 def request_head(
@@ -31,8 +30,8 @@ def request_head(
     """The whole head of the request to an agent: the caller's end-to-end fields first, ours after them."""
     head = exchange.head
     lines = [b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (exchange.method.encode(), target, authority)]
-    if head.fields:
-        lines.append(b"\r\n".join(map(_as_line, head.fields)) + b"\r\n")
+    if head.lines:
+        lines.append(b"\r\n".join(head.lines) + b"\r\n")
     if head.content_length is not None:
         lines.append(b"Content-Length: %d\r\n" % head.content_length)
     elif head.chunked:

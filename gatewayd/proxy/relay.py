@@ -117,10 +117,10 @@ class Relay:
         self._exchange.bytes_out += len(chunk)
         self._last = chunk
         self._write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self._in_chunks else chunk)
-        if self._protocol.writing_paused and not await self.has_room():
+        if self._protocol.writing_paused and not await self._has_room():
             raise ClientClosed
 
-    async def has_room(self) -> bool:
+    async def _has_room(self) -> bool:
         """Wait until the caller has taken most of what was written; whether it did."""
         try:
             async with asyncio.timeout(self._idle or None):
@@ -170,7 +170,12 @@ class Relay:
 
     def response(self) -> "Relayed":
         """What aiohttp asks when it is done."""
-        return Relayed(self, self._request)
+        return Relayed(self)
+
+    async def be_taken(self) -> None:
+        """The next request of this connection waits until this answer was taken, or answers would pile up here."""
+        if self._protocol.writing_paused and not await self._has_room():
+            break_off(self._request, reset=True)
 
     def _write(self, data: bytes) -> None:
         transport = self._protocol.transport
@@ -184,17 +189,26 @@ class Relay:
 
 @stays_python
 class Relayed(Sent):
-    """An answer that was passed on."""
+    """An answer that was passed on: what there is to know of it, its relay knows."""
 
-    def __init__(self, relay: Relay, request: web.Request) -> None:
-        super().__init__(relay.status, keep_alive=relay.keep_alive)
+    _reusable = True  # `was_sent` asks for no more
+
+    def __init__(self, relay: Relay) -> None:
         self._relay = relay
-        self._request = request
+
+    @property
+    def status(self) -> int:
+        return self._relay.status
+
+    @property
+    def keep_alive(self) -> bool:
+        return self._relay.keep_alive
+
+    def force_close(self) -> None:
+        self._relay.keep_alive = False
 
     async def write_eof(self, data: bytes = b"") -> None:  # noqa: ARG002
-        """The next request of this connection waits until this answer was taken, or answers would pile up here."""
-        if self._request.protocol.writing_paused and not await self._relay.has_room():
-            break_off(self._request, reset=True)
+        await self._relay.be_taken()
 
 
 def send_interim(request: web.Request, head: AnswerHead) -> None:

@@ -77,11 +77,12 @@ async def test_a_connection_that_is_to_end_or_failed_is_not_quiet(spoil: Callabl
         assert call.body is not None
         call.body.take()
         call.release()
-        call, _ = await ask(upstream)
-        assert call.protocol.awaited.is_quiet
-        spoil(call)
-        assert not call.protocol.awaited.is_quiet
-        call.release()
+        again, _ = await ask(upstream)
+        awaited = again.protocol.awaited
+        before = awaited.is_quiet
+        spoil(again)
+        assert (before, awaited.is_quiet) == (True, False)
+        again.release()
         assert upstream.way.idle() is None
 
 
