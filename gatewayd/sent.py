@@ -44,11 +44,6 @@ class Sent(web.StreamResponse):
         self.force_close()
 
 
-def was_sent(response: web.StreamResponse) -> bool:
-    """Whether it is a `Sent`; asking for its class would go through the register of an abstract one each time."""
-    return getattr(response, "_reusable", None) is not None
-
-
 class BrokenOff(Sent):
     """An answer that ended too soon, and looks so to the caller."""
 

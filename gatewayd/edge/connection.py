@@ -20,6 +20,7 @@ from gatewayd.edge.heads import AwaitedHeads
 from gatewayd.edge.parser import EdgeLimits, Parsed, last_of_connection, new_parser, refusal_for, speaks_http
 from gatewayd.edge.plain import plain_request
 from gatewayd.edge.request import EdgeRequest
+from gatewayd.edge.turns import has_ended
 from gatewayd.edge.whole import WholeBody
 from gatewayd.errors import BadRequest, InternalError, Refusal, VersionUnsupported
 from gatewayd.framing import check_line
@@ -81,7 +82,7 @@ class EdgeConnection(AwaitedHeads):
                 return
         elif self._owed > 0:
             self._owed -= len(data)
-        parsed, in_body = self._request_count, not self._body.is_eof()
+        parsed, in_body = self._request_count, not has_ended(self._body)
         super().data_received(data)
         if self._request_count == parsed + 1 and not in_body and not self._begun and self._is_ordinary(data):
             return
@@ -101,7 +102,7 @@ class EdgeConnection(AwaitedHeads):
         """Take a plain request that came whole, which the parser need not see; else note where the next one begins."""
         self._owed = -1
         busy = self._messages or self._begun or self._upgraded or self._force_close or self._close
-        if busy or self._reading_paused or self._buffer_paused or not self._body.is_eof():
+        if busy or self._reading_paused or self._buffer_paused or not has_ended(self._body):
             return False
         request: Parsed = plain_request(data, self._longest_plain)
         if request is None:

@@ -18,8 +18,8 @@ from aiohttp.web_server import Server
 from gatewayd.build import stays_python
 from gatewayd.edge.parser import Parsed
 from gatewayd.edge.plain import PlainRequest
+from gatewayd.edge.whole import WholeBody
 from gatewayd.outbox import Outbox
-from gatewayd.sent import was_sent
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,16 @@ USED: Final = (
 _READ_TOO_LATE: Final = PayloadAccessError()
 _aiohttp: Any = web_protocol
 _ERROR: Final[Parsed] = _aiohttp.ERROR
+
+
+def has_ended(body: StreamReader) -> bool:
+    """Whether all of it has come: a function of Python's says so, which nearly every body need not be asked."""
+    return isinstance(body, WholeBody) or body.is_eof()
+
+
+def _was_sent(response: web.StreamResponse) -> bool:
+    """Whether it is a `Sent`; asking for its class would go through the register of an abstract one each time."""
+    return getattr(response, "_reusable", None) is not None
 
 
 @stays_python
@@ -140,7 +150,7 @@ class Turns(web.RequestHandler):
                 response = self.handle_error(request, 500, error)
             finally:
                 self._current_request = None
-            if (keeps := response.keep_alive) and was_sent(response) and not (self._upgraded or self._paused):
+            if (keeps := response.keep_alive) and _was_sent(response) and not (self._upgraded or self._paused):
                 gone = False  # it is on its way, and nothing is left to do
             else:
                 response, gone = await self.finish_response(request, response, None)
@@ -154,7 +164,7 @@ class Turns(web.RequestHandler):
         if gone:
             return False
         self._keepalive = bool(keeps)
-        if message.chunked or not payload.is_eof():
+        if message.chunked or not has_ended(payload):
             await self._end_body(message, payload)
         return True
 

@@ -7,6 +7,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
 
 from gatewayd.drain import DRAIN
+from gatewayd.edge.turns import has_ended
 from gatewayd.errors import (
     BadRequest,
     BodyTooLarge,
@@ -135,7 +136,7 @@ class Passage:
     def _whole_body(self) -> bytes | None:
         """The body if all of it is here already (or there is none), so that it leaves with its head."""
         content = self._request.content
-        if not content.is_eof():
+        if not has_ended(content):
             return None
         try:
             body = taken(content, self._request.protocol)

@@ -191,7 +191,7 @@ class Relay:
 class Relayed(Sent):
     """An answer that was passed on: what there is to know of it, its relay knows."""
 
-    _reusable = True  # `was_sent` asks for no more
+    _reusable = True  # a connection asks for no more to know that it was sent
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay

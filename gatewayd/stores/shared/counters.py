@@ -61,18 +61,12 @@ class SharedCounters:
             raise StoreUnavailable("The counters are closed.")
         now = gcra.nanoseconds(self._clock.monotonic())
         usual = cost == 1 and empty_since is None
-        buckets: list[int] = []
         try:
             if usual and (tallies := take_known(self._memory, windows, now)) is not None:
                 return tallies
-            places: list[Place] = [self._place(window.key) for window in windows]
-            buckets = sorted({bucket for bucket, _ in places})
-            self._memory.lock(buckets)
-            return self._judge(windows, places, now, cost, empty_since)
+            return self._judge_alone(windows, now, cost, empty_since)
         except OSError as error:
             raise StoreUnavailable(f"The counters cannot be locked: {error.strerror}.") from error
-        finally:
-            self._memory.unlock(buckets)
 
     async def close(self) -> None:
         """The memory stays: it is its creator's, and others may count there."""
@@ -102,6 +96,18 @@ class SharedCounters:
 
     def _digest_of_name(self, name: str) -> bytes:
         return blake2b(name.encode("utf-8", "surrogatepass"), key=self._memory.secret, digest_size=NAME_BYTES).digest()
+
+    def _judge_alone(
+        self, windows: Sequence[Window], now: int, cost: int, empty_since: float | None
+    ) -> Sequence[Tally]:
+        """With all their buckets locked."""
+        places: list[Place] = [self._place(window.key) for window in windows]
+        buckets = sorted({bucket for bucket, _ in places})
+        try:
+            self._memory.lock(buckets)
+            return self._judge(windows, places, now, cost, empty_since)
+        finally:
+            self._memory.unlock(buckets)
 
     def _judge(
         self, windows: Sequence[Window], places: Sequence[Place], now: int, cost: int, empty_since: float | None
