@@ -6,7 +6,7 @@ other. Here it is one function over numbers, because it is on every request's wa
 
 from collections.abc import Sequence
 from fcntl import LOCK_EX, LOCK_UN, lockf
-from typing import Final
+from typing import Any, Final
 
 from gatewayd.model import Pace, Tally, Window
 from gatewayd.stores.gcra import SECOND
@@ -19,20 +19,23 @@ _NOWHERE: Final = -1
 
 
 class Mark:
-    """Where a window's key was found in a memory, and the pace in numbers: what `Window.mark` keeps."""
+    """Where a window's key was found in a memory, and the pace in numbers: what `Window.mark` keeps.
 
-    __slots__ = ("begin", "bucket", "end", "interval", "key", "memory", "moment", "room", "state", "ticks", "turn")
+    Places are objects of Python's (`Any`), made once; the compiler would make one for each look into the memory.
+    """
+
+    __slots__ = ("bucket", "interval", "key", "memory", "moment", "place", "room", "states", "ticks", "turn")
 
     def __init__(self, memory: SharedMemory, bucket: int, key: bytes, slot: int, pace: Pace) -> None:
         base = bucket * BUCKET_BYTES
+        state = (base + STATES) // _WORD + 2 * slot * _STATE_WORDS
         self.memory = memory
         self.bucket = bucket
         self.key = key
-        self.begin = base + slot * KEY_BYTES  # the key's bytes
-        self.end = self.begin + KEY_BYTES
-        self.turn = base + TURNS + slot  # a byte
-        self.state = (base + STATES) // _WORD + 2 * slot * _STATE_WORDS  # a word
-        self.moment = (base + MOMENTS) // _WORD + slot  # a double
+        self.place: Any = slice(base + slot * KEY_BYTES, base + (slot + 1) * KEY_BYTES)  # the key's bytes
+        self.turn: Any = base + TURNS + slot  # a byte
+        self.states: list[Any] = list(range(state, state + 2 * _STATE_WORDS))  # the words of both
+        self.moment: Any = (base + MOMENTS) // _WORD + slot  # a double
         self.ticks = pace.ticks
         self.interval = pace.interval
         self.room = pace.room
@@ -65,32 +68,34 @@ def _take(memory: SharedMemory, marks: list[Mark], now: int) -> list[Tally] | No
     """Whoever calls has the bucket locked."""
     data, words, doubles = memory.bytes, memory.words, memory.doubles
     tats: list[int] = []
-    states: list[int] = []
+    others: list[int] = []
     tallies: list[Tally] = []
     for mark in marks:
-        if data[mark.begin : mark.end] != mark.key:
+        if data[mark.place] != mark.key:
             return None
         turn: int = data[mark.turn]
-        state = mark.state + turn * _STATE_WORDS
-        ticks = mark.ticks
-        high: int = words[state]
-        low: int = words[state + 1]
-        kept_in: int = words[state + 2]
+        ticks, states, state = mark.ticks, mark.states, turn * _STATE_WORDS
+        high: int = words[states[state]]
+        low: int = words[states[state + 1]]
+        kept_in: int = words[states[state + 2]]
         if high or kept_in != ticks:
             return None
-        begin = now * ticks
+        begin = now if ticks == 1 else now * ticks
         interval = mark.interval
         backlog = low - begin + interval if low > begin else interval
         tat = begin + backlog
         if (left := mark.room - backlog) < 0 or tat > _LARGEST:
             return None
         tats.append(tat)
-        states.append(mark.state + (1 - turn) * _STATE_WORDS)
+        others.append(1 - turn)
         tallies.append(Tally(True, left // interval, (backlog + ticks - 1) // ticks / SECOND, 0.0))
     moment = now / SECOND
     for index in range(len(marks)):
-        mark, state = marks[index], states[index]
-        words[state], words[state + 1], words[state + 2] = 0, tats[index], mark.ticks
-        data[mark.turn] = (state - mark.state) // _STATE_WORDS  # the one store that makes it so, as in `Table.write`
+        mark, other = marks[index], others[index]
+        states, state = mark.states, other * _STATE_WORDS
+        words[states[state]] = 0
+        words[states[state + 1]] = tats[index]
+        words[states[state + 2]] = mark.ticks
+        data[mark.turn] = other  # the one store that makes it so, as in `Table.write`
         doubles[mark.moment] = moment + tallies[index].resets_in
     return tallies

@@ -86,7 +86,7 @@ def test_a_slot_that_was_taken_over_and_another_memory_are_noticed(memory: Share
     other.close()
     mark = mine[0].mark
     assert isinstance(mark, Mark)
-    memory.bytes[mark.begin : mark.end] = bytes(mark.end - mark.begin)
+    memory.bytes[mark.place] = bytes(len(mark.key))
     assert take_known(memory, mine, now) is None
 
 
