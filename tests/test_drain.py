@@ -28,6 +28,7 @@ class Task:
 
 
 class Request:
+    method = "GET"
     remote = "192.0.2.1"
 
     def __init__(self, transport: Transport | None, task: Task | None = None) -> None:

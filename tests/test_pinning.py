@@ -54,7 +54,12 @@ async def test_requests_that_fail_are_not_counted_for_ever(clock: ManualClock, e
 class Fields(dict[object, object]):
     """As much of a request as pinning looks at."""
 
+    method = "GET"
     remote = "192.0.2.1"
+
+    @property
+    def _state(self) -> "Fields":
+        return self
 
 
 @pytest.mark.parametrize(("remote", "client"), [("192.0.2.1", "192.0.2.1"), ("", "unix"), (None, "unix")])

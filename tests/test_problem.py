@@ -11,6 +11,7 @@ from tests.policies.rings import EMAIL, Ring
 
 
 class Request:
+    method = "GET"
     remote = "192.0.2.1"
 
 
