@@ -196,9 +196,10 @@ class Bookkeeper:
             await asyncio.sleep(0 if self._up is None else RETRY_SECONDS)
         if self._staff.backlog:
             timeout = min(timeout, max(self._posting.due_in, 0.0))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await self._awake.wait()
+        if not self._awake.is_set():
+            late = asyncio.get_running_loop().call_later(timeout, self._awake.set)
+            await self._awake.wait()
+            late.cancel()
         self._awake.clear()
 
     async def _survive(self, work: Callable[[], Awaitable[None]]) -> bool:

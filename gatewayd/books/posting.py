@@ -82,8 +82,9 @@ class Posting:
             teller.grown = True
         behind = [*self._staff]
         while behind and not self._staff.backlog.full:
-            behind = [teller for teller in behind if teller.behindhand and self._staff.read(teller)]
-            await asyncio.sleep(0)
+            behind = [each for each in behind if each.behindhand and self._staff.read(each) and each.behindhand]
+            if behind:
+                await asyncio.sleep(0)
         return not behind
 
     async def post_everything(self) -> None:

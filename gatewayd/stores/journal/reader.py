@@ -25,6 +25,8 @@ from gatewayd.stores.journal.frames import (
 __all__ = ["Conclusion", "Entry", "Intent", "JournalReader", "Lock", "discard", "names", "set_aside", "take_over"]
 
 _CHUNK: Final = 64 << 10
+_GLANCE: Final = 4 << 10
+"""What is looked at first: a journal that is followed has hardly more, and who wants units waits for the look."""
 
 
 class JournalReader:
@@ -38,6 +40,7 @@ class JournalReader:
         """Start at a position that a reader of this journal had, or at the first segment that still exists."""
         self._directory = directory
         self._file = -1
+        self._chunk = _GLANCE
         self.position = start or Position(segment.FIRST, segment.START)
 
     def read(self, most: int = 4096, until: Position | None = None) -> list[Entry]:
@@ -50,9 +53,9 @@ class JournalReader:
             while len(entries) < most and (self._file >= 0 or self._open()):
                 if until is not None and self.position >= until:
                     break
-                found = self._take(most - len(entries), until)
+                found, ended = self._take(most - len(entries), until)
                 entries += found
-                if not found and not self._turn_over():
+                if ended or (not found and not self._turn_over()):
                     break
         except OSError as error:
             raise self._unreadable(error) from error
@@ -93,17 +96,19 @@ class JournalReader:
         self.close()
         return False
 
-    def _take(self, most: int, until: Position | None) -> list[Entry]:
-        """The entries of one look into the file."""
+    def _take(self, most: int, until: Position | None) -> tuple[list[Entry], bool]:
+        """The entries of one look into the file, and whether it was seen that nothing is written behind them."""
         at = self.position.offset
-        data = os.pread(self._file, _CHUNK, at)
-        if (whole := space(length_of(word_at(data, 0)))) > _CHUNK:
+        data = os.pread(self._file, self._chunk, at)
+        if (whole := space(length_of(word_at(data, 0)))) > self._chunk:
             data = os.pread(self._file, min(whole, os.fstat(self._file).st_size), at)
         if until is not None and until.segment == self.position.segment:
             data = data[: until.offset - at]
         entries, end = _entries(data, most)
         self.position = Position(self.position.segment, at + end)
-        return entries
+        ended = end + WORD <= len(data) and not word_at(data, end)
+        self._chunk = _GLANCE if ended else _CHUNK
+        return entries, ended
 
     def _turn_over(self) -> bool:
         """Whether the journal goes on in a next segment."""

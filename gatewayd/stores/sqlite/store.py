@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 from gatewayd.clock import Clock
@@ -12,7 +13,7 @@ from gatewayd.stores.base import Batch, Examination, Grant, OwnLedgerStore, Reca
 from gatewayd.stores.sqlite import inquiry, leasing, posting, schema
 from gatewayd.stores.sqlite.committer import Committer
 from gatewayd.stores.sqlite.migration import migrate
-from gatewayd.stores.sqlite.opening import Opened, open_file, open_glance
+from gatewayd.stores.sqlite.opening import Opened, open_file
 
 
 class SqliteStore:
@@ -24,7 +25,6 @@ class SqliteStore:
     def __init__(self, opened: Opened) -> None:
         name = f"ledger {opened.file}"
         self._check = opened.check
-        self._glance = open_glance(opened.file)
         self._committer = Committer(opened.connection, opened.close, name=name, check=opened.check)
 
     async def lease(self, node: str, wants: Sequence[Want]) -> Sequence[Grant]:
@@ -34,12 +34,12 @@ class SqliteStore:
         await self._committer.change(partial(posting.post, node=node, batch=batch))
 
     async def standings(self, wants: Sequence[Want]) -> Sequence[Standing | None]:
-        """A look by the calling thread, which takes some microseconds; another thread costs ten times that."""
-        try:
-            self._check()
-            return leasing.standings(self._glance, wants)
-        except sqlite3.Error:  # which one, and whether it is so, is the thread's to find out
-            return await self._committer.inquire(partial(_standings, wants=wants, check=self._check))
+        """A look by the calling thread, if the other one has nothing to do."""
+        work = partial(_standings, wants=wants, check=self._check)
+        found = None
+        with suppress(sqlite3.Error):  # whether it is so is the other thread's to find out, and to tell
+            found = self._committer.glance(work)
+        return await self._committer.inquire(work) if found is None else found
 
     async def enter(self, node: str, batch: Batch, sheet: Sheet) -> None:
         await self._committer.change(partial(_enter, node=node, batch=batch, sheet=sheet))
@@ -72,7 +72,6 @@ class SqliteStore:
         return await self._committer.inquire(partial(inquiry.accounts, after=after, most=most))
 
     async def close(self) -> None:
-        self._glance.close()
         await self._committer.close()
 
 
