@@ -36,6 +36,10 @@ class Waiter:
     asked: int = 0
 
 
+NOBODY: Final[deque[Waiter]] = deque()
+"""Who waits for nearly every lease: a queue that stays empty, for one of its own is as large as the rest of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What was asked of the bookkeeper under the limit of the first who waits: at least what that one needs, all of it;
@@ -85,7 +89,13 @@ class Lease:
         self.served = 0
         self.wish: Wish | None = None
         self.used_at = 0.0
-        self.waiting: deque[Waiter] = deque()
+        self.waiting: deque[Waiter] = NOBODY
+
+    def wait(self, waiter: Waiter) -> None:
+        """Behind all who wait."""
+        if self.waiting is NOBODY:
+            self.waiting = deque()
+        self.waiting.append(waiter)
 
     @property
     def spendable(self) -> bool:
@@ -185,10 +195,10 @@ class Lease:
         if self.idle:
             return
         self.ahead = 0
-        waiting, self.waiting = self.waiting, deque()
+        waiting, self.waiting = self.waiting, NOBODY
         for waiter in waiting:
             if waiter.asked != number or waiter.units < wish.least or waiter.limit > wish.limit:
-                self.waiting.append(waiter)
+                self.wait(waiter)
             elif not waiter.future.done():
                 waiter.future.set_result(used)
 
@@ -211,6 +221,7 @@ class Lease:
                 self.served += 1
                 waiter.future.set_result(None)
             self.waiting.popleft()
+        self.waiting = NOBODY
 
     def prune(self) -> None:
         """Forget those at the front who wait no more."""

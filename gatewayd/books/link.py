@@ -3,11 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
 from gatewayd.books.messages import Message, Messenger
+from gatewayd.build import stays_python
 from gatewayd.errors import StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -16,6 +18,7 @@ RETRY_SECONDS: Final = 0.05
 ANSWER_SECONDS: Final = 3.0
 
 
+@stays_python
 class Link:
     """Says, asks and hears. Mutable: it connects again by itself, and calls `greet` each time that it has."""
 
@@ -71,21 +74,23 @@ class Link:
             del self._questions[number]
 
     async def _keep(self, connected: asyncio.Event) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             self._lost.clear()
-            try:
-                _, messenger = await loop.create_unix_connection(
-                    lambda: Messenger(self._heard, self._gone), str(self._path)
-                )
-            except OSError:
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            self._messenger = messenger
-            self._greet()
-            connected.set()
-            await self._lost.wait()
+            if (messenger := await self._connected()) is not None:
+                self._messenger = messenger
+                self._greet()
+                connected.set()
+                await self._lost.wait()
             await asyncio.sleep(RETRY_SECONDS)
+
+    async def _connected(self) -> Messenger | None:
+        loop = asyncio.get_running_loop()
+        with suppress(OSError):
+            _, messenger = await loop.create_unix_connection(
+                lambda: Messenger(self._heard, self._gone), str(self._path)
+            )
+            return messenger
+        return None
 
     def _heard(self, _messenger: Messenger, message: Message) -> None:
         match message:

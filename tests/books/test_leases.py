@@ -20,7 +20,8 @@ def lease(idle: int = 0, *, limit: int = LIMIT) -> Lease:
 
 def waiters(of: Lease, *units: int, limit: int = LIMIT) -> list[Waiter]:
     made = [Waiter(each, limit, asyncio.get_running_loop().create_future()) for each in units]
-    of.waiting.extend(made)
+    for each in made:
+        of.wait(each)
     return made
 
 
@@ -247,3 +248,19 @@ async def test_what_does_not_fit_beside_what_was_charged_needs_no_more_asking() 
     one.refused(wish.number, 99, 90)
     assert [one.hopeless(units, 100) for units in (10, 11)] == [False, True]
     assert not one.hopeless(11, 200)
+
+
+async def test_who_waited_for_one_lease_is_seen_by_no_other() -> None:
+    one, other = lease(0), lease(0)
+    (waiter,) = waiters(one, 2)
+    assert not other.waiting
+    one.demand(1)
+    one.granted(1, 2, sound=True)
+    assert waiter.future.done()
+    waiters(one, 1)
+    assert not other.waiting
+    one.demand(2)
+    one.refused(2, used=100, spent=100)
+    waiters(one, 1)
+    one.failed(StoreUnavailable())
+    assert [*one.waiting, *other.waiting, *lease(0).waiting] == []

@@ -73,11 +73,11 @@ class Committer:
         return answer
 
     def glance(self, work: Work[Answer]) -> Answer | None:
-        """What the work finds, looked up by the calling thread; None if the other one has something to do.
+        """What the work finds as committed, looked up by the calling thread; None if the other has something to do.
 
         For what takes a few microseconds, where handing it over takes ten times that. Raises sqlite3.Error.
         """
-        if self._under_way or self._closed is not None:
+        if self._under_way or self._closed is not None or self._connection.in_transaction:
             return None
         return work(self._connection)
 
