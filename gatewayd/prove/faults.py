@@ -9,7 +9,7 @@ They are put into processes that `gatewayd prove --sabotage` starts, and nothing
 import itertools
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Final
@@ -72,9 +72,9 @@ def _throw_journals_away() -> None:
 def _post_again() -> None:
     post = Vault.post
 
-    async def post_twice(vault: Vault, batch: Batch) -> None:
+    async def post_twice(vault: Vault, batch: Batch, charged: Collection[Account] = (), *, whole: bool = False) -> None:
         again = [replace(each, record=replace(each.record, id=f"{each.record.id}-")) for each in batch.postings[:1]]
-        await post(vault, replace(batch, postings=(*batch.postings, *again)))
+        await post(vault, replace(batch, postings=(*batch.postings, *again)), charged, whole=whole)
 
     Vault.post = post_twice
 
@@ -82,9 +82,9 @@ def _post_again() -> None:
 def _forget_what_was_refused() -> None:
     post = Vault.post
 
-    async def post_once(vault: Vault, batch: Batch) -> None:
+    async def post_once(vault: Vault, batch: Batch, charged: Collection[Account] = (), *, whole: bool = False) -> None:
         try:
-            await post(vault, batch)
+            await post(vault, batch, charged, whole=whole)
         except StoreUnavailable:
             if not batch.postings:
                 raise
@@ -95,6 +95,7 @@ def _forget_what_was_refused() -> None:
 def _keep_leases() -> None:
     async def keep(posting: Posting) -> None:
         """The daemon stops, and its leases stay behind."""
+        await posting._post({}, {}, whole=True)
 
     Posting.return_everything = keep
 
