@@ -7,8 +7,6 @@ from typing import Any, Final, cast
 
 import orjson
 
-from gatewayd.build import stays_python
-
 logger = logging.getLogger(__name__)
 
 HIGH_WATER: Final = 4 * 1024 * 1024
@@ -17,7 +15,6 @@ HIGH_WATER: Final = 4 * 1024 * 1024
 Message = list[Any]
 
 
-@stays_python
 class Messenger(asyncio.Protocol):
     """One end of a connection. Mutable: it gathers lines. `hear` is called for each message, `lose` at the end.
 
