@@ -212,7 +212,7 @@ class OwnLedgerStore(LedgerStore, Protocol):
     async def standings(self, wants: Sequence[Want]) -> Sequence[Standing | None]:
         """Of the account of each, as last committed; None where it or an amount cannot be stored, which is logged.
 
-        Raises StoreUnavailable.
+        Raises StoreUnavailable, also where the ledger could be read and not written.
         """
 
     async def enter(self, node: str, batch: Batch, sheet: Sheet) -> None:

@@ -37,9 +37,6 @@ class Unthreaded:
         await self._pass()
         return answer
 
-    def glance(self, work: Work[Answer]) -> Answer | None:
-        return work(self._connection) if self._chance.random() < 0.9 else None
-
     async def inquire(self, work: Work[Answer]) -> Answer:
         await self._pass()
         with schema.snapshot(self._connection):

@@ -57,7 +57,6 @@ class Committer:
         self._queue: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._closed: asyncio.Future[None] | None = None
-        self._under_way = 0
         self._down: set[str] = set()  # what cannot be done at present; the thread's own
         # A daemon thread: a process that ends without `close` must not wait for it.
         threading.Thread(target=self._run, name="ledger", daemon=True).start()
@@ -72,15 +71,6 @@ class Committer:
         answer: Answer = await self._submit(work, "read")
         return answer
 
-    def glance(self, work: Work[Answer]) -> Answer | None:
-        """What the work finds as committed, looked up by the calling thread; None if the other has something to do.
-
-        For what takes a few microseconds, where handing it over takes ten times that. Raises sqlite3.Error.
-        """
-        if self._under_way or self._closed is not None or self._connection.in_transaction:
-            return None
-        return work(self._connection)
-
     async def close(self) -> None:
         """Do what was submitted, then end the thread and give up the database. May be called again."""
         if self._closed is None:
@@ -92,7 +82,6 @@ class Committer:
         if self._closed is not None or self._queue.qsize() >= self._capacity:
             raise StoreUnavailable
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._under_way += 1
         self._queue.put(Submission(work, future, does))
         return future
 
@@ -149,7 +138,7 @@ class Committer:
         if does in self._down:
             self._down.remove(does)
             logger.warning("%s can be %s again", self._name, does)
-        self._call(self._deliver, batch, answers)
+        self._call(_deliver, batch, answers)
 
     def _fail(self, batch: Sequence[Submission], error: Exception) -> None:
         does = batch[0].does
@@ -158,7 +147,7 @@ class Committer:
         elif does not in self._down:
             self._down.add(does)
             logger.error("%s cannot be %s (%s)%s", self._name, does, error, schema.mend(error))
-        self._call(self._deliver, batch, [StoreUnavailable() for _ in batch])
+        self._call(_deliver, batch, [StoreUnavailable() for _ in batch])
 
     def _end(self) -> None:
         try:
@@ -174,10 +163,6 @@ class Committer:
         # A loop that was closed without `close` has nobody left who waits.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback, *arguments)
-
-    def _deliver(self, batch: Sequence[Submission], answers: Sequence[object]) -> None:
-        self._under_way -= len(batch)
-        _deliver(batch, answers)
 
 
 def _deliver(batch: Sequence[Submission], answers: Sequence[object]) -> None:

@@ -7,7 +7,6 @@ from typing import Final
 
 from gatewayd.model import Account
 from gatewayd.stores.base import Grant, Sheet, Standing, Want
-from gatewayd.stores.sqlite import schema
 from gatewayd.stores.sqlite.storable import fault
 
 logger = logging.getLogger(__name__)
@@ -73,11 +72,8 @@ def in_flight(connection: sqlite3.Connection, node: str) -> Mapping[Account, int
 
 
 def standings(connection: sqlite3.Connection, wants: Sequence[Want]) -> Sequence[Standing | None]:
-    """See `base.OwnLedgerStore.standings`. One moment's if they are several: the file is locked and left once."""
-    if len(wants) == 1 or connection.in_transaction:
-        return [_standing(connection, want) for want in wants]
-    with schema.snapshot(connection):
-        return [_standing(connection, want) for want in wants]
+    """See `base.OwnLedgerStore.standings`."""
+    return [_standing(connection, want) for want in wants]
 
 
 def enter(connection: sqlite3.Connection, node: str, sheet: Sheet) -> None:

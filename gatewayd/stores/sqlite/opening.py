@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from gatewayd import pidlock
 from gatewayd.errors import StoreError
@@ -87,6 +88,11 @@ def _connect(file: Path, durability: Durability) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def open_glance(file: Path) -> sqlite3.Connection:
+    """A second connection, to look something up beside the thread that writes; it waits for nobody."""
+    return sqlite3.connect(f"file:{quote(str(file))}?mode=rw", uri=True, isolation_level=None, timeout=0)
 
 
 def make_directory(file: Path) -> None:

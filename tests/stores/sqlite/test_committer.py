@@ -224,21 +224,3 @@ def test_a_loop_that_ended_without_closing_leaves_the_thread_at_work() -> None:
     asyncio.run(leave())
     gate.set()
     assert done_after_all.wait(timeout=10)
-
-
-async def test_a_glance_is_the_callers_own_and_only_while_nothing_is_under_way(
-    database: Database, committer: Committer
-) -> None:
-    here = threading.get_ident()
-    assert committer.glance(lambda _: threading.get_ident()) == here
-    under_way = await database.busy(committer)
-    assert committer.glance(lambda _: 1) is None, "it would be a look into an open transaction"
-    database.gate.set()
-    await under_way
-    assert committer.glance(lambda _: 1) == 1
-    database.failure = DOWN
-    with pytest.raises(StoreUnavailable):
-        await committer.change(database.write("not done"))
-    assert committer.glance(lambda _: 1) == 1
-    await committer.close()
-    assert committer.glance(lambda _: 1) is None

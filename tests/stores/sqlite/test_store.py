@@ -191,8 +191,8 @@ async def test_a_second_daemon_on_the_file_is_refused(tmp_path: Path, clock: Man
     await first.close()
 
 
-@pytest.mark.parametrize("kind", [Moved, Replaced])
-async def test_a_balance_of_a_file_that_is_not_in_its_place_cannot_be_looked_up(
+@pytest.mark.parametrize("kind", [Moved, Replaced, Locked])
+async def test_a_balance_of_a_file_that_could_not_be_written_cannot_be_looked_up_to_lend_of_it(
     store: SqliteStore, opened: Opened, kind: type[Trouble]
 ) -> None:
     await store.lease(NODE, [want(most=30)])
