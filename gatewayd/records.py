@@ -30,6 +30,11 @@ class Account(NamedTuple):
     period: str
 
 
+def account_named(user_id: str, unit: str, period: str) -> Account:
+    """As `Account(...)`, which a named tuple makes by a frame of Python's, at four times the cost."""
+    return tuple.__new__(Account, (user_id, unit, period))
+
+
 @dataclass(slots=True, unsafe_hash=True, init=False)
 class Hold:
     """Units set aside for one request, before its agent is called. `limit` 0: the unit is not limited.
@@ -80,7 +85,7 @@ class Hold:
 
     @property
     def account(self) -> Account:
-        return Account(self.user_id, self.unit, month_at(self.started_at))
+        return account_named(self.user_id, self.unit, month_at(self.started_at))
 
     def record(
         self,

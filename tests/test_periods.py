@@ -1,10 +1,10 @@
 """Every moment lies in one month, and is written so that it stays there."""
 
 from datetime import UTC, datetime
-from math import nextafter
+from math import floor, nextafter
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gatewayd.periods import BillingPeriod, month_at, rfc3339
@@ -60,3 +60,11 @@ def test_the_last_moment_of_a_month_is_written_in_that_month() -> None:
 def test_a_moment_that_was_written_with_milliseconds_is_written_with_the_same(second: int, millisecond: int) -> None:
     moment = float(f"{second}.{millisecond:03d}")
     assert rfc3339(moment).endswith(f".{millisecond:03d}Z")
+
+
+@given(st.one_of(st.floats(-1e11, 2e11), st.floats(0.0, 4e9), st.integers(0, 10**15).map(lambda each: each / 1e6)))
+def test_a_moment_is_written_with_the_millisecond_that_rounding_to_microseconds_says(moment: float) -> None:
+    second = floor(moment)
+    millisecond = min(round((moment - second) * 1e6) // 1000, 999)
+    assume(-62_135_596_800 <= second < 253_402_300_800)
+    assert rfc3339(moment) == f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}.{millisecond:03d}Z"

@@ -1,10 +1,13 @@
 """Records out of journals on their way into the ledger, and what they will change there. Arithmetic only."""
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from gatewayd.model import Account, BillingPeriod, Posting
+from gatewayd.books.amounts import Amounts
+from gatewayd.model import Account, Posting
+from gatewayd.periods import month_at
+from gatewayd.records import account_named
 
 MOST: Final = 100_000
 """Some 100 MB; what is beyond it waits in the journals."""
@@ -30,8 +33,8 @@ class Backlog:
         self._section: deque[list[Entry]] = deque()
         self._of_section = 0  # records in it, those included that are in the ledger
         self._undone = 0  # those not included
-        self.drawn: Counter[Account] = Counter()
-        self.beyond: Counter[Account] = Counter()
+        self.drawn = Amounts()
+        self.beyond = Amounts()
         self.added = 0
         self.posted = 0
 
@@ -104,12 +107,12 @@ class Backlog:
 
 def account_of(posting: Posting) -> Account:
     record = posting.record
-    return Account(record.user_id, record.unit, BillingPeriod.at(record.started_at).name)
+    return account_named(record.user_id, record.unit, month_at(record.started_at))
 
 
-def _less(counter: Counter[Account], account: Account, units: int) -> None:
-    left = counter.get(account, 0) - units
+def _less(amounts: Amounts, account: Account, units: int) -> None:
+    left = amounts.get(account, 0) - units
     if left:
-        counter[account] = left
+        amounts[account] = left
     else:
-        counter.pop(account, None)  # as `del`, which a Counter does in Python
+        amounts.pop(account, None)

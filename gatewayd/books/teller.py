@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from gatewayd.books.amounts import Amounts
 from gatewayd.books.messages import Messenger
 from gatewayd.model import Account, Ending, Hold, Outcome, Posting, UsageRecord
 from gatewayd.stores.journal.frames import Intent, Position
@@ -22,7 +23,7 @@ class Teller:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.messenger: Messenger | None = None
-        self.outstanding: Counter[Account] = Counter()
+        self.outstanding = Amounts()
         self.limits: dict[Account, int] = {}
         self.open: dict[str, Hold] = {}
         self.unsure = True
@@ -93,7 +94,7 @@ class Teller:
 
     def has(self, leases: list[tuple[Account, int]], position: Position) -> None:
         """What a living worker says that it has, all taken off that it wrote into its journal before the position."""
-        self.outstanding = Counter(dict(leases))
+        self.outstanding = Amounts(leases)
         self.limits = {account: limit for account, limit in self.limits.items() if self.outstanding[account]}
         self.unsure = self.greeting = False
         self._stated = position

@@ -7,6 +7,7 @@ from typing import Final
 
 from gatewayd.model import Account, Posting
 from gatewayd.periods import rfc3339
+from gatewayd.records import account_named
 from gatewayd.stores import chain
 from gatewayd.stores.base import Batch
 from gatewayd.stores.sqlite.moves import Moves, Sum
@@ -32,7 +33,7 @@ class Entry:
         record = posting.record
         started_at = rfc3339(record.started_at)
         self.posting = posting
-        self.account = Account(record.user_id, record.unit, chain.period(started_at))
+        self.account = account_named(record.user_id, record.unit, chain.period(started_at))
         self.columns = chain.columns(record, started_at, rfc3339(record.ended_at))
 
 
