@@ -16,7 +16,7 @@ from gatewayd.model import Account
 from gatewayd.stores.base import Batch
 
 MOST_RECORDS: Final = 1_000
-"""Records in one transaction: some 16 ms, and who wants a lease may wait that long; half as many cost a tenth more."""
+"""Records in one transaction: some 9 ms, and who wants a lease may wait that long; half as many cost a little more."""
 POST_SECONDS: Final = 0.5
 """How long records gather before they are posted, unless they are as many as are sorted at a time: what an account's
 cost together, they would nearly cost each. A record has to be in the ledger within 2 s."""
