@@ -36,10 +36,6 @@ class Waiter:
     asked: int = 0
 
 
-NOBODY: Final[deque[Waiter]] = deque()
-"""Who waits for nearly every lease: a queue that stays empty, for one of its own is as large as the rest of it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What was asked of the bookkeeper under the limit of the first who waits: at least what that one needs, all of it;
@@ -89,12 +85,10 @@ class Lease:
         self.served = 0
         self.wish: Wish | None = None
         self.used_at = 0.0
-        self.waiting: deque[Waiter] = NOBODY
+        self.waiting: deque[Waiter] = deque()
 
     def wait(self, waiter: Waiter) -> None:
         """Behind all who wait."""
-        if self.waiting is NOBODY:
-            self.waiting = deque()
         self.waiting.append(waiter)
 
     @property
@@ -195,7 +189,7 @@ class Lease:
         if self.idle:
             return
         self.ahead = 0
-        waiting, self.waiting = self.waiting, NOBODY
+        waiting, self.waiting = self.waiting, deque()
         for waiter in waiting:
             if waiter.asked != number or waiter.units < wish.least or waiter.limit > wish.limit:
                 self.wait(waiter)
@@ -221,7 +215,6 @@ class Lease:
                 self.served += 1
                 waiter.future.set_result(None)
             self.waiting.popleft()
-        self.waiting = NOBODY
 
     def prune(self) -> None:
         """Forget those at the front who wait no more."""
