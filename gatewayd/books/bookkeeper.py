@@ -24,7 +24,6 @@ from gatewayd.books.reserve import Reserve
 from gatewayd.books.staff import Staff
 from gatewayd.books.teller import Teller
 from gatewayd.books.vault import JOURNALS, Vault
-from gatewayd.build import stays_python
 from gatewayd.clock import Clock
 from gatewayd.config.settings import Settings
 from gatewayd.errors import StoreError, StoreUnavailable
@@ -45,7 +44,6 @@ SHARED_TICK_SECONDS: Final = 0.1
 _KEEPS_PATH: Final[dict[str, Any]] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 
 
-@stays_python
 class Bookkeeper:
     """Mutable: it is the daemon's memory of who has which units. One for each daemon, whatever its workers do."""
 

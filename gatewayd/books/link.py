@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from gatewayd.books.messages import Message, Messenger
-from gatewayd.build import stays_python
 from gatewayd.errors import StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -18,7 +17,6 @@ RETRY_SECONDS: Final = 0.05
 ANSWER_SECONDS: Final = 3.0
 
 
-@stays_python
 class Link:
     """Says, asks and hears. Mutable: it connects again by itself, and calls `greet` each time that it has."""
 

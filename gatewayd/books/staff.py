@@ -11,7 +11,6 @@ from typing import Any, Final
 from gatewayd.books.backlog import Backlog
 from gatewayd.books.messages import Messenger
 from gatewayd.books.teller import Teller
-from gatewayd.build import stays_python
 from gatewayd.model import Account
 from gatewayd.stores.journal import directory as journals
 from gatewayd.stores.journal.frames import Position
@@ -21,7 +20,6 @@ logger = logging.getLogger(__name__)
 READ_AT_ONCE: Final = 1_000
 
 
-@stays_python
 class Staff:
     """Mutable: tellers come and go. What their journals say gathers here until it is posted."""
 

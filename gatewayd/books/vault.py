@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final, TypeVar, cast
 
 from gatewayd.books.till import Till
-from gatewayd.build import stays_python
 from gatewayd.clock import Clock
 from gatewayd.config.settings import LedgerSettings
 from gatewayd.errors import StoreError, StoreUnavailable
@@ -21,7 +20,6 @@ JOURNALS: Final = "journal"
 """The directory of workers' journals, in the state directory."""
 
 
-@stays_python
 class Vault:
     """See `base.LedgerStore`, for one `node`. Mutable: opened when the ledger is there, uncertain after a failure.
 
