@@ -41,6 +41,7 @@ async def test_a_killed_worker_takes_only_its_own_requests_along_and_another_com
         for _ in range(12):
             session = await stack.enter_async_context(daemon.session())
             streams.append(await session.get(PATH))
+            stack.callback(streams[-1].close)
             assert await streams[-1].content.readany() == b"first"
         before = {each["name"]: each for each in (await asyncio.to_thread(status, daemon.config))["workers"]}
         os.kill(before["worker 1"]["pid"], signal.SIGKILL)
@@ -88,6 +89,7 @@ async def test_a_second_signal_cuts_every_worker_off(tmp_path: Path) -> None:
         for _ in range(8):
             session = await stack.enter_async_context(daemon.session())
             streams.append(await session.get(PATH))
+            stack.callback(streams[-1].close)
             assert await streams[-1].content.readany() == b"first"
         daemon.signal(signal.SIGTERM)
         await daemon.said("draining: 8 requests in flight")
