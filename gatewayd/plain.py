@@ -10,7 +10,7 @@ that is nobody's secret.
 """
 
 import re
-from typing import Final
+from typing import Final, TypeVar
 
 LONGEST: Final = 8 * 1024
 """Bytes of a head, its empty line not counted."""
@@ -40,6 +40,15 @@ _HARMLESS: Final = frozenset(
         b"x-usage-quantity",
     }
 )
+
+Said = TypeVar("Said")
+
+
+def remember(memory: dict[bytes, Said], said: bytes, what: Said, most: int) -> None:
+    """Keep what was `said` and what that is, `most` of them; all that was before is forgotten for one more."""
+    if len(memory) >= most:
+        memory.clear()
+    memory[said] = what
 
 
 def plain_lines(data: bytes, longest: int) -> tuple[list[bytes], bytes]:

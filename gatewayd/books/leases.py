@@ -87,10 +87,6 @@ class Lease:
         self.used_at = 0.0
         self.waiting: deque[Waiter] = deque()
 
-    def wait(self, waiter: Waiter) -> None:
-        """Behind all who wait."""
-        self.waiting.append(waiter)
-
     @property
     def spendable(self) -> bool:
         """Whether something is here that is sound to spend; where nothing is, even a call that costs none must ask."""
@@ -192,7 +188,7 @@ class Lease:
         waiting, self.waiting = self.waiting, deque()
         for waiter in waiting:
             if waiter.asked != number or waiter.units < wish.least or waiter.limit > wish.limit:
-                self.wait(waiter)
+                self.waiting.append(waiter)
             elif not waiter.future.done():
                 waiter.future.set_result(used)
 

@@ -175,7 +175,7 @@ class LeasedLedger:
         """None once the units are held; what is used of the limit if they do not fit."""
         "".join(lease.account).encode()  # half a surrogate pair could not be asked for, nor written down
         waiter = Waiter(hold.units, hold.limit, self._loop.create_future())
-        lease.wait(waiter)
+        lease.waiting.append(waiter)
         patience = self._loop.call_later(LEASE_PATIENCE, _lose_patience, waiter)
         if lease.wish is None:
             self._ask(lease)

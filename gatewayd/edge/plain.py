@@ -10,7 +10,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from gatewayd.framing import COPIED, LEFT_OUT, Head, RawHeaders, is_host, is_number, known_as
-from gatewayd.plain import LONGEST_KEPT, is_plain, is_printable, is_token, may_be_kept, plain_lines
+from gatewayd.plain import LONGEST_KEPT, is_plain, is_printable, is_token, may_be_kept, plain_lines, remember
 
 _METHODS: Final = {name.encode(): name for name in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")}
 _VERSION: Final = b"HTTP/1.1"
@@ -170,9 +170,7 @@ def _first(line: bytes) -> _First | None:
     """What a request line says, remembered; None if it is not plain."""
     known = _firsts.get(line)
     if known is None and (known := _read_first(line)) is not None and len(line) <= LONGEST_KEPT:
-        if len(_firsts) >= _KEPT:
-            _firsts.clear()
-        _firsts[line] = known
+        remember(_firsts, line, known, _KEPT)
     return known
 
 
@@ -190,9 +188,7 @@ def _field(line: bytes) -> _Field | None:
     """What a field says, remembered if that may be; None if it is not plain."""
     known = _fields.get(line)
     if known is None and (known := _read_field(line)) is not None and may_be_kept(line, known.name.lower):
-        if len(_fields) >= _KEPT:
-            _fields.clear()
-        _fields[line] = known
+        remember(_fields, line, known, _KEPT)
     return known
 
 
@@ -222,7 +218,5 @@ def _name(word: bytes) -> _Name:
     if known is None:
         known = _Name(word)
         if len(word) <= _LONGEST_NAME:
-            if len(_names) >= _KEPT:
-                _names.clear()
-            _names[word] = known
+            remember(_names, word, known, _KEPT)
     return known

@@ -6,7 +6,7 @@ Pure. What it comes to is what aiohttp's parser and `answer.judge` would make of
 from typing import Final
 
 from gatewayd.framing import is_number
-from gatewayd.plain import LONGEST, LONGEST_KEPT, is_plain, is_printable, is_token, may_be_kept, plain_lines
+from gatewayd.plain import LONGEST, LONGEST_KEPT, is_plain, is_printable, is_token, may_be_kept, plain_lines, remember
 from gatewayd.proxy.answer import (
     BODILESS,
     CODING,
@@ -99,9 +99,7 @@ def _first(line: bytes) -> _First | None:
     """What a status line says, remembered; None if it is not plain, or of an answer without a body."""
     known = _firsts.get(line)
     if known is None and (known := _read_first(line)) is not None and len(line) <= LONGEST_KEPT:
-        if len(_firsts) >= _KEPT:
-            _firsts.clear()
-        _firsts[line] = known
+        remember(_firsts, line, known, _KEPT)
     return known
 
 
@@ -122,9 +120,7 @@ def _field(line: bytes) -> _Field | None:
         name, _, value = line.partition(b": ")
         known = _read_field(name, value)
         if known is not None and may_be_kept(line, name.lower()):
-            if len(_fields) >= _KEPT:
-                _fields.clear()
-            _fields[line] = known
+            remember(_fields, line, known, _KEPT)
     return known
 
 
@@ -147,7 +143,5 @@ def _kind(name: bytes) -> int:
         plain = is_token(name) and kind not in (CODING, TRAILER, UPGRADE) and name.lower() != b"proxy-connection"
         known = kind if plain else _NOT_PLAIN
         if len(name) <= _LONGEST_NAME:
-            if len(_kinds) >= _KEPT:
-                _kinds.clear()
-            _kinds[name] = known
+            remember(_kinds, name, known, _KEPT)
     return known

@@ -11,8 +11,10 @@ from gatewayd.books.ledger import LeasedLedger
 from gatewayd.clock import Clock
 from gatewayd.config.loading import parse
 from gatewayd.config.settings import Settings
+from gatewayd.errors import StoreUnavailable
 from gatewayd.stores.journal.writer import open_journal
 from gatewayd.stores.open import open_reader
+from tests.patience import PATIENCE
 from tests.pauses import CalmClock
 from tests.stores.ledgers import audit
 
@@ -29,6 +31,17 @@ url = "{url}"
 def settings_in(state: Path, url: str | None = None) -> Settings:
     url = url or f"sqlite:{state / 'ledger.db'}"
     return parse(CONFIG.format(state=state, url=url), "test.toml", {}).settings
+
+
+async def reached(worker: LeasedLedger) -> None:
+    """It has a bookkeeper again who answers, and so knows what everybody has."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                await worker.balances("alice", "2025-11")
+                return
+            except StoreUnavailable:
+                await asyncio.sleep(0.01)
 
 
 async def abandon(bookkeeper: Bookkeeper) -> None:

@@ -21,7 +21,7 @@ def lease(idle: int = 0, *, limit: int = LIMIT) -> Lease:
 def waiters(of: Lease, *units: int, limit: int = LIMIT) -> list[Waiter]:
     made = [Waiter(each, limit, asyncio.get_running_loop().create_future()) for each in units]
     for each in made:
-        of.wait(each)
+        of.waiting.append(each)
     return made
 
 

@@ -8,7 +8,7 @@ import pytest
 from gatewayd.books.ledger import LeasedLedger
 from gatewayd.errors import StoreUnavailable
 from tests.books.faulty import Weather
-from tests.books.offices import office
+from tests.books.offices import office, reached
 from tests.books.test_lending import dismiss, hired, spend
 from tests.stores.ledgers import hold, record
 
@@ -30,12 +30,7 @@ async def outage(worker: LeasedLedger, weather: Weather) -> None:
 
 async def back(worker: LeasedLedger, weather: Weather) -> None:
     weather.away = False
-    while True:
-        try:
-            await worker.balances("alice", "2025-11")
-            return
-        except StoreUnavailable:
-            await asyncio.sleep(0.01)
+    await reached(worker)
 
 
 async def test_in_an_outage_every_idle_unit_of_the_daemon_serves_whoever_wants_it(

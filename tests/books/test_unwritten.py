@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from gatewayd.books.ledger import LeasedLedger
-from gatewayd.errors import StoreUnavailable
 from gatewayd.model import Outcome
 from gatewayd.stores.open import open_reader
 from tests.books.faulty import Weather
-from tests.books.offices import Office, office
+from tests.books.offices import Office, office, reached
 from tests.patience import PATIENCE
 from tests.stores.ledgers import hold, record
 
@@ -30,17 +29,6 @@ async def books(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float)
 def leased(books: Office) -> int:
     with open_reader(books.settings.ledger.url.reveal()) as reader:
         return sum(units for units, _ in reader.leased().values())
-
-
-async def reached(worker: LeasedLedger) -> None:
-    """It has found the bookkeeper's successor, who knows what everybody has."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                await worker.balances("alice", "2025-11")
-                return
-            except StoreUnavailable:
-                await asyncio.sleep(0.01)
 
 
 async def die(worker: LeasedLedger) -> None:
