@@ -17,6 +17,7 @@ from gatewayd.stores.reading import Clerk, LedgerReader, UsageReader
 from gatewayd.stores.redis import counters as redis_counters
 from gatewayd.stores.shared.counters import SharedCounters
 from gatewayd.stores.shared.memory import SharedMemory
+from gatewayd.stores.shared.notes import SharedNotes
 from gatewayd.stores.sqlite import clerk as sqlite_clerk
 from gatewayd.stores.sqlite import reader as sqlite_reader
 from gatewayd.stores.sqlite import store as sqlite_store
@@ -44,12 +45,11 @@ def _memory(url: str, counting: Counting) -> Counters:
 
 
 def _redis(url: str, counting: Counting) -> Counters:
-    local = SharedCounters(counting.memory, counting.clock)
     return redis_counters.open_counters(
         url,
         on_outage=counting.on_outage,
-        local=local,
-        notes=local,
+        local=SharedCounters(counting.memory, counting.clock),
+        notes=SharedNotes(counting.memory, url),
         clock=counting.clock,
         daemon=counting.daemon,
         workers=counting.workers,

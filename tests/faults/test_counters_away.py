@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from gatewayd.stores.redis.census import ROLL
+from gatewayd.stores.redis.outage import RETURNING
 from tests.daemons import PATIENCE, RunningDaemon, running_daemon
 from tests.faults.crowds import PATH, bearer, callers, configured, counting_agent
 from tests.problems import ask
@@ -141,7 +142,7 @@ async def test_an_outage_of_the_counters_is_answered_as_configured(tmp_path: Pat
             assert (await keep_calling([daemon], 0.2, bearer("eve"))).keys() <= {200, 429}
 
 
-async def test_a_worker_that_is_made_in_an_outage_knows_that_other_daemons_count_too(tmp_path: Path) -> None:
+async def test_a_worker_that_is_made_in_an_outage_knows_that_others_count_too_and_what_the_server_lost(tmp_path: Path) -> None:
     with valkey() as counters:
         async with daemons(tmp_path, counters, 2, limit="40/day") as (one, two):
             seen = await keep_calling([one, two], 0, bearer("bob"), until=lambda statuses: statuses[429] > 0)
@@ -152,3 +153,7 @@ async def test_a_worker_that_is_made_in_an_outage_knows_that_other_daemons_count
             os.kill((await asyncio.to_thread(pids, one.config))["worker"], signal.SIGKILL)
             await one.said("was killed by SIGKILL")
             assert (await keep_calling([one], 0.5)).keys() == {429}
+            counters.start()  # which has forgotten everything
+            await one.said("counters: Redis is back")
+            seen = await keep_calling([one], RETURNING + 0.5)
+            assert seen.keys() == {429}, "the new worker knows that what the server had is lost"

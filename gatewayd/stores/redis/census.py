@@ -6,6 +6,7 @@ from typing import Final, Protocol
 from gatewayd.clock import Clock
 from gatewayd.stores.redis.line import Command
 from gatewayd.stores.redis.script import PREFIX, Script
+from gatewayd.stores.shared.notes import Noted
 
 PRESENT: Final = 5.0
 ROLL: Final = f"{PREFIX}{{daemons}}seen"
@@ -31,16 +32,11 @@ GREET_SHA: Final = GREET.sha
 
 
 class Notes(Protocol):
-    """What a daemon's workers leave for those who are made while the server is away."""
+    """What a daemon's workers leave for those who are made after them."""
 
-    @property
-    def daemons(self) -> int:
-        """As last heard by any of them; 0 if nothing ever was."""
+    def noted(self) -> Noted: ...
 
-    @property
-    def shared_until(self) -> float | None: ...
-
-    def note(self, daemons: int, shared_until: float | None) -> None: ...
+    def note(self, noted: Noted) -> None: ...
 
 
 class Census:
@@ -50,18 +46,17 @@ class Census:
 
     A server that was away makes all daemons look absent until they are back, so for `PRESENT` seconds after an
     outage the number does not fall. `shared_until` is when the last of the others was given up, if there were any: what
-    they took before that is unknown here.
+    they took before that is unknown here. `floor_since` and `mirror_since` are as in `Noted`.
     """
 
     def __init__(self, daemon: str, clock: Clock, notes: Notes | None = None) -> None:
         self._daemon = daemon
         self._clock = clock
-        self._seen = 0
-        self._epoch = ""
-        self._falls_from = 0.0
         self._notes = notes
-        self.daemons = notes.daemons if notes is not None else 0
-        self.shared_until = notes.shared_until if notes is not None else None
+        self._seen = 0
+        self._falls_from = 0.0
+        noted = notes.noted() if notes is not None else Noted()
+        self.daemons, self.shared_until, self.floor_since, self.mirror_since, self._epoch = noted
 
     @property
     def alone(self) -> bool:
@@ -76,7 +71,10 @@ class Census:
         return ("EVALSHA", GREET_SHA, "2", ROLL, EPOCH, self._daemon, str(self._seen), self._epoch, token_hex(8))
 
     def heard(self, answer: bytes) -> bool:
-        """Take the answer in; whether the server lost something that it had when it was heard last."""
+        """Take the answer in; whether the server lost something that it had when it was heard last.
+
+        It is not noted before `note`: with it goes what the loss means here.
+        """
         seen, present, epoch = answer.decode().split(" ")
         lost = self._epoch not in ("", epoch)
         self._seen, self._epoch = int(seen), epoch
@@ -85,6 +83,14 @@ class Census:
             if int(present) == 1 < self.daemons:
                 self.shared_until = now
             self.daemons = int(present)
-            if self._notes is not None:
-                self._notes.note(self.daemons, self.shared_until)
         return lost
+
+    def distrust(self, since: float, mirror_since: float | None) -> None:
+        """What the server does not know counts as used up at `since`."""
+        self.floor_since, self.mirror_since = since, mirror_since
+
+    def note(self) -> None:
+        """Leave what is known here for workers to come."""
+        if self._notes is not None:
+            heard = Noted(self.daemons, self.shared_until, self.floor_since, self.mirror_since, self._epoch)
+            self._notes.note(heard)

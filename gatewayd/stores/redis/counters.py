@@ -198,6 +198,7 @@ class RedisCounters:
             if not self._away:
                 self._standin.begin()
             self._standin.lost()
+        self._census.note()
 
     async def _pay(self, line: Line) -> None:
         """Tell the server what was admitted without it, until there is nothing to tell."""

@@ -101,8 +101,6 @@ class Standin:
         self._debts = Debts()
         self._since = 0.0
         self._returning_until = 0.0
-        self._floor_since: float | None = None
-        self._mirror_since: float | None = None
 
     def begin(self) -> None:
         """The server is away from now on."""
@@ -140,8 +138,7 @@ class Standin:
     def lost(self) -> None:
         """The server forgot what it had: what it does not know was used up when the outage began, at worst."""
         if self._on_outage != "allow":
-            self._floor_since = self._since
-            self._mirror_since = self._census.shared_until
+            self._census.distrust(self._since, self._census.shared_until)
 
     def due(self, most: int) -> list[Debt]:
         """Debts that the server must be told; none when it knows all."""
@@ -166,7 +163,8 @@ class Standin:
         """
         now = self._clock.monotonic()
         if self._on_outage == "local" and self._census.alone:
-            self._floor_since = now
+            self._census.distrust(now, self._census.mirror_since)
+            self._census.note()
         elif self._on_outage == "local":
             self._returning_until = now + RETURNING
 
@@ -185,7 +183,7 @@ class Standin:
 
     def least(self, windows: Sequence[Window]) -> Sequence[int]:
         """How far from full each bucket is at least, in microseconds, whatever the server believes."""
-        if self._floor_since is None:
+        if self._census.floor_since is None:
             return ()
         now = self._clock.monotonic()
         floors = [self._floor(window.rate, now) for window in windows]
@@ -193,10 +191,10 @@ class Standin:
             return floors
         # Who asks for more than any bucket holds is told how each stands, and takes nothing.
         beyond = 1 + max(window.rate.burst for window in windows)
-        levels = self._local.judge(windows, cost=beyond, empty_since=self._mirror_since)
+        levels = self._local.judge(windows, cost=beyond, empty_since=self._census.mirror_since)
         return [min(floor, ceil(level.resets_in * MICROSECOND)) for floor, level in zip(floors, levels, strict=True)]
 
     def _floor(self, rate: Rate, now: float) -> int:
-        if self._floor_since is None:
+        if self._census.floor_since is None:
             return 0
-        return max(0, holds(rate) - int((now - self._floor_since) * MICROSECOND))
+        return max(0, holds(rate) - int((now - self._census.floor_since) * MICROSECOND))

@@ -72,20 +72,6 @@ class SharedCounters:
         """The memory stays: it is its creator's, and others may count there."""
         self._closed = True
 
-    @property
-    def daemons(self) -> int:
-        """How many daemons share the limits, as a worker noted it last; 0 if none ever did."""
-        return int(self._memory.notes[0])
-
-    @property
-    def shared_until(self) -> float | None:
-        """When the last of the others was given up (monotonic), as a worker noted it."""
-        return self._memory.notes[1] or None
-
-    def note(self, daemons: int, shared_until: float | None) -> None:
-        """Leave it for workers to come: one that is made while nobody else can say goes by it."""
-        self._memory.notes[0], self._memory.notes[1] = daemons, shared_until or 0.0
-
     def _hashed(self, key: str) -> Place:
         end = key.rfind("}") + 1 or len(key)
         caller = self._caller.copy()

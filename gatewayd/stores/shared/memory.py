@@ -18,8 +18,8 @@ TURNS: Final = MOMENTS + SLOTS * 8
 STATES: Final = TURNS + SLOTS
 BUCKET_BYTES: Final = STATES + SLOTS * 2 * STATE_BYTES
 
-NOTES: Final = 2
-"""Numbers that processes leave for each other, behind the buckets; all 0 at first."""
+NOTES: Final = 7
+"""Words that processes leave for each other, behind the buckets; all 0 at first."""
 
 CAPACITY: Final = 131_072
 SECRET_BYTES: Final = 32
@@ -54,7 +54,8 @@ class SharedMemory:
 
     @classmethod
     def taken_over(cls, parts: Mapping[str, Any]) -> "SharedMemory":
-        """The table that another program of this process had."""
+        """The table that another program of this process had; an older one may have had fewer notes."""
+        os.posix_fallocate(parts["fd"], 0, size_of(parts["buckets"]))
         return cls(parts["fd"], parts["buckets"], bytes.fromhex(parts["secret"]))
 
     @classmethod
