@@ -142,7 +142,9 @@ async def test_an_outage_of_the_counters_is_answered_as_configured(tmp_path: Pat
             assert (await keep_calling([daemon], 0.2, bearer("eve"))).keys() <= {200, 429}
 
 
-async def test_a_worker_that_is_made_in_an_outage_knows_that_others_count_too_and_what_the_server_lost(tmp_path: Path) -> None:
+async def test_a_worker_that_is_made_in_an_outage_knows_that_others_count_too_and_what_the_server_lost(
+    tmp_path: Path,
+) -> None:
     with valkey() as counters:
         async with daemons(tmp_path, counters, 2, limit="40/day") as (one, two):
             seen = await keep_calling([one, two], 0, bearer("bob"), until=lambda statuses: statuses[429] > 0)
