@@ -12,7 +12,7 @@ PACKAGE = ROOT / "gatewayd"
 
 # A module imports only from its own line or from lines above it (docs/design.md draws it).
 FLOORS = (
-    ("gatewayd", "build", "clock", "errors", "periods", "rates", "records", "model", "keys", "pidlock"),
+    ("gatewayd", "build", "clock", "errors", "numerals", "periods", "rates", "records", "model", "keys", "pidlock"),
     ("config", "framing", "plain", "trailers"),
     ("forwarded", "identity.base", "routing", "stores.base"),
     ("generation",),

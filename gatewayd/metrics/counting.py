@@ -34,9 +34,10 @@ class Metrics:
         self._sheet = sheet or Sheet()
         self._numbers = self._sheet.numbers
         self._known = self._sheet.series()
-        self._requests: dict[tuple[str, str, int], int] = {}
+        self._requests: dict[tuple[str, str, int], _Counter] = {}
         self._rejected: dict[str, int] = {}
-        self._units: dict[Labels, int] = {}
+        self._units: dict[Labels, _Counter] = {}
+        self._nowhere = _Counter(self._numbers, 0)  # for what finds no room
         self._routes: dict[str, _Times] = {}
         self._aborts = self._at(ABORTS, ())
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
@@ -47,14 +48,14 @@ class Metrics:
 
     def report(self, exchange: Exchange) -> None:
         """Count an ended request."""
-        numbers = self._numbers
         route = exchange.route.name or (_OWN if exchange.route.own else _UNROUTED)
-        key = (route, exchange.method, exchange.status)
-        at = self._requests.get(key)
-        numbers[at if at is not None else self._request(key)] += 1
         times = self._routes.get(route)
         if times is None:
             times = self._route(route)
+        if times.method != exchange.method or times.status != exchange.status:
+            times.method, times.status = exchange.method, exchange.status
+            times.requests = self._request((route, exchange.method, exchange.status))
+        times.requests.add(1.0)
         times.duration.observe(exchange.ended - exchange.started)
         if exchange.first_byte:
             times.first_byte.observe(exchange.first_byte - exchange.reached)
@@ -63,14 +64,15 @@ class Metrics:
         if exchange.code:
             self._refused(exchange.code)
         if exchange.quantity:
-            self._charge(exchange)
+            self._charge(exchange, times)
 
-    def _request(self, key: tuple[str, str, int]) -> int:
-        route, method, status = key
-        at = self._at(REQUESTS, (route, method, str(status)))
-        if at:
-            self._requests[key] = at
-        return at
+    def _request(self, key: tuple[str, str, int]) -> "_Counter":
+        if (counter := self._requests.get(key)) is None:
+            route, method, status = key
+            counter = self._counter(REQUESTS, (route, method, str(status)))
+            if counter is not self._nowhere:
+                self._requests[key] = counter
+        return counter
 
     def _route(self, route: str) -> "_Times":
         numbers, labels = self._numbers, (route,)
@@ -78,6 +80,7 @@ class Metrics:
             _Histogram(numbers, self._at(DURATION, labels), BUCKETS),
             _Histogram(numbers, self._at(FIRST_BYTE, labels), BUCKETS),
             _Histogram(numbers, self._at(OVERHEAD, labels), OVERHEAD_BUCKETS),
+            self._nowhere,
         )
         return times
 
@@ -89,15 +92,25 @@ class Metrics:
             at = self._rejected[code] = self._at(REJECTED, (code,))
         self._numbers[at] += 1
 
-    def _charge(self, exchange: Exchange) -> None:
+    def _charge(self, exchange: Exchange, times: "_Times") -> None:
         identity = exchange.proved
         plan = exchange.plan(identity) if identity is not None else None
-        labels = exchange.route.name, exchange.unit, plan.name if plan is not None else ""
-        if (at := self._units.get(labels)) is None:
-            at = self._at(UNITS, labels)
-            if at:
-                self._units[labels] = at
-        self._numbers[at] += exchange.quantity
+        unit, name = exchange.unit, plan.name if plan is not None else ""
+        if times.unit != unit or times.plan != name:
+            times.unit, times.plan = unit, name
+            times.units = self._unit((exchange.route.name, unit, name))
+        times.units.add(float(exchange.quantity))
+
+    def _unit(self, labels: Labels) -> "_Counter":
+        if (counter := self._units.get(labels)) is None:
+            counter = self._counter(UNITS, labels)
+            if counter is not self._nowhere:
+                self._units[labels] = counter
+        return counter
+
+    def _counter(self, family: Family, labels: Labels) -> "_Counter":
+        at = self._at(family, labels)
+        return _Counter(self._numbers, at) if at else self._nowhere
 
     def _at(self, family: Family, labels: Labels) -> int:
         """Where the series is; 0 if there is no room for it. A histogram is its sum, then the count of each bucket."""
@@ -120,17 +133,36 @@ class Metrics:
         return Tally.of([self.samples()]).text()
 
 
-class _Histogram:
-    """A series in the sheet, which nobody else writes: what is added to is at hand. Mutable: it counts."""
+class _Counter:
+    """A series of one number, which nobody else writes: what is added to is at hand. Mutable: it counts.
 
-    __slots__ = ("_at", "_bounds", "_counts", "_numbers", "_sum")
+    The place is an object of Python's (`Any`), made once; the compiler would make one for each look into the memory.
+    """
+
+    __slots__ = ("_at", "_count", "_numbers")
+
+    def __init__(self, numbers: "memoryview[float]", at: int) -> None:
+        self._numbers = numbers
+        self._at: Any = at
+        self._count: float = numbers[at]
+
+    def add(self, number: float) -> None:
+        self._count += number
+        self._numbers[self._at] = self._count
+
+
+class _Histogram:
+    """A series in the sheet, which nobody else writes, as `_Counter`. Mutable: it counts."""
+
+    __slots__ = ("_at", "_bounds", "_counts", "_numbers", "_places", "_sum")
 
     def __init__(self, numbers: "memoryview[float]", at: int, bounds: tuple[float, ...]) -> None:
         self._numbers = numbers
-        self._at = at
+        self._at: Any = at
         self._bounds: list[float] = [float(bound) for bound in bounds]
         self._sum: float = numbers[at]
-        self._counts: list[float] = [numbers[at + 1 + bucket] for bucket in range(len(bounds) + 1)]
+        self._places: list[Any] = [at + 1 + bucket for bucket in range(len(bounds) + 1)]
+        self._counts: list[float] = [numbers[place] for place in self._places]
 
     def observe(self, value: float) -> None:
         """As `bisect_left` would find the bucket, which most values have among the first."""
@@ -139,19 +171,25 @@ class _Histogram:
             if value <= bound:
                 break
             bucket += 1
-        numbers, at, count = self._numbers, self._at, self._counts[bucket] + 1.0
+        numbers, count = self._numbers, self._counts[bucket] + 1.0
         self._sum += value
         self._counts[bucket] = count
-        numbers[at] = self._sum
-        numbers[at + 1 + bucket] = count
+        numbers[self._at] = self._sum
+        numbers[self._places[bucket]] = count
 
 
 class _Times:
-    """How long requests of one route take."""
+    """How long requests of one route take, and what the last of them added to besides: the next one likely does too."""
 
-    __slots__ = ("duration", "first_byte", "overhead")
+    __slots__ = ("duration", "first_byte", "method", "overhead", "plan", "requests", "status", "unit", "units")
 
-    def __init__(self, duration: _Histogram, first_byte: _Histogram, overhead: _Histogram) -> None:
+    def __init__(self, duration: _Histogram, first_byte: _Histogram, overhead: _Histogram, nowhere: _Counter) -> None:
         self.duration = duration
         self.first_byte = first_byte
         self.overhead = overhead
+        self.method = ""
+        self.status = 0
+        self.requests = nowhere
+        self.unit = ""
+        self.plan = ""
+        self.units = nowhere

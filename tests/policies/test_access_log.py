@@ -92,7 +92,58 @@ def test_whatever_others_choose_is_quoted(user: str, path: str, client: str, sec
     found = logged(exchange)
     assert (found["user"], found["path"], found["client"]) == (user or None, path or None, client or None)
     assert found["duration_ms"] == pytest.approx(seconds * 1000, abs=0.001)
+    assert logged(exchange) == found
     assert len(access_log._quotations) <= access_log._KEPT
+
+
+@pytest.mark.parametrize(
+    ("change", "value", "fields"),
+    [
+        ("client", "192.0.2.7", {"client": "192.0.2.7"}),
+        ("method", "PUT", {"method": "PUT"}),
+        ("target", Target("/other", "", "/other"), {"path": "/other"}),
+        ("status", 503, {"status": 503}),
+        ("code", "timeout", {"code": "timeout"}),
+        ("outcome", Outcome.FAILED, {"outcome": "failed"}),
+        ("unit", "pages", {"unit": "pages"}),
+        ("quantity", 7, {"quantity": 7}),
+        ("misstated", True, {"quantity_ignored": True}),
+        ("_identity", Identity("bob", None, frozenset(), None, None, 0), {"user": "bob"}),
+    ],
+)
+def test_what_was_said_of_another_request_is_not_said_of_this_one(
+    change: str, value: object, fields: dict[str, object], clock: ManualClock
+) -> None:
+    ring = Ring(PLANS + EMAIL, clock)
+    exchange = Exchange(make_mocked_request("GET", "/"), ring.generation, clock)
+    exchange._identity = Identity("ann", None, frozenset(), None, None, 0)
+    exchange.status = 200
+    before = logged(exchange)
+    kept = getattr(exchange, change)
+    setattr(exchange, change, value)
+    assert logged(exchange) == before | fields
+    setattr(exchange, change, kept)
+    assert logged(exchange) == before
+
+
+@given(texts=st.lists(st.tuples(st.text(), st.text(), st.text()), max_size=40))
+def test_a_piece_that_was_said_is_found_by_all_three_of_its_texts(texts: list[tuple[str, str, str]]) -> None:
+    sayings = access_log._Sayings()
+    last: dict[str, tuple[str, str]] = {}
+    for key, first, second in texts:
+        said = f"{key} {first} {second}"
+        assert sayings.find(key, first, second) == (said if last.get(key) == (first, second) else "")
+        assert sayings.keep(key, first, second, said) == said
+        last[key] = first, second
+
+
+def test_what_is_remembered_of_lines_is_bounded() -> None:
+    sayings = access_log._Sayings()
+    for number in range(access_log._KEPT + 10):
+        sayings.keep(str(number), "", "", "text")
+    sayings.keep("long", "", "", "x" * 10_000)
+    assert len(sayings) <= access_log._KEPT
+    assert not sayings.find("long", "", "")
 
 
 async def test_a_line_of_a_refusal_says_so_and_names_no_agent_time(
