@@ -11,6 +11,7 @@ from gatewayd.errors import RateLimited, StoreUnavailable
 from gatewayd.exchange import Exchange
 from gatewayd.forwarded import address_group
 from gatewayd.model import Identity, Rate, Tally, Window
+from gatewayd.numerals import numeral
 from gatewayd.policies.base import Case, Finding, Policy, gate, refused_with
 
 _CALLERS_KEPT: Final = 8_192
@@ -51,7 +52,7 @@ class _Windows:
 
     def __init__(self, each: list[Window]) -> None:
         self.each = each
-        self.names = [f'"{window.name}";r=' for window in each]
+        self.names = [f'{", " if number else ""}"{window.name}";r=' for number, window in enumerate(each)]
         self.policy = ", ".join([f'"{w.name}";q={w.rate.limit};w={w.rate.seconds}' for w in each])
 
 
@@ -62,12 +63,13 @@ def admit(_request: web.Request, exchange: Exchange) -> Awaitable[None] | None:
     identity = exchange.known()
     if identity is None:
         return _prove(exchange, rule)
-    return _take(exchange, _windows_of(exchange, rule, identity))
+    return _take(exchange, _windows_of(exchange, rule, identity), exchange.started)  # that was just now
 
 
 async def _prove(exchange: Exchange, rule: RateLimitRule) -> None:
     """Who is calling has to be found out first."""
-    if (waiting := _take(exchange, _windows_of(exchange, rule, await exchange.caller()))) is not None:
+    windows = _windows_of(exchange, rule, await exchange.caller())
+    if (waiting := _take(exchange, windows, exchange.clock.monotonic())) is not None:
         await waiting
 
 
@@ -87,11 +89,11 @@ def _windows_of(exchange: Exchange, rule: RateLimitRule, identity: Identity | No
     return known
 
 
-def _take(exchange: Exchange, windows: _Windows) -> Awaitable[None] | None:
+def _take(exchange: Exchange, windows: _Windows, now: float) -> Awaitable[None] | None:
     """What the windows say goes out with whatever answer there will be."""
     if not windows.each:
         return None
-    tallies = exchange.generation.stores.counters.take_at_once(windows.each)
+    tallies = exchange.generation.stores.counters.take_at_once(windows.each, now)
     if tallies is None:
         return _wait_and_take(exchange, windows)
     _tell(exchange, windows, tallies)
@@ -104,15 +106,15 @@ async def _wait_and_take(exchange: Exchange, windows: _Windows) -> None:
 
 def _tell(exchange: Exchange, windows: _Windows, tallies: Sequence[Tally]) -> None:
     """In the fields of draft-ietf-httpapi-ratelimit-headers; `t` is rounded up to seconds."""
-    states: list[str] = []
+    states = ""
     admitted = True
-    for name in windows.names:
-        tally = tallies[len(states)]
-        states.append(f"{name}{tally.remaining};t={_whole(tally.resets_in)}")
+    for index, name in enumerate(windows.names):
+        tally = tallies[index]
+        states = f"{states}{name}{numeral(tally.remaining)};t={numeral(_whole(tally.resets_in))}"
         admitted = admitted and tally.admitted
     fields = exchange.fields
     fields.append(("RateLimit-Policy", windows.policy))
-    fields.append(("RateLimit", ", ".join(states)))
+    fields.append(("RateLimit", states))
     if not admitted:
         raise RateLimited(retry_after=max(1, _whole(max(tally.retry_in for tally in tallies))))
 

@@ -125,8 +125,8 @@ def _refuse_when_away() -> None:
 def _count_two_of_three() -> None:
     take, turns = rate_limit._take, itertools.count()
 
-    def forgetful(exchange: Exchange, windows: rate_limit._Windows) -> Awaitable[None] | None:
-        return take(exchange, windows) if next(turns) % 3 else None
+    def forgetful(exchange: Exchange, windows: rate_limit._Windows, now: float) -> Awaitable[None] | None:
+        return take(exchange, windows, now) if next(turns) % 3 else None
 
     rate_limit._take = forgetful
 

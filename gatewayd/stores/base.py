@@ -13,8 +13,11 @@ class Counters(Protocol):
     async def take(self, windows: Sequence[Window]) -> Sequence[Tally]:
         """Take one from every window, or from none if any of them is empty; a tally for each, in order."""
 
-    def take_at_once(self, windows: Sequence[Window]) -> Sequence[Tally] | None:
-        """The same, where nobody has to be waited for; else None, and nothing was taken."""
+    def take_at_once(self, windows: Sequence[Window], now: float) -> Sequence[Tally] | None:
+        """The same, where nobody has to be waited for; else None, and nothing was taken.
+
+        `now` is this moment, monotonic seconds: who asks has read the clock already.
+        """
 
     async def close(self) -> None:
         """Give up what the store holds; calls after it are errors."""

@@ -114,7 +114,7 @@ class RedisCounters:
             return self._standin.take(windows)
         return await (self._take_twice(windows) if self._standin.returning else self._take(windows))
 
-    def take_at_once(self, windows: Sequence[Window]) -> None:
+    def take_at_once(self, windows: Sequence[Window], now: float) -> None:
         """Never: the server has to be waited for."""
 
     async def close(self) -> None:

@@ -48,18 +48,20 @@ class SharedCounters:
         """As `Counters.take`, for windows of distinct keys."""
         return self.judge(windows)
 
-    def take_at_once(self, windows: Sequence[Window]) -> Sequence[Tally] | None:
+    def take_at_once(self, windows: Sequence[Window], now: float) -> Sequence[Tally] | None:
         """As `take`; it never waits for anybody."""
-        return self.judge(windows)
+        return self._take(windows, gcra.nanoseconds(now), 1, None)
 
     def judge(self, windows: Sequence[Window], *, cost: int = 1, empty_since: float | None = None) -> Sequence[Tally]:
         """As `take`; who owns an nth of every limit counts n for one.
 
         `empty_since` (monotonic seconds): what every bucket held then counts as used up, and as refilling since.
         """
+        return self._take(windows, gcra.nanoseconds(self._clock.monotonic()), cost, empty_since)
+
+    def _take(self, windows: Sequence[Window], now: int, cost: int, empty_since: float | None) -> Sequence[Tally]:
         if self._closed:
             raise StoreUnavailable("The counters are closed.")
-        now = gcra.nanoseconds(self._clock.monotonic())
         usual = cost == 1 and empty_since is None
         try:
             if usual and (tallies := take_known(self._memory, windows, now)) is not None:

@@ -11,8 +11,8 @@ from gatewayd.errors import StoreUnavailable
 from gatewayd.model import Rate, Window
 from gatewayd.stores.gcra import nanoseconds
 from gatewayd.stores.shared.counters import SharedCounters
-from gatewayd.stores.shared.memory import SharedMemory
-from gatewayd.stores.shared.quick import Mark, take_known
+from gatewayd.stores.shared.memory import KEY_BYTES, SLOTS, STATE_BYTES, STATES, TURNS, SharedMemory
+from gatewayd.stores.shared.quick import Mark, row_of, take_known
 from tests.clocks import ManualClock
 
 RATES = (Rate(60, "minute", burst=3), Rate(7, "second", burst=2), Rate(10**15, "second", burst=4), Rate(1, "day"))
@@ -43,6 +43,46 @@ def windows(rates: list[Rate]) -> list[Window]:
 )
 def test_both_ways_come_to_the_same(takes: Takes) -> None:
     assert told(takes) == told(takes, long=True)
+
+
+@given(
+    takes=st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=4, unique=True), max_size=30),
+    strangers=st.lists(st.integers(0, 9), max_size=10),
+)
+def test_windows_are_found_wherever_they_are_and_in_whatever_order(
+    takes: list[list[str]], strangers: list[int]
+) -> None:
+    answers = []
+    for long in (False, True):
+        memory, clock = SharedMemory.create(1), ManualClock()
+        counters = SharedCounters(memory, clock)
+        known = {name: Window(f"{{ann}}{name}", name, Rate(60, "minute", burst=9)) for name in "abcde"}
+        for number, names in enumerate(takes):
+            counters.judge(
+                [Window(f"{{{stranger}}}", "", Rate(1, "day")) for stranger in strangers[number : number + 1]]
+            )
+            windows = [known[name] for name in names]
+            counters.judge([Window(each.key, each.name, each.rate) for each in windows] if long else windows)
+            clock.advance(0.1)
+        answers.append([counters.judge([known[name]]) for name in "abcde"])
+        memory.close()
+    assert answers[0] == answers[1]
+
+
+def test_each_slot_of_a_bucket_is_read_where_it_is(memory: SharedMemory) -> None:
+    at = {slot: (7 * slot + 1) % SLOTS for slot in range(SLOTS)}
+    for slot, number in at.items():
+        memory.bytes[slot * KEY_BYTES] = memory.bytes[TURNS + slot] = number
+        for word in range(6):
+            memory.words[(STATES + slot * 2 * STATE_BYTES) // 8 + word] = 6 * number + word
+    for slots in ((0,), (63,), (0, 63), (63, 0), (5, 4), (17, 40, 2)):
+        row = row_of(slots)
+        found = row.unpack(memory.bytes, 0)
+        for index, slot in enumerate(slots):
+            key, turn, words = row.fields[3 * index : 3 * index + 3]
+            assert found[key] == bytes([at[slot]]) + bytes(KEY_BYTES - 1)
+            assert found[turn] == at[slot]
+            assert found[words : words + 6] == tuple(range(6 * at[slot], 6 * at[slot] + 6))
 
 
 def told(takes: Takes, *, long: bool = False) -> list[object]:
@@ -86,7 +126,8 @@ def test_a_slot_that_was_taken_over_and_another_memory_are_noticed(memory: Share
     other.close()
     mark = mine[0].mark
     assert isinstance(mark, Mark)
-    memory.bytes[mark.place] = bytes(len(mark.key))
+    place = mark.base + mark.slot * len(mark.key)
+    memory.bytes[place : place + len(mark.key)] = bytes(len(mark.key))
     assert take_known(memory, mine, now) is None
 
 
