@@ -17,7 +17,10 @@ LONGEST: Final = 8 * 1024
 MOST_LINES: Final = 100
 LONGEST_KEPT: Final = 128
 """Bytes of a line that is remembered: others choose them, and their number."""
-_LONGEST_MESSAGE: Final = 64 * 1024  # bytes; to look at more would cost more than the parser does
+LONGEST_MESSAGE: Final = 64 * 1024
+"""Bytes of a message whose head is looked at: more would cost more than the parser does."""
+BLANK: Final = b"\r\n\r\n"
+"""What ends a head."""
 _SPACE: Final = 0x20
 _PRINTABLE: Final = bytes([code if 0x20 <= code < 0x7F else _SPACE for code in range(256)])
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -56,13 +59,18 @@ def plain_lines(data: bytes, longest: int) -> tuple[list[bytes], bytes]:
 
     Each of them is still to be looked at: see `is_printable`.
     """
-    if len(data) > _LONGEST_MESSAGE:
+    if len(data) > LONGEST_MESSAGE:
         return [], b""
-    head, blank, rest = data.partition(b"\r\n\r\n")
-    if not blank or len(head) > longest:
-        return [], b""
+    head, blank, rest = data.partition(BLANK)
+    return (lines_of(head, longest), rest) if blank else ([], b"")
+
+
+def lines_of(head: bytes, longest: int) -> list[bytes]:
+    """The lines of a whole head, which are still to be looked at as those above; none if it is not short."""
+    if len(head) > longest:
+        return []
     lines = head.split(b"\r\n")
-    return (lines, rest) if len(lines) <= MOST_LINES else ([], b"")
+    return lines if len(lines) <= MOST_LINES else []
 
 
 def is_printable(line: bytes) -> bool:

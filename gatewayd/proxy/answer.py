@@ -109,9 +109,25 @@ def connection_named(values: Iterable[bytes]) -> frozenset[bytes]:
 
 
 class AnswerHead:
-    """A status line and its section. `length` None: where the body ends is not known beforehand. Nobody changes it."""
+    """A status line and its section. `length` None: where the body ends is not known beforehand. Nobody changes it.
 
-    __slots__ = ("chunked", "has_body", "length", "reason", "section", "status")
+    `start` is what of it goes on to the caller, as it is written; `sized` the length as it is written again, if it is;
+    `stated` and `misstated` are what `stated_quantity` says.
+    """
+
+    __slots__ = (
+        "chunked",
+        "has_body",
+        "is_dated",
+        "length",
+        "misstated",
+        "reason",
+        "section",
+        "sized",
+        "start",
+        "stated",
+        "status",
+    )
 
     def __init__(
         self, status: int, reason: bytes, section: Section, length: int | None, *, chunked: bool, has_body: bool
@@ -122,6 +138,16 @@ class AnswerHead:
         self.length = length
         self.chunked = chunked
         self.has_body = has_body
+        self.is_dated = DATE in section.named
+        self.start = self.start_with(section.lines)
+        self.sized = b""
+        if length is not None and status != 204:  # RFC 9110 section 8.6
+            self.sized = b"Content-Length: %d\r\n" % length
+        self.stated, self.misstated = stated_quantity(section)
+
+    def start_with(self, lines: list[bytes]) -> bytes:
+        """The status line and these fields."""
+        return b"\r\n".join([b"HTTP/1.1 %d %b" % (self.status, self.reason), *lines, b""])
 
     @property
     def is_interim(self) -> bool:

@@ -22,7 +22,7 @@ from gatewayd.errors import (
 )
 from gatewayd.exchange import Exchange, exchange_of, kept_in
 from gatewayd.model import Outcome
-from gatewayd.proxy.answer import AnswerHead, stated_quantity
+from gatewayd.proxy.answer import AnswerHead
 from gatewayd.proxy.body import taken
 from gatewayd.proxy.call import Call, StaleConnectionError
 from gatewayd.proxy.headers import request_head
@@ -208,7 +208,7 @@ class Passage:
         assert call is not None
         assert call.body is not None
         exchange.status = head.status
-        exchange.stated, exchange.misstated = stated_quantity(head.section)
+        exchange.stated, exchange.misstated = head.stated, head.misstated
         exchange.tell_time()
         idle = self._rule.timeouts.idle
         if head.status == 101:

@@ -12,6 +12,7 @@ from gatewayd.proxy.answer import LIMITS, AnswerHead, kind_of, name_of
 from gatewayd.trailers import announcement
 
 _VIA: Final = b"1.1 gatewayd"
+_END: Final = b"\r\n"
 _SCHEMES: Final = frozenset({b"http", b"https"})
 _LIMIT_FIELDS: Final = frozenset({"ratelimit", "ratelimit-policy"})
 _ORIGINS_KEPT: Final = 4_096
@@ -139,14 +140,14 @@ def _direct(peer: str, scheme: bytes, host: bytes, prefix: bytes) -> bytes:
 
 def answer_head(head: AnswerHead, framing: bytes, added: Sequence[tuple[str, str]]) -> bytes:
     """The head of an answer: the agent's end-to-end fields as they came, the framing of our side, our fields."""
-    section = head.section
-    lines = [b"HTTP/1.1 %d %b" % (head.status, head.reason)]
-    if LIMITS in section.named and [name for name, _ in added if name.lower() in _LIMIT_FIELDS]:
+    start = head.start
+    if LIMITS in head.section.named and [name for name, _ in added if name.lower() in _LIMIT_FIELDS]:
         # Two gateways' limits in one field would be read as one.
-        lines += [line for line in section.lines if kind_of(name_of(line)) != LIMITS]
-    else:
-        lines += section.lines
-    if added:
-        lines.append("\r\n".join([f"{name}: {value}" for name, value in added]).encode())
-    lines.append(framing)
-    return b"\r\n".join(lines) + b"\r\n"
+        start = head.start_with([line for line in head.section.lines if kind_of(name_of(line)) != LIMITS])
+    pieces: list[str] = []
+    for name, value in added:
+        pieces.append(name)
+        pieces.append(": ")
+        pieces.append(value)
+        pieces.append("\r\n")
+    return b"".join([start, "".join(pieces).encode(), framing, _END])

@@ -6,7 +6,18 @@ Pure. What it comes to is what aiohttp's parser and `answer.judge` would make of
 from typing import Final
 
 from gatewayd.framing import is_number
-from gatewayd.plain import LONGEST, LONGEST_KEPT, is_plain, is_printable, is_token, may_be_kept, plain_lines, remember
+from gatewayd.plain import (
+    BLANK,
+    LONGEST,
+    LONGEST_KEPT,
+    LONGEST_MESSAGE,
+    is_plain,
+    is_printable,
+    is_token,
+    lines_of,
+    may_be_kept,
+    remember,
+)
 from gatewayd.proxy.answer import (
     BODILESS,
     CODING,
@@ -23,6 +34,7 @@ from gatewayd.proxy.answer import (
 
 _VERSION: Final = b"HTTP/1.1 "
 _KEPT: Final = 1024
+_LONGEST_HEAD_KEPT: Final = 1024  # bytes of a head that is remembered as a whole
 _LONGEST_NAME: Final = 64  # bytes of a name that is remembered: agents choose them, and their number
 _NOT_PLAIN: Final = -1
 
@@ -38,18 +50,19 @@ class _First:
 
 
 class _Field:
-    """What a line says: its kind, whether it is passed on, and the body's length if it says that; else that is -1."""
+    """What a line says: its kind, and whether it is passed on; `is_kept`: it may be remembered."""
 
-    __slots__ = ("is_passed", "kind", "length", "value")
+    __slots__ = ("is_kept", "is_passed", "kind", "value")
 
-    def __init__(self, kind: int, value: bytes, length: int) -> None:
+    def __init__(self, kind: int, value: bytes) -> None:
         self.kind = kind
         self.value = value
-        self.length = length
         self.is_passed = is_passed_on(kind, value)
+        self.is_kept = False
 
 
 # What was seen before; each is emptied when it is full.
+_heads: Final[dict[bytes, AnswerHead]] = {}  # whole ones, of nothing but lines that may be remembered
 _firsts: Final[dict[bytes, _First]] = {}
 _fields: Final[dict[bytes, _Field]] = {}
 _kinds: Final[dict[bytes, int]] = {}  # of names
@@ -66,33 +79,46 @@ class PlainAnswer:
 
 
 def plain_answer(data: bytes) -> PlainAnswer | None:
-    """What came in one piece as the answer to anything but HEAD; None if it is not plain or not whole."""
-    lines, body = plain_lines(data, LONGEST)
+    """What came in one piece as the answer to anything but HEAD; None if it is not plain or not whole.
+
+    An agent says the same again and again, but for the moment and the length: a head that was read is not read again.
+    """
+    if len(data) > LONGEST_MESSAGE:
+        return None
+    said, blank, body = data.partition(BLANK)
+    if not blank:
+        return None
+    head = _heads.get(said)
+    if head is None and (head := _read(said)) is None:
+        return None
+    return PlainAnswer(head, body) if head.length == len(body) else None
+
+
+def _read(said: bytes) -> AnswerHead | None:
+    """What a head says, remembered if that may be; None if it is not plain."""
+    lines = lines_of(said, LONGEST)
     if not lines or (first := _first(lines[0])) is None:
         return None
+    is_kept = len(said) <= _LONGEST_HEAD_KEPT and len(lines[0]) <= LONGEST_KEPT
     passed: list[bytes] = []
     named: dict[int, list[bytes]] = {}
-    length = -1
     for index in range(1, len(lines)):
         line = lines[index]
         if (field := _field(line)) is None:
             return None
-        kind = field.kind
+        is_kept = is_kept and field.is_kept
         if field.is_passed:
             passed.append(line)
-        if kind != PASSED:
-            if kind in named:
-                named[kind].append(field.value)
-            else:
-                named[kind] = [field.value]
-        if kind == LENGTH:
-            if length >= 0:
-                return None
-            length = field.length
-    if length != len(body):
+        if field.kind != PASSED:
+            named.setdefault(field.kind, []).append(field.value)
+    lengths = named.get(LENGTH)
+    if lengths is None or len(lengths) != 1:
         return None
-    section = Section(passed, named)
-    return PlainAnswer(AnswerHead(first.status, first.reason, section, length, chunked=False, has_body=True), body)
+    section, length = Section(passed, named), int(lengths[0])
+    head = AnswerHead(first.status, first.reason, section, length, chunked=False, has_body=True)
+    if is_kept:
+        remember(_heads, said, head, _KEPT)
+    return head
 
 
 def _first(line: bytes) -> _First | None:
@@ -120,6 +146,7 @@ def _field(line: bytes) -> _Field | None:
         name, _, value = line.partition(b": ")
         known = _read_field(name, value)
         if known is not None and may_be_kept(line, name.lower()):
+            known.is_kept = True
             remember(_fields, line, known, _KEPT)
     return known
 
@@ -129,10 +156,10 @@ def _read_field(name: bytes, value: bytes) -> _Field | None:
     if kind == _NOT_PLAIN or not is_plain(value) or not is_printable(value):
         return None
     if kind == LENGTH:
-        return _Field(kind, value, int(value)) if is_number(value) else None
+        return _Field(kind, value) if is_number(value) else None
     if kind == CONNECTION and value.lower() != b"keep-alive":
         return None
-    return _Field(kind, value, -1)
+    return _Field(kind, value)
 
 
 def _kind(name: bytes) -> int:

@@ -12,7 +12,7 @@ from gatewayd.edge.turns import Turns
 from gatewayd.errors import ClientClosed
 from gatewayd.exchange import Exchange
 from gatewayd.model import Outcome
-from gatewayd.proxy.answer import DATE, TRAILER, AnswerHead
+from gatewayd.proxy.answer import TRAILER, AnswerHead
 from gatewayd.proxy.body import Body, Whole
 from gatewayd.proxy.farewell import RETRY_EVENT, is_between_events
 from gatewayd.proxy.headers import answer_head
@@ -76,13 +76,11 @@ class Relay:
         self._may_wait = head.length is not None and head.length <= _HOLD_HEAD_BELOW
 
     def _framing(self, head: AnswerHead, stays: bool, modern: bool) -> bytes:
-        framing, named = b"", head.section.named
-        if head.length is not None and head.status != 204:  # RFC 9110 section 8.6
-            framing = b"Content-Length: %d\r\n" % head.length
-        elif self._in_chunks:
-            announced = announcement(named.get(TRAILER, ()), self._hops)
+        framing = head.sized
+        if self._in_chunks:
+            announced = announcement(head.section.named.get(TRAILER, ()), self._hops)
             framing = b"".join([b"Transfer-Encoding: chunked\r\n", *[b"%b: %b\r\n" % each for each in announced]])
-        if DATE not in named:  # RFC 9110 section 6.6.1
+        if not head.is_dated:  # RFC 9110 section 6.6.1
             framing += b"Date: %b\r\n" % formatdate(self._exchange.clock.utc(), usegmt=True).encode()
         if not stays:
             return framing + b"Connection: close\r\n"
