@@ -12,7 +12,8 @@ from gatewayd.drain import DRAIN, Drain
 from gatewayd.edge.connection import Malformed
 from gatewayd.endpoints import Endpoint
 from gatewayd.errors import Refusal
-from gatewayd.exchange import exchange_of
+from gatewayd.exchange import exchange_of, whole_of
+from gatewayd.incoming import Asked
 from gatewayd.pinning import Generations
 from gatewayd.policies import POLICIES
 from gatewayd.policies.access_log import REPORTERS, Reporter, tell
@@ -21,10 +22,10 @@ from gatewayd.proxy.forward import forward
 from gatewayd.tracing import Spans
 
 
-async def serve(request: web.Request) -> web.StreamResponse:
+async def serve(request: Asked) -> web.StreamResponse:
     """The heart of the ring."""
     if (endpoint := exchange_of(request).rule(Endpoint)) is not None:
-        return await endpoint.serve(request)
+        return await endpoint.serve(whole_of(request))
     return await forward(request)
 
 

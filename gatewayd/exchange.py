@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from aiohttp import web
 
@@ -17,6 +17,7 @@ from gatewayd.errors import IssuerUnavailable, Refusal, TokenMissing, TokenRevok
 from gatewayd.framing import Head, Target
 from gatewayd.generation import Generation
 from gatewayd.identity.base import bearer_token
+from gatewayd.incoming import Asked, Incoming
 from gatewayd.model import Identity, Outcome, Plan
 
 logger = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ class Exchange:
         "void",  # forward: refused half way, so that it leaves no row although an agent was reached
     )
 
-    def __init__(self, request: web.BaseRequest, generation: Generation, clock: Clock) -> None:
+    def __init__(self, request: Asked, generation: Generation, clock: Clock) -> None:
         self.request = request
         self.method = request.method
         self.generation = generation
@@ -301,7 +302,34 @@ def kept_in(app: web.Application, key: web.AppKey[R]) -> R:
     return found
 
 
-def exchange_of(request: web.BaseRequest) -> Exchange:
+def exchange_of(request: Asked) -> Exchange:
     """What `request[EXCHANGE]` is. Each policy asks for it, and aiohttp would answer with a function in Python."""
-    found: Exchange = request._state[EXCHANGE]  # noqa: SLF001
-    return found
+    found = request.exchange if isinstance(request, Incoming) else request._state[EXCHANGE]  # noqa: SLF001
+    return cast("Exchange", found)
+
+
+def whole_of(request: Asked) -> web.Request:
+    """The request as aiohttp has it, in which its exchange is found by who was written for aiohttp."""
+    if not isinstance(request, Incoming):
+        return request
+    whole = request.whole()
+    whole[EXCHANGE] = exchange_of(request)
+    return whole
+
+
+def enter(request: Asked, exchange: Exchange) -> None:
+    """From now on it is found by its request. Each holds the other, until `leave`."""
+    if isinstance(request, Incoming):
+        request.exchange = exchange
+    else:
+        request._state[EXCHANGE] = exchange  # noqa: SLF001
+
+
+def leave(request: Asked) -> None:
+    """Part a request from its exchange, so that both are freed now and not by the collector."""
+    if isinstance(request, Incoming):
+        request.exchange = None
+        if not request.has_whole:
+            return
+        request = request.whole()
+    request._state.pop(EXCHANGE, None)  # noqa: SLF001

@@ -1,14 +1,16 @@
 """Where a request begins: it gets its Exchange, and is pinned to the generation in force at that moment."""
 
 from collections import Counter
+from typing import cast
 
 from aiohttp import web
 
 from gatewayd.clock import Clock
 from gatewayd.drain import Drain
-from gatewayd.exchange import EXCHANGE, Exchange
+from gatewayd.exchange import Exchange, enter, leave
 from gatewayd.generation import Generation
-from gatewayd.policies.base import Handler, Middleware, middleware
+from gatewayd.incoming import Asked, Incoming
+from gatewayd.policies.base import Inner, Middleware, middleware
 
 
 class Generations:
@@ -32,10 +34,9 @@ class Generations:
         """The middleware in which a request begins."""
         return middleware(self._pin)
 
-    async def _pin(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _pin(self, request: Asked, handler: Inner) -> web.StreamResponse:
         exchange = self.begin(request)
-        state = request._state  # noqa: SLF001  # what `request[EXCHANGE]` looks in, by Python
-        state[EXCHANGE] = exchange
+        enter(request, exchange)
         drain = self._drain
         drain.enter(exchange)
         try:
@@ -47,10 +48,10 @@ class Generations:
             drain.leave(exchange)
             if exchange.leave is not None:
                 exchange.leave()
-            del state[EXCHANGE]  # each holds the other; apart, both are freed now and not by the collector
+            leave(request)
 
-    def begin(self, request: web.BaseRequest) -> Exchange:
+    def begin(self, request: Incoming | web.BaseRequest) -> Exchange:
         """A request's record, pinned to the generation in force."""
-        exchange = Exchange(request, self.current, self._clock)
+        exchange = Exchange(cast("Asked", request), self.current, self._clock)
         exchange.client = request.remote or "unix"
         return exchange

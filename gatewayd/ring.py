@@ -5,20 +5,25 @@ aiohttp would join them for each request anew.
 
 from collections.abc import Awaitable
 from functools import partial
+from typing import Any, cast
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Middleware
 
-from gatewayd.exchange import Exchange, exchange_of
-from gatewayd.policies.base import Admit, Gate
+from gatewayd.exchange import Exchange, exchange_of, whole_of
+from gatewayd.incoming import Asked
+from gatewayd.policies.base import Admit, Gate, Inner
 
 
-def whole_ring(app: web.Application) -> Handler:
+def whole_ring(app: web.Application) -> Inner:
     """The application's middlewares around its one handler, joined once: aiohttp would for each request anew."""
     (route,) = app.router.routes()
-    ring: Handler = route.handler
+    ring = cast("Inner", route.handler)
     for middleware in reversed(app.middlewares):
-        unmarked = middleware.func if isinstance(middleware, partial) else middleware
+        if not isinstance(middleware, partial):
+            ring = _AroundWhole(ring, middleware)
+            continue
+        unmarked = middleware.func
         if not isinstance(unmarked, Gate):
             ring = _Around(ring, unmarked)
         elif isinstance(ring, _Behind):
@@ -31,25 +36,25 @@ def whole_ring(app: web.Application) -> Handler:
 class _Behind:
     """What is behind gates that stand in a row. Where none of them has to wait, there is no coroutine for them."""
 
-    def __init__(self, gates: list[Admit], inner: Handler) -> None:
+    def __init__(self, gates: list[Admit], inner: Inner) -> None:
         self.gates = gates
         self.inner = inner
 
-    def __call__(self, request: web.Request) -> Awaitable[web.StreamResponse]:
+    def __call__(self, request: Asked) -> Awaitable[web.StreamResponse]:
         return self._enter(request, exchange_of(request), 0) or self.inner(request)
 
-    def _enter(self, request: web.Request, exchange: Exchange, index: int) -> Awaitable[web.StreamResponse] | None:
+    def _enter(self, request: Asked, exchange: Exchange, index: int) -> Awaitable[web.StreamResponse] | None:
         """Pass the gates from this one on; what is to be awaited instead if one of them makes us wait."""
         gates = self.gates
         while index < len(gates):
             admit = gates[index]
             index += 1
-            if (waiting := admit(request, exchange)) is not None:
+            if (waiting := admit(exchange)) is not None:
                 return self._wait_and_enter(request, exchange, waiting, index)
         return None
 
     async def _wait_and_enter(
-        self, request: web.Request, exchange: Exchange, waiting: Awaitable[None], index: int
+        self, request: Asked, exchange: Exchange, waiting: Awaitable[None], index: int
     ) -> web.StreamResponse:
         await waiting
         return await (self._enter(request, exchange, index) or self.inner(request))
@@ -58,9 +63,21 @@ class _Behind:
 class _Around:
     """A middleware around what is further in. A `partial` with a keyword would make a dictionary for each call."""
 
-    def __init__(self, inner: Handler, middleware: Middleware) -> None:
+    def __init__(self, inner: Inner, middleware: Any) -> None:
         self._inner = inner
         self._middleware = middleware
 
-    def __call__(self, request: web.Request) -> Awaitable[web.StreamResponse]:
-        return self._middleware(request, self._inner)
+    def __call__(self, request: Asked) -> Awaitable[web.StreamResponse]:
+        found: Awaitable[web.StreamResponse] = self._middleware(request, self._inner)
+        return found
+
+
+class _AroundWhole:
+    """The same for a middleware that is no policy's: it is written for aiohttp's requests, and gets one."""
+
+    def __init__(self, inner: Inner, middleware: Middleware) -> None:
+        self._inner = inner
+        self._middleware = middleware
+
+    def __call__(self, request: Asked) -> Awaitable[web.StreamResponse]:
+        return self._middleware(whole_of(request), self._inner)

@@ -9,6 +9,8 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 
+from gatewayd.incoming import Incoming
+
 _RESET: Final = struct.pack("ii", 1, 0)
 _LINGER: Final = 5.0  # seconds that the other side has to take what was written before we hung up
 
@@ -47,12 +49,12 @@ class Sent(web.StreamResponse):
 class BrokenOff(Sent):
     """An answer that ended too soon, and looks so to the caller."""
 
-    def __init__(self, request: web.BaseRequest, *, reset: bool = False) -> None:
+    def __init__(self, request: Incoming | web.BaseRequest, *, reset: bool = False) -> None:
         super().__init__(status=502, keep_alive=False)
         break_off(request, reset=reset)
 
 
-def break_off(request: web.BaseRequest, *, reset: bool) -> None:
+def break_off(request: Incoming | web.BaseRequest, *, reset: bool) -> None:
     """End the connection so that an unfinished message is seen to be unfinished.
 
     A sized or chunked body is incomplete by itself, so what was written may still arrive. One that ends with the

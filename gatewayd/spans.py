@@ -48,7 +48,7 @@ class Spans:
         @web.middleware
         async def whole(request: web.Request, handler: Handler) -> web.StreamResponse:
             exchange = request[EXCHANGE]
-            span = self._begin(exchange)
+            span = request[_SPAN] = self._begin(exchange)
             status, code = 0, ""
             try:
                 response = await handler(request)
@@ -84,7 +84,6 @@ class Spans:
             },
         )
         _adopt(exchange, span)
-        exchange.request[_SPAN] = span
         return span
 
     def _call(self) -> Middleware:

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "gatewayd"
 FLOORS = (
     ("gatewayd", "build", "clock", "errors", "numerals", "periods", "rates", "records", "model", "keys", "pidlock"),
     ("config", "framing", "plain", "trailers"),
-    ("forwarded", "identity.base", "routing", "stores.base"),
+    ("forwarded", "identity.base", "incoming", "routing", "stores.base"),
     ("generation",),
     ("exchange",),
     ("audit", "drain", "outbox", "outlets", "problem", "sent", "sink"),

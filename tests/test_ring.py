@@ -37,8 +37,8 @@ class Walk:
         return middleware(around)
 
     def gate(self, name: str, waits: Waits | None = None) -> Middleware:
-        def admit(request: web.Request, exchange: Exchange) -> Awaitable[None] | None:
-            assert (request, exchange) == (self.request, self.request[EXCHANGE])
+        def admit(exchange: Exchange) -> Awaitable[None] | None:
+            assert exchange == self.request[EXCHANGE]
             self.passed.append(name)
             return waits() if waits is not None else None
 

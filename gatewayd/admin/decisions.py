@@ -28,7 +28,7 @@ def _in_order(exchange: Exchange) -> Iterator[tuple[str, Finding]]:
 
 
 def _router(exchange: Exchange) -> Finding:
-    method = exchange.request.method
+    method = exchange.method
     if exchange.code == RouteUnknown.code:
         return refused_with(exchange, "no route has this path")
     if exchange.code == MethodNotAllowed.code:

@@ -69,7 +69,7 @@ class EdgeRequest(web.Request):
             self.method = message.method
             self.protocol = protocol
             self.raw_path = path
-            self.remote = _address(protocol.peername)
+            self.remote = address(protocol.peername)
             self.version = message.version
 
         if payload_writer is not None:
@@ -115,14 +115,14 @@ def _begin(protocol: Any, loop: asyncio.AbstractEventLoop | None) -> dict[str, A
         "_transport_sslcontext": protocol.ssl_context,
         "plain_head": None,
         "protocol": protocol,
-        "remote": _address(protocol.peername),
+        "remote": address(protocol.peername),
     }
     if protocol.transport is not None:
         protocol.common = common
     return common
 
 
-def _address(peername: Any) -> str | None:
+def address(peername: Any) -> str | None:
     """A socket's peer as aiohttp names it: its IP address, or its path."""
     if peername is None:
         return None

@@ -26,6 +26,7 @@ class EdgeServer(Server):
     """aiohttp's server, making `EdgeConnection`s."""
 
     def __init__(self, plain: Server, limits: EdgeLimits, malformed: Malformed, **options: Any) -> None:
+        """`options` are each connection's."""
         super().__init__(
             plain.request_handler,
             request_factory=plain.request_factory,
@@ -63,7 +64,7 @@ class EdgeRunner(web.AppRunner):
         malformed: Malformed,
         handler: Handler | None = None,
     ) -> None:
-        """`handler` answers each request in the application's place."""
+        """`handler` answers each request in the application's place: its ring, which takes requests as they come in."""
         require_c_parser()
         super().__init__(app, shutdown_timeout=_HANG_UP)
         self._malformed = malformed
@@ -87,6 +88,7 @@ class EdgeRunner(web.AppRunner):
             handler = cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", self._handler)
             requests = EdgeRequest.of(self.app)
             plain = Server(handler, request_factory=cast("Any", requests))
+            return EdgeServer(plain, self._limits, self._malformed, ring_of=self.app)
         return EdgeServer(plain, self._limits, self._malformed)
 
 

@@ -6,7 +6,7 @@ ring that keeps nothing in either. What is used of aiohttp's protocol stands in 
 
 import asyncio
 import logging
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import web, web_protocol
 from aiohttp.http import StreamWriter
@@ -18,7 +18,9 @@ from aiohttp.web_server import Server
 from gatewayd.build import stays_python
 from gatewayd.edge.parser import Parsed
 from gatewayd.edge.plain import PlainRequest
+from gatewayd.edge.request import address
 from gatewayd.edge.whole import WholeBody
+from gatewayd.incoming import Asked, Caller, Incoming, Maker
 from gatewayd.outbox import Outbox
 
 logger = logging.getLogger(__name__)
@@ -65,15 +67,32 @@ def _was_sent(response: web.StreamResponse) -> bool:
     return getattr(response, "_reusable", None) is not None
 
 
+def _whole(asked: Asked) -> web.Request:
+    return asked.whole() if isinstance(asked, Incoming) else asked
+
+
+def _let_go(asked: Asked) -> None:
+    """It was answered; its task and it would keep each other."""
+    if isinstance(asked, Incoming):
+        asked.let_go()
+    else:
+        asked._task = None  # type: ignore[assignment]  # noqa: SLF001
+
+
 @stays_python
 class Turns(web.RequestHandler):
     """Takes requests as they are parsed, has each answered, and waits for the next while the connection lasts."""
 
-    __slots__ = ("_outbox",)
+    __slots__ = ("_caller", "_outbox", "_ring_of")
 
-    def __init__(self, manager: Server, *, outbox: Outbox, **options: Any) -> None:
+    def __init__(
+        self, manager: Server, *, outbox: Outbox, ring_of: web.Application | None = None, **options: Any
+    ) -> None:
+        """`ring_of` is the application whose ring the handler is; without, it gets requests of aiohttp's."""
         super().__init__(manager, **options)
         self._outbox = outbox
+        self._ring_of = ring_of
+        self._caller: Caller | None = None
 
     def say(self, answer: bytes) -> None:
         """Write a whole answer, which ends no connection, with whatever else leaves in this turn of the loop."""
@@ -127,38 +146,39 @@ class Turns(web.RequestHandler):
 
     async def _turn(self, message: Parsed, payload: StreamReader, task: "asyncio.Task[None]") -> bool:
         """Have one request answered; whether the caller was there to the end."""
-        manager, factory, handler = self._manager, self._request_factory, self._request_handler
+        manager, handler = self._manager, self._request_handler
         assert manager is not None
-        assert factory is not None
         assert handler is not None
         manager.requests_count += 1
         if isinstance(message, _ErrInfo):
             handler = self._make_error_handler(message)
             message = _ERROR
-        # Ours make a writer for whoever asks, which for an answer that was passed on is nobody.
-        writer: Any = None if hasattr(factory, "makes_writer") else StreamWriter(self, self._loop)
-        request = factory(message, payload, self, writer, task)
+        asked: Asked
+        if self._ring_of is None or message is _ERROR:
+            asked = self._make(message, payload, task)
+        else:
+            asked = self._incoming(message, payload, task)
         self._request_in_progress = True
         self._outbox.speakers += 1
-        self._current_request = request
+        self._current_request = cast("web.Request", asked)
         try:
             try:
-                response = await handler(request)
+                response = await handler(cast("web.Request", asked))
             except HTTPException as answer:
                 response = answer
             except Exception as error:
-                response = self.handle_error(request, 500, error)
+                response = self.handle_error(_whole(asked), 500, error)
             finally:
                 self._current_request = None
             if (keeps := response.keep_alive) and _was_sent(response) and not (self._upgraded or self._paused):
                 gone = False  # it is on its way, and nothing is left to do
             else:
-                response, gone = await self.finish_response(request, response, None)
+                response, gone = await self.finish_response(_whole(asked), response, None)
                 keeps = response.keep_alive
         finally:
             self._request_in_progress = False
             self._outbox.speakers -= 1
-            request._task = None  # type: ignore[assignment]  # noqa: SLF001  # each would keep the other
+            _let_go(asked)
             if self._handler_waiter is not None:
                 self._handler_waiter.set_result(None)
         if gone:
@@ -167,6 +187,29 @@ class Turns(web.RequestHandler):
         if message.chunked or not has_ended(payload):
             await self._end_body(message, payload)
         return True
+
+    def _incoming(self, message: Parsed, content: StreamReader, task: "asyncio.Task[None]") -> Incoming:
+        """The request as the ring takes it."""
+        caller = self._caller or self._be_caller()
+        if isinstance(message, PlainRequest):
+            method, path, version, stays = message.method, message.path, message.version, True
+            return Incoming(caller, message, content, self, task, method, path, version, stays, message.head)
+        method, path, version, stays = message.method, message.path, message.version, not message.should_close
+        return Incoming(caller, message, content, self, task, method, path, version, stays, None)
+
+    def _be_caller(self) -> Caller:
+        """What its requests have in common is known once there is one."""
+        assert self._ring_of is not None
+        make = cast("Maker", self._request_factory)
+        self._caller = found = Caller(self._ring_of, make, address(self.peername), self.ssl_context)
+        return found
+
+    def _make(self, message: Parsed, content: StreamReader, task: "asyncio.Task[None]") -> web.Request:
+        """The request as aiohttp has it; ours make a writer for whoever asks, which is nobody where answers pass."""
+        factory = self._request_factory
+        assert factory is not None
+        writer: Any = None if hasattr(factory, "makes_writer") else StreamWriter(self, self._loop)
+        return cast("web.Request", factory(message, content, self, writer, task))
 
     async def _end_body(self, message: Parsed, payload: StreamReader) -> None:
         """Read what nobody wanted of it, for a while; a connection with a rest of a body on it cannot go on."""

@@ -10,9 +10,10 @@ from aiohttp import web
 
 from gatewayd.errors import ClientClosed
 from gatewayd.exchange import Exchange, exchange_of, kept_in
+from gatewayd.incoming import Asked
 from gatewayd.model import Outcome, rfc3339
 from gatewayd.numerals import milliseconds, numeral
-from gatewayd.policies.base import Handler, Policy, middleware
+from gatewayd.policies.base import Inner, Policy, middleware
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ REPORTERS: Final = web.AppKey[tuple[Reporter, ...]]("reporters")
 
 
 @middleware
-async def access_log(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def access_log(request: Asked, handler: Inner) -> web.StreamResponse:
     exchange, reporters = exchange_of(request), kept_in(request.app, REPORTERS)
     try:
         response = await handler(request)

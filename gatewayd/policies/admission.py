@@ -3,8 +3,6 @@
 import re
 from typing import Final
 
-from aiohttp import web
-
 from gatewayd.drain import DRAIN
 from gatewayd.errors import (
     BadRequest,
@@ -36,10 +34,10 @@ _OWN_FIELDS: Final = 2  # of an exchange that nobody has added to: its ids
 _OPAQUE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
-def admit(request: web.Request, exchange: Exchange) -> None:
+def admit(exchange: Exchange) -> None:
     """Raises what the request is refused with."""
-    _read(exchange, request)
-    drain, route = kept_in(request.app, DRAIN), exchange.route
+    _read(exchange)
+    drain, route = kept_in(exchange.request.app, DRAIN), exchange.route
     if drain.began and not route.own:
         raise Draining
     most = exchange.generation.settings.server.max_in_flight
@@ -49,8 +47,8 @@ def admit(request: web.Request, exchange: Exchange) -> None:
         crowding.enter(exchange)
 
 
-def _read(exchange: Exchange, request: web.Request) -> None:
-    server = exchange.generation.settings.server
+def _read(exchange: Exchange) -> None:
+    request, server = exchange.request, exchange.generation.settings.server
     target: str = request.raw_path
     limit = server.max_header_bytes - line_size(exchange.method, target)
     head: Head | None = getattr(request, "plain_head", None)  # which was judged when it was read

@@ -4,8 +4,6 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Final
 
-from aiohttp import web
-
 from gatewayd.config.settings import RouteSettings, Settings
 from gatewayd.errors import Refusal, RoleDenied, ScopeDenied, TokenExpired, TokenInvalid, TokenMissing
 from gatewayd.exchange import Exchange
@@ -43,7 +41,7 @@ _REFUSALS: Final = {
 }
 
 
-def admit(_request: web.Request, exchange: Exchange) -> Awaitable[None] | None:
+def admit(exchange: Exchange) -> Awaitable[None] | None:
     """Raises what the caller is refused with."""
     rule = exchange.rule(AuthRule) or _STRICT
     if rule.public:

@@ -14,6 +14,7 @@ from aiohttp.typedefs import Handler, Middleware
 from gatewayd.config.settings import RouteSettings, Settings
 from gatewayd.errors import Refusal
 from gatewayd.exchange import Exchange, exchange_of
+from gatewayd.incoming import Asked
 from gatewayd.model import Balance, Identity, Plan
 from gatewayd.routing import Route
 
@@ -22,6 +23,7 @@ __all__ = [
     "Finding",
     "Gate",
     "Handler",
+    "Inner",
     "Middleware",
     "Policy",
     "gate",
@@ -30,7 +32,9 @@ __all__ = [
     "nothing_to_say",
 ]
 
-Admit = Callable[[web.Request, Exchange], Awaitable[None] | None]
+Inner = Callable[[Asked], Awaitable[web.StreamResponse]]
+"""What is further in than a policy: a handler that takes aiohttp's request or one of ours."""
+Admit = Callable[[Exchange], Awaitable[None] | None]
 """Lets a request in by returning None, or what to await first, where that cannot be said at once. Raises Refusal."""
 
 
@@ -63,8 +67,11 @@ def refused(refusal: Refusal, reason: str = "") -> Finding:
     return Finding(f"{refusal.status} {refusal.code}", reason or refusal.detail)
 
 
-def middleware(function: Middleware) -> Middleware:
-    """A policy's middleware, marked as aiohttp wants it; a function that was compiled takes no mark."""
+def middleware(function: Callable[..., Awaitable[web.StreamResponse]]) -> Middleware:
+    """A policy's middleware, marked as aiohttp wants it; a function that was compiled takes no mark.
+
+    It takes aiohttp's request or one of ours, and a handler of either.
+    """
     marked: Middleware = web.middleware(partial(function))
     return marked
 
@@ -77,8 +84,8 @@ class Gate:
     def __init__(self, admit: Admit) -> None:
         self.admit = admit
 
-    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if (waiting := self.admit(request, exchange_of(request))) is not None:
+    async def __call__(self, request: Asked, handler: Inner) -> web.StreamResponse:
+        if (waiting := self.admit(exchange_of(request))) is not None:
             await waiting
         return await handler(request)
 

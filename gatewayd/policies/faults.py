@@ -8,7 +8,8 @@ from aiohttp.http import HttpVersion11
 
 from gatewayd.errors import InternalError, Refusal, RouteUnknown
 from gatewayd.exchange import exchange_of
-from gatewayd.policies.base import Handler, Policy, middleware
+from gatewayd.incoming import Asked
+from gatewayd.policies.base import Inner, Policy, middleware
 from gatewayd.problem import answer
 from gatewayd.sent import BrokenOff
 
@@ -16,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 @middleware
-async def faults(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def faults(request: Asked, handler: Inner) -> web.StreamResponse:
     exchange = exchange_of(request)
     refusal: Refusal
     try:

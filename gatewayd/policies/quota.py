@@ -4,8 +4,6 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Final
 
-from aiohttp import web
-
 from gatewayd.config.settings import Charge, Charged, RouteSettings, Settings
 from gatewayd.errors import QuotaExhausted, StoreUnavailable
 from gatewayd.exchange import Exchange
@@ -45,7 +43,7 @@ def _resolve(charged: Charged, quantity: int) -> int:
     return quantity if charged == "cost" else charged
 
 
-def admit(_request: web.Request, exchange: Exchange) -> Awaitable[None] | None:
+def admit(exchange: Exchange) -> Awaitable[None] | None:
     """What is held is settled when the exchange concludes. Raises QuotaExhausted and StoreUnavailable."""
     rule = exchange.rule(UsageRule)
     if rule is None:

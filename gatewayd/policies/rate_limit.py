@@ -4,8 +4,6 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from aiohttp import web
-
 from gatewayd.config.settings import RouteSettings, Settings
 from gatewayd.errors import RateLimited, StoreUnavailable
 from gatewayd.exchange import Exchange
@@ -56,7 +54,7 @@ class _Windows:
         self.policy = ", ".join([f'"{w.name}";q={w.rate.limit};w={w.rate.seconds}' for w in each])
 
 
-def admit(_request: web.Request, exchange: Exchange) -> Awaitable[None] | None:
+def admit(exchange: Exchange) -> Awaitable[None] | None:
     """Raises RateLimited."""
     if (rule := exchange.rule(RateLimitRule)) is None:
         return None

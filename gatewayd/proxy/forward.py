@@ -21,6 +21,7 @@ from gatewayd.errors import (
     UpstreamTimeout,
 )
 from gatewayd.exchange import Exchange, exchange_of, kept_in
+from gatewayd.incoming import Asked
 from gatewayd.model import Outcome
 from gatewayd.proxy.answer import AnswerHead
 from gatewayd.proxy.body import taken
@@ -36,7 +37,7 @@ from gatewayd.proxy.websocket import is_switched
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})  # RFC 9110 section 9.2.2
 
 
-async def forward(request: web.Request) -> web.StreamResponse:
+async def forward(request: Asked) -> web.StreamResponse:
     """Raises RouteUnknown and the route's own refusals; everything else is told by the answer."""
     exchange = exchange_of(request)
     rule = exchange.rule(Forwarding)
@@ -51,7 +52,7 @@ class Passage:
 
     __slots__ = ("_body", "_call", "_carrier", "_exchange", "_request", "_rule", "_upload")
 
-    def __init__(self, exchange: Exchange, request: web.Request, rule: Forwarding) -> None:
+    def __init__(self, exchange: Exchange, request: Asked, rule: Forwarding) -> None:
         self._exchange = exchange
         self._request = request
         self._rule = rule

@@ -4,13 +4,13 @@ import asyncio
 from email.utils import formatdate
 from typing import Final
 
-from aiohttp import web
 from aiohttp.http import HttpVersion11
 
 from gatewayd.build import stays_python
 from gatewayd.edge.turns import Turns
 from gatewayd.errors import ClientClosed
 from gatewayd.exchange import Exchange
+from gatewayd.incoming import Asked
 from gatewayd.model import Outcome
 from gatewayd.proxy.answer import TRAILER, AnswerHead
 from gatewayd.proxy.body import Body, Whole
@@ -49,7 +49,7 @@ class Relay:
     def __init__(
         self,
         exchange: Exchange,
-        request: web.Request,
+        request: Asked,
         head: AnswerHead,
         body: Body | Whole,
         idle: float,
@@ -209,7 +209,7 @@ class Relayed(Sent):
         await self._relay.be_taken()
 
 
-def send_interim(request: web.Request, head: AnswerHead) -> None:
+def send_interim(request: Asked, head: AnswerHead) -> None:
     """Pass a 1xx on to a caller who can read it; 100 is between us and whoever waits for it (RFC 9110 section 15.2)."""
     transport = request.transport
     if request.version >= HttpVersion11 and head.status != 100 and transport is not None:

@@ -3,12 +3,12 @@
 import asyncio
 from typing import Final
 
-from aiohttp import web
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import StreamWriter
 
 from gatewayd.errors import ClientClosed, UpstreamReset
 from gatewayd.exchange import Exchange
+from gatewayd.incoming import Asked
 from gatewayd.model import Outcome
 from gatewayd.proxy.answer import AnswerHead
 from gatewayd.proxy.call import Call
@@ -79,7 +79,7 @@ class Tunnel(Sent):
     """Bytes both ways until a side closes, or neither says anything for `idle` seconds (0: no bound)."""
 
     def __init__(
-        self, exchange: Exchange, request: web.Request, call: Call, head: AnswerHead, protocol: bytes, idle: float
+        self, exchange: Exchange, request: Asked, call: Call, head: AnswerHead, protocol: bytes, idle: float
     ) -> None:
         super().__init__(101, keep_alive=False)
         self._exchange = exchange

@@ -2,7 +2,6 @@
 
 import asyncio
 
-from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 
@@ -16,6 +15,7 @@ from gatewayd.errors import (
     UpstreamTimeout,
 )
 from gatewayd.exchange import Exchange
+from gatewayd.incoming import Asked
 from gatewayd.proxy.call import Call, StaleConnectionError
 from gatewayd.proxy.rule import Forwarding
 from gatewayd.trailers import Trailed, last_chunk
@@ -29,7 +29,7 @@ class Upload:
     for an agent that stopped taking. An agent that closes is no reason, since it may have answered.
     """
 
-    def __init__(self, exchange: Exchange, request: web.Request, call: Call, rule: Forwarding) -> None:
+    def __init__(self, exchange: Exchange, request: Asked, call: Call, rule: Forwarding) -> None:
         self._exchange = exchange
         self._request = request
         self._call = call
@@ -101,7 +101,7 @@ def count_body(exchange: Exchange, size: int, limit: int) -> None:
         raise BodyTooLarge(f"This route takes at most {limit} bytes.")
 
 
-def end_of_chunks(exchange: Exchange, request: web.Request, call: Call) -> bytes:
+def end_of_chunks(exchange: Exchange, request: Asked, call: Call) -> bytes:
     """What ends the agent's copy of a chunked body that has come to its end, the trailer section included.
 
     Raises HeadersTooLarge or BadRequest if that cannot be read. An agent may take what it got behind a body for a

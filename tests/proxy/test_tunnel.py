@@ -704,7 +704,7 @@ async def test_what_has_nowhere_to_go_is_dropped(why: str) -> None:
 
 async def test_a_tunnel_to_a_caller_who_is_gone_does_not_begin() -> None:
     tunnel, _ = tunnel_between(Side(), Side())
-    tunnel._request._protocol.transport = None
+    tunnel._request.protocol.transport = None
     with pytest.raises(ClientClosed):
         await tunnel.run()
     tunnel.finish()
@@ -714,6 +714,6 @@ async def test_a_tunnel_to_a_caller_who_is_gone_does_not_begin() -> None:
 async def test_a_tunnel_that_has_ended_is_closed_and_not_torn_down() -> None:
     pipe = Pipe()
     tunnel, _ = tunnel_between(Side(), Side())
-    tunnel._request._protocol.transport = cast("asyncio.Transport", pipe)
+    tunnel._request.protocol.transport = cast("asyncio.Transport", pipe)
     tunnel.finish()
     assert (pipe.closing, pipe.aborted) == (True, False)

@@ -1,0 +1,128 @@
+"""A request as the ring takes it off its connection: what policies and the way to an agent read of it, and no more.
+
+aiohttp's request is made of it when somebody asks for one. To make and to free that, and to look into it through
+Python's own ways, was a tenth of what a request cost here; most of them are forwarded without.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.helpers import set_exception
+from aiohttp.streams import StreamReader
+
+from gatewayd.framing import Head
+
+Maker = Callable[[Any, StreamReader, Any, None, Any], web.Request]
+"""Makes aiohttp's request: of a parsed head, its body, the connection, no writer yet, and the connection's task."""
+
+
+class Caller:
+    """What the requests of one connection have in common: where they come from, and what answers them."""
+
+    __slots__ = ("app", "make", "remote", "tls")
+
+    def __init__(self, app: web.Application, make: Maker, remote: str | None, tls: object | None) -> None:
+        self.app = app
+        self.make = make
+        self.remote = remote
+        self.tls = tls
+
+
+class Incoming:
+    """One request. What has a name here is called as in aiohttp's, so that code takes either.
+
+    `plain_head` is what `framing.read_head` would find, if that was found already. Mutable: it has an exchange while
+    it is in the ring, and its task until it was answered.
+    """
+
+    __slots__ = (
+        "_caller",
+        "_message",
+        "_whole",
+        "content",
+        "exchange",
+        "keep_alive",
+        "method",
+        "plain_head",
+        "protocol",
+        "raw_path",
+        "task",
+        "version",
+    )
+
+    def __init__(
+        self,
+        caller: Caller,
+        message: Any,
+        content: StreamReader,
+        protocol: Any,
+        task: Any,
+        method: str,
+        raw_path: str,
+        version: Any,
+        keep_alive: bool,  # keywords would cost each request a dictionary
+        plain_head: Head | None,
+    ) -> None:
+        self._caller = caller
+        self._message = message
+        self._whole: web.Request | None = None
+        self.content = content
+        self.exchange: object | None = None
+        self.keep_alive = keep_alive
+        self.method = method
+        self.plain_head = plain_head
+        self.protocol = protocol
+        self.raw_path = raw_path
+        self.task = task
+        self.version = version
+
+    @property
+    def app(self) -> web.Application:
+        return self._caller.app
+
+    @property
+    def remote(self) -> str | None:
+        return self._caller.remote
+
+    @property
+    def raw_headers(self) -> Any:
+        return self._message.raw_headers
+
+    @property
+    def transport(self) -> Any:
+        """None once the connection is lost."""
+        return self.protocol.transport
+
+    @property
+    def writer(self) -> Any:
+        return self.whole().writer
+
+    @property
+    def _transport_sslcontext(self) -> object | None:
+        return self._caller.tls
+
+    def whole(self) -> web.Request:
+        """The same request as aiohttp has it, made when it is first asked for."""
+        if self._whole is None:
+            self._whole = self._caller.make(self._message, self.content, self.protocol, None, self.task)
+        return self._whole
+
+    @property
+    def has_whole(self) -> bool:
+        """Whether somebody asked for it."""
+        return self._whole is not None
+
+    def let_go(self) -> None:
+        """It was answered: its task and it, which know each other, are parted."""
+        self.task = None
+        if self._whole is not None:
+            self._whole._task = None  # type: ignore[assignment]  # noqa: SLF001
+
+    def _cancel(self, exc: BaseException) -> None:
+        """Aiohttp calls it when the connection is lost: who reads the body hears of it."""
+        set_exception(self.content, exc)
+
+
+Asked = Incoming | web.Request
+"""What a request is to whoever needs only what both have."""
