@@ -198,7 +198,7 @@ class Exchange:
             if token is None:
                 raise TokenMissing
             identity = await self.generation.verifier.verify(token)
-            if self.generation.stores.accounts.refuses(identity):  # at every request: a verifier remembers
+            if self.generation.accounts.refuses(identity):  # at every request: a verifier remembers
                 raise TokenRevoked
             self._identity = identity
         except (Unauthenticated, IssuerUnavailable) as refusal:
@@ -211,13 +211,16 @@ class Exchange:
         return self._identity
 
     def _recall(self) -> None:
-        """By the token's bytes, which were judged when it was verified. Whatever is not plain, `_verify` looks at."""
+        """By the token's bytes, which were judged when it was verified. Whatever is not plain, `_verify` looks at.
+
+        Who calls may go on as long as the request lasts if the token was good when it began.
+        """
         sent = self.head.named.get(b"authorization")
         if sent is None or len(sent) != 1 or not sent[0].startswith(_BEARER):
             return
         generation = self.generation
-        identity = generation.verifier.known(sent[0][len(_BEARER) :])
-        if identity is not None and not generation.stores.accounts.refuses(identity):
+        identity = generation.verifier.known(sent[0][len(_BEARER) :], self.started_at)
+        if identity is not None and not generation.accounts.refuses(identity):
             self._identity = identity
 
     async def caller(self) -> Identity | None:

@@ -45,12 +45,19 @@ class Generation:
     verifier: Verifier
     stores: Stores
     default_plan: Plan | None = field(init=False)
+    # What `stores` has, at hand: they are not the compiler's.
+    counters: Counters = field(init=False)
+    ledger: Ledger = field(init=False)
+    accounts: Decisions = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "default_plan", self.settings.default_plan)
+        object.__setattr__(self, "counters", self.stores.counters)
+        object.__setattr__(self, "ledger", self.stores.ledger)
+        object.__setattr__(self, "accounts", self.stores.accounts)
 
     def plan_for(self, user: str, claimed: str | None) -> Plan | None:
         """The account's plan, else the claimed one, else the default; None if there is none by that name."""
-        if name := self.stores.accounts.plan_of(user) or claimed:
+        if name := self.accounts.plan_of(user) or claimed:
             return self.settings.plan_for(name)
         return self.default_plan

@@ -7,7 +7,6 @@ from typing import Final
 
 _DAY: Final = 86_400
 _SECONDS_KEPT: Final = 64
-_DAYS_KEPT: Final = 64
 _MILLISECONDS: Final = tuple([f".{number:03d}Z" for number in range(1000)])
 
 
@@ -66,18 +65,15 @@ def _named(name: str) -> BillingPeriod:
     return BillingPeriod(name, start.timestamp(), end.timestamp())
 
 
-_months: Final[dict[int, str]] = {}  # by days since the epoch that were asked for; emptied when it is full
+_latest: Final = [BillingPeriod("", 0.0, 0.0)]  # the month that was asked for last, replaced as a whole
 
 
 def month_at(utc: float) -> str:
     """The name of the month that holds this moment."""
-    day = int(utc // _DAY)
-    known = _months.get(day)
-    if known is None:
-        if len(_months) >= _DAYS_KEPT:
-            _months.clear()
-        known = _months[day] = month_of(day).name
-    return known
+    month = _latest[0]
+    if not month.starts_at <= utc < month.ends_at:
+        month = _latest[0] = month_of(int(utc // _DAY))
+    return month.name
 
 
 @lru_cache(maxsize=64)

@@ -31,7 +31,7 @@ class BookLedger:
             self.holds[hold.id] = hold
         return Holding(granted, Balance(hold.user_id, hold.unit, hold.period, hold.limit, 0, self.used))
 
-    def hold_at_once(self, hold: Hold) -> None:
+    def hold_at_once(self, hold: Hold, now: float) -> None:
         """Whoever asks has to wait."""
 
     def settle(self, record: UsageRecord) -> Awaitable[None] | None:
@@ -75,7 +75,7 @@ class SlowLedger:
         await self.holding.wait()
         return await self._ledger.hold(hold)
 
-    def hold_at_once(self, hold: Hold) -> None:
+    def hold_at_once(self, hold: Hold, now: float) -> None:
         """Whoever asks has to wait."""
 
     def settle(self, record: UsageRecord) -> Awaitable[None]:
@@ -107,7 +107,7 @@ class AskedVerifier:
         self._verifier = verifier
         self.asked = 0
 
-    def known(self, token: bytes) -> Identity | None:
+    def known(self, token: bytes, now: float) -> Identity | None:
         return None  # so that each question is counted
 
     async def verify(self, token: str) -> Identity:

@@ -28,6 +28,13 @@ def test_every_moment_lies_in_the_month_that_is_named_for_it(moment: datetime) -
     assert BillingPeriod.at(period.ends_at).starts_at == period.ends_at
 
 
+@given(st.lists(st.sampled_from(["2025-11", "2025-12", "2026-01"]), min_size=1))
+def test_the_edges_of_a_month_are_its_own_whichever_month_was_asked_for_before(names: list[str]) -> None:
+    for name in names:
+        period = BillingPeriod.named(name)
+        assert [month_at(period.starts_at), month_at(nextafter(period.ends_at, 0.0))] == [name, name]
+
+
 @pytest.mark.parametrize(
     ("name", "resets_at"),
     [("2025-12", "2026-01-01T00:00:00Z"), ("2026-11", "2026-12-01T00:00:00Z"), ("2028-02", "2028-03-01T00:00:00Z")],

@@ -14,6 +14,8 @@ MOST_SWEPT: Final = 1_000
 """Leases that are looked through and given back at once: a millisecond of the worker's time."""
 HABITS_KEPT: Final = 10_000
 """Accounts whose last stay is remembered: some 3 MB."""
+LATE: Final = 0.1
+"""Seconds after which a lease that is used is the most recently used again."""
 CALM: Final = -8
 """So many times it asks for nothing ahead, after others had to ask for what it had idle."""
 
@@ -66,6 +68,7 @@ class Lease:
         "idle",
         "in_use",
         "limit",
+        "placed_at",
         "served",
         "sound",
         "spent",
@@ -85,6 +88,7 @@ class Lease:
         self.served = 0
         self.wish: Wish | None = None
         self.used_at = 0.0
+        self.placed_at = 0.0
         self.waiting: deque[Waiter] = deque()
 
     @property
@@ -219,7 +223,8 @@ class Lease:
 
 
 class Leases:
-    """A worker's leases by account, the least recently used first. Bounded: what is idle for long is given back.
+    """A worker's leases by account, the least recently used first, to within LATE seconds: who calls all the time is
+    not put last each time. Bounded: what is idle for long is given back.
 
     Who comes back is lent as much ahead as he used the last time: in small steps it would be several wishes.
     """
@@ -245,8 +250,10 @@ class Leases:
         if (lease := self._by_account.get(account)) is None:
             named = Account(*account)
             lease = self._by_account[named] = Lease(named, limit, self._habits.pop(named, AHEAD))
-        else:
+            lease.placed_at = now
+        elif now - lease.placed_at > LATE:
             self._by_account.move_to_end(account)
+            lease.placed_at = now
         lease.used_at = now
         return lease
 
@@ -254,9 +261,11 @@ class Leases:
         """Some with something to give back that nobody asked for since; what has nothing any more is forgotten."""
         idle: list[Lease] = []
         spare: list[Lease] = []
-        for lease in self._by_account.values():
-            if lease.used_at > moment or len(idle) + len(spare) >= self._swept:
+        for looked, lease in enumerate(self._by_account.values()):
+            if lease.placed_at > moment or looked >= self._swept:
                 break
+            if lease.used_at > moment:  # in the LATE seconds after it was placed: so few are passed over
+                continue
             if lease.idle:
                 idle.append(lease)
             elif lease.spare:

@@ -14,6 +14,7 @@ from gatewayd.books.messages import Message
 from gatewayd.clock import Clock
 from gatewayd.errors import StoreUnavailable
 from gatewayd.model import Account, Balance, DirectoryPage, Durability, Ending, Hold, Holding, Revocation, UsageRecord
+from gatewayd.periods import month_at
 from gatewayd.stores.journal.frames import Position
 from gatewayd.stores.journal.writer import Journal
 
@@ -74,27 +75,28 @@ class LeasedLedger:
 
     async def hold(self, hold: Hold) -> Holding:
         """Raises StoreUnavailable, and holds nothing then."""
-        if (holding := self.hold_at_once(hold)) is not None:
+        now = self._clock.monotonic()
+        if (holding := self.hold_at_once(hold, now)) is not None:
             return holding
-        lease = self._lease_of(hold)
+        lease = self._lease_of(hold, now)
         used = await self._wait(lease, hold)
         return self._held(hold, lease) if used is None else _refused(hold, used)
 
-    def hold_at_once(self, hold: Hold) -> Holding | None:
+    def hold_at_once(self, hold: Hold, now: float) -> Holding | None:
         """As `hold`; None where units have to be asked for."""
         if self._denies and self._away:
             raise StoreUnavailable
         if not hold.limit:
             return self._held(hold, None)
-        lease, units = self._lease_of(hold), hold.units
+        lease, units = self._lease_of(hold, now), hold.units
         if lease.take(units, hold.limit):
             if lease.idle < units and lease.runs_out(units):
                 self._want(lease.restock(next(self._wishes), units), lease)
             return self._held(hold, lease)
         return _refused(hold, lease.spent) if lease.hopeless(units, hold.limit) else None
 
-    def _lease_of(self, hold: Hold) -> Lease:
-        return self._leases.use((hold.user_id, hold.unit, hold.period), hold.limit, self._clock.monotonic())
+    def _lease_of(self, hold: Hold, now: float) -> Lease:
+        return self._leases.use((hold.user_id, hold.unit, month_at(hold.started_at)), hold.limit, now)
 
     def _held(self, hold: Hold, lease: Lease | None) -> Holding:
         """The units are taken: now it is written down."""
@@ -111,9 +113,10 @@ class LeasedLedger:
 
     def settle(self, record: UsageRecord) -> Awaitable[None] | None:
         """None when the record is safe already."""
-        hold, lease = self._open.pop(record.id, (None, None))
-        if hold is None:
+        if (opened := self._open.get(record.id)) is None:
             return None
+        del self._open[record.id]
+        hold, lease = opened
         drawn = lease.draw(hold.units, record.quantity) if lease is not None else 0
         self._journal.conclude(
             record.id,

@@ -17,8 +17,11 @@ _BEARER: Final = re.compile(r"(?ai:bearer) +([A-Za-z0-9\-._~+/]+=*)")
 class Verifier(Protocol):
     """Tells whose token this is."""
 
-    def known(self, token: bytes) -> Identity | None:
-        """What a token proves that was verified before and has not expired; nothing is waited for."""
+    def known(self, token: bytes, now: float) -> Identity | None:
+        """What a token proves that was verified before and has not expired; nothing is waited for.
+
+        `now` is this moment, UTC seconds: who asks has read the clock already.
+        """
 
     async def verify(self, token: str) -> Identity:
         """The identity that the token proves. Raises TokenInvalid or TokenExpired, which never quote it."""

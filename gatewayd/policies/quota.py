@@ -51,7 +51,7 @@ def admit(exchange: Exchange) -> Awaitable[None] | None:
     identity = exchange.known()
     if identity is None:
         return _prove(exchange, rule)
-    return _hold(exchange, rule, identity)
+    return _hold(exchange, rule, identity, exchange.started)  # that was just now
 
 
 async def _prove(exchange: Exchange, rule: UsageRule) -> None:
@@ -59,11 +59,11 @@ async def _prove(exchange: Exchange, rule: UsageRule) -> None:
     identity = await exchange.caller()
     if identity is None and not rule.public:
         return  # authentication refuses; nothing is held for a name that was not proved
-    if (waiting := _hold(exchange, rule, identity)) is not None:
+    if (waiting := _hold(exchange, rule, identity, exchange.clock.monotonic())) is not None:
         await waiting
 
 
-def _hold(exchange: Exchange, rule: UsageRule, identity: Identity | None) -> Awaitable[None] | None:
+def _hold(exchange: Exchange, rule: UsageRule, identity: Identity | None, now: float) -> Awaitable[None] | None:
     plan = exchange.plan(identity) if identity is not None else None
     if plan is None and not rule.public:
         raise no_plan(rule, exchange.started_at)
@@ -79,7 +79,7 @@ def _hold(exchange: Exchange, rule: UsageRule, identity: Identity | None) -> Awa
         cost=rule.cost,
         started_at=exchange.started_at,
     )
-    holding = exchange.generation.stores.ledger.hold_at_once(hold)
+    holding = exchange.generation.ledger.hold_at_once(hold, now)
     if holding is None:
         return _wait_and_hold(exchange, rule, hold)
     _held(exchange, rule, hold, holding)
@@ -87,14 +87,14 @@ def _hold(exchange: Exchange, rule: UsageRule, identity: Identity | None) -> Awa
 
 
 async def _wait_and_hold(exchange: Exchange, rule: UsageRule, hold: Hold) -> None:
-    _held(exchange, rule, hold, await exchange.generation.stores.ledger.hold(hold))
+    _held(exchange, rule, hold, await exchange.generation.ledger.hold(hold))
 
 
 def _held(exchange: Exchange, rule: UsageRule, hold: Hold, holding: Holding) -> None:
     if not holding.granted:
         raise _exhausted(hold, holding.balance.held + holding.balance.spent)
     exchange.unit = rule.unit
-    exchange.on_conclusion(_Settling(exchange.generation.stores.ledger, hold, rule))
+    exchange.on_conclusion(_Settling(exchange.generation.ledger, hold, rule))
 
 
 def no_plan(rule: UsageRule, utc: float) -> QuotaExhausted:

@@ -91,7 +91,7 @@ def _take(exchange: Exchange, windows: _Windows, now: float) -> Awaitable[None] 
     """What the windows say goes out with whatever answer there will be."""
     if not windows.each:
         return None
-    tallies = exchange.generation.stores.counters.take_at_once(windows.each, now)
+    tallies = exchange.generation.counters.take_at_once(windows.each, now)
     if tallies is None:
         return _wait_and_take(exchange, windows)
     _tell(exchange, windows, tallies)
@@ -99,7 +99,7 @@ def _take(exchange: Exchange, windows: _Windows, now: float) -> Awaitable[None] 
 
 
 async def _wait_and_take(exchange: Exchange, windows: _Windows) -> None:
-    _tell(exchange, windows, await exchange.generation.stores.counters.take(windows.each))
+    _tell(exchange, windows, await exchange.generation.counters.take(windows.each))
 
 
 def _tell(exchange: Exchange, windows: _Windows, tallies: Sequence[Tally]) -> None:

@@ -112,9 +112,9 @@ def _refuse_when_away() -> None:
         except StoreUnavailable:
             return refused(wanted)
 
-    def held_at_once_or_refused(ledger: LeasedLedger, wanted: Hold) -> Holding | None:
+    def held_at_once_or_refused(ledger: LeasedLedger, wanted: Hold, now: float) -> Holding | None:
         try:
-            return hold_at_once(ledger, wanted)
+            return hold_at_once(ledger, wanted, now)
         except StoreUnavailable:
             return refused(wanted)
 

@@ -32,8 +32,11 @@ class Ledger(Protocol):
         A caller cancelled while waiting holds nothing afterwards. Raises StoreUnavailable.
         """
 
-    def hold_at_once(self, hold: Hold) -> Holding | None:
-        """The same, where nobody has to be waited for; else None, and nothing is held."""
+    def hold_at_once(self, hold: Hold, now: float) -> Holding | None:
+        """The same, where nobody has to be waited for; else None, and nothing is held.
+
+        `now` is this moment, monotonic seconds: who asks has read the clock already.
+        """
 
     def settle(self, record: UsageRecord) -> Awaitable[None] | None:
         """Turn the hold of `record.id` into the record: units freed, quantity spent.

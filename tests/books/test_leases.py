@@ -3,6 +3,8 @@
 import asyncio
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gatewayd.books.leases import AHEAD, CALM, MOST_AHEAD, Lease, Leases, Waiter
 from gatewayd.errors import StoreUnavailable
@@ -239,6 +241,29 @@ def test_of_a_crowd_that_has_gone_some_are_looked_through_at_once_and_the_rest_n
         found.append(leases.unused_since(2.0))
     assert [each for part in found for each in part] == crowd[::2]
     assert max(map(len, found)) <= 3
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([0.0, 0.03, 0.07, 0.2, 1.0, 3.0])), max_size=60))
+def test_just_those_are_found_idle_that_nobody_used_for_so_long(uses: list[tuple[int, float]]) -> None:
+    leases, last, now = Leases(), dict[int, float](), 10.0
+    for number, pause in uses:
+        now += pause
+        leases.use(ALICE._replace(user_id=str(number)), 100, now).idle = 1
+        last[number] = now
+        found = {int(lease.account.user_id) for lease in leases.unused_since(now - 2.0)}
+        assert found == {each for each, used in last.items() if used <= now - 2.0}
+
+
+def test_those_in_use_keep_no_others_from_being_found_however_few_are_looked_through() -> None:
+    leases, now = Leases(swept=2), 0.0
+    idle = leases.use(ALICE, 100, now)
+    idle.idle, sweeps = 1, 0
+    while leases.unused_since(now - 2.0) != [idle]:
+        now += 0.1
+        sweeps += 1
+        for number in range(5):
+            leases.use(ALICE._replace(user_id=str(number)), 100, now).idle = 1
+    assert sweeps <= 21
 
 
 async def test_what_does_not_fit_beside_what_was_charged_needs_no_more_asking() -> None:

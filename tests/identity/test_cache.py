@@ -44,6 +44,15 @@ def test_keeping_a_token_again_takes_no_second_place() -> None:
     assert cache.find("a", 0.0) is not None
 
 
+def test_who_calls_all_the_time_is_kept_however_many_come_once() -> None:
+    cache = VerifiedTokens(40)
+    cache.keep("busy", identity("busy"), 0.0)
+    for number in range(1_000):
+        cache.keep(f"once {number}", identity(), 0.0)
+        assert number % 30 or cache.find("busy", 0.0) is not None
+    assert len(cache) == 40
+
+
 def test_no_token_is_kept_in_memory_and_digests_differ_between_caches() -> None:
     one, other = VerifiedTokens(2), VerifiedTokens(2)
     for cache in (one, other):

@@ -134,12 +134,13 @@ class Journal:
 
         There always is room. Raises ValueError for numbers beyond 64 bits; then the hold is still open.
         """
-        if hold_id not in self._open:
+        if (opened := self._open.get(hold_id)) is None:
             return
         payload = frames.conclusion(hold_id, ending)
         segment = self._segment
         segment.append(payload)
-        _, begun, reserved = self._open.pop(hold_id)
+        _, begun, reserved = opened
+        del self._open[hold_id]
         self._reserved -= reserved
         if begun < segment.number:
             self._retention.concluded(begun, segment.number)

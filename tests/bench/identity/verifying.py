@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any, TypeVar
 
 import jwt
@@ -72,7 +72,7 @@ def _open(scale: float, algorithm: str) -> Iterator[Round]:
         first = _each(partial(_now, verifier), tokens)
         alone = _each(theirs, tokens)
         field = tokens[0].encode()
-        cached = _each(verifier.known, [field] * count)
+        cached = _each(partial(verifier.known, now=time()), [field] * count)
         return {"cached": cached * 1e6, "first": first * 1e6, "pyjwt": alone * 1e6, "ratio": first / alone}
 
     yield measure
