@@ -98,12 +98,23 @@ class Head:
     """What one pass over a request's header section found; written by `read_head`, and by who reads plain ones.
 
     `lines` are the fields that may be copied to the agent, in order, with repeats, as they are written again; `hops`
-    what Connection names; `size` the bytes of all fields.
+    what Connection names; `size` the bytes of all fields. Who has other lines to copy says so by `copy`.
     """
 
-    __slots__ = ("chunked", "content_length", "expects_continue", "hops", "lines", "named", "size", "upgrade")
+    __slots__ = (
+        "_joined",
+        "chunked",
+        "content_length",
+        "expects_continue",
+        "hops",
+        "lines",
+        "named",
+        "size",
+        "upgrade",
+    )
 
     def __init__(self, lines: list[bytes], named: dict[bytes, list[bytes]]) -> None:
+        self._joined: bytes | None = None
         self.lines = lines
         self.named = named
         self.chunked = False
@@ -112,6 +123,22 @@ class Head:
         self.expects_continue = False
         self.hops = _NO_HOPS
         self.size = 0
+
+    def copy(self, lines: list[bytes]) -> None:
+        """These are to be copied, and no others."""
+        self._joined = None
+        self.lines = lines
+
+    def join(self, written: bytes) -> None:
+        """What `written` would find is known."""
+        self._joined = written
+
+    def written(self) -> bytes:
+        """The lines, and the length if there is one, as they are written again."""
+        if self._joined is None:
+            length = b"" if self.content_length is None else b"Content-Length: %d\r\n" % self.content_length
+            self._joined = b"\r\n".join([*self.lines, length])
+        return self._joined
 
     @property
     def has_body(self) -> bool:
@@ -284,7 +311,7 @@ def _judge_connection(head: Head, version: Version) -> None:
         head.upgrade = _UPGRADE.decode()
     if named_hops := tokens - {b"close", b"keep-alive", b"upgrade"}:
         head.hops = frozenset(named_hops)
-        head.lines = [line for line in head.lines if line.partition(b":")[0].lower() not in named_hops]
+        head.copy([line for line in head.lines if line.partition(b":")[0].lower() not in named_hops])
 
 
 def _tokens(values: Iterable[bytes]) -> set[bytes]:

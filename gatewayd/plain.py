@@ -21,6 +21,8 @@ LONGEST_MESSAGE: Final = 64 * 1024
 """Bytes of a message whose head is looked at: more would cost more than the parser does."""
 BLANK: Final = b"\r\n\r\n"
 """What ends a head."""
+LONGEST_SECTION_KEPT: Final = 1024
+"""Bytes of a head that is remembered as a whole."""
 _SPACE: Final = 0x20
 _PRINTABLE: Final = bytes([code if 0x20 <= code < 0x7F else _SPACE for code in range(256)])
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -54,19 +56,11 @@ def remember(memory: dict[bytes, Said], said: bytes, what: Said, most: int) -> N
     memory[said] = what
 
 
-def plain_lines(data: bytes, longest: int) -> tuple[list[bytes], bytes]:
-    """The lines of the head with which the bytes begin, and what is behind it; no lines if it is not whole or short.
+def lines_of(head: bytes, longest: int) -> list[bytes]:
+    """The lines of a head without its empty one; none if it is not short.
 
     Each of them is still to be looked at: see `is_printable`.
     """
-    if len(data) > LONGEST_MESSAGE:
-        return [], b""
-    head, blank, rest = data.partition(BLANK)
-    return (lines_of(head, longest), rest) if blank else ([], b"")
-
-
-def lines_of(head: bytes, longest: int) -> list[bytes]:
-    """The lines of a whole head, which are still to be looked at as those above; none if it is not short."""
     if len(head) > longest:
         return []
     lines = head.split(b"\r\n")

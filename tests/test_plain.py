@@ -11,16 +11,16 @@ from gatewayd.plain import (
     is_plain,
     is_printable,
     is_token,
+    lines_of,
     may_be_kept,
-    plain_lines,
     remember,
 )
 
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\nX-A: b c"
 
 
-def test_a_plain_head_is_taken_apart_and_what_is_behind_it_is_kept() -> None:
-    assert plain_lines(HEAD + b"\r\n\r\n" + b"body\r\n\r\n", LONGEST) == (HEAD.split(b"\r\n"), b"body\r\n\r\n")
+def test_a_plain_head_is_taken_apart_into_its_lines() -> None:
+    assert lines_of(HEAD, LONGEST) == HEAD.split(b"\r\n")
 
 
 @given(st.binary(max_size=4))
@@ -31,29 +31,18 @@ def test_what_is_printable_is_printable_ascii(said: bytes) -> None:
 @pytest.mark.parametrize("byte", [b"\r", b"\n"])
 @pytest.mark.parametrize("at", range(len(HEAD) + 1))
 def test_a_line_that_ends_otherwise_is_the_parsers(byte: bytes, at: int) -> None:
-    lines, _ = plain_lines(HEAD[:at] + byte + HEAD[at:] + b"\r\n\r\n", LONGEST)
+    lines = lines_of(HEAD[:at] + byte + HEAD[at:], LONGEST)
     assert not lines or not all(map(is_printable, lines))
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        HEAD,
-        HEAD + b"\r\n",
-        HEAD + b"\n\n",
-        b"",
-        b"A: " + b"b" * LONGEST + b"\r\n\r\n",
-        b"\r\n".join([b"A: b"] * (MOST_LINES + 1)) + b"\r\n\r\n",
-        HEAD + b"\r\n\r\n" + b"z" * 65_536,
-    ],
-)
-def test_what_is_not_whole_or_not_small_is_the_parsers(said: bytes) -> None:
-    assert plain_lines(said, LONGEST) == ([], b"")
+def test_a_head_of_too_many_lines_is_the_parsers() -> None:
+    assert lines_of(b"\r\n".join([b"A: b"] * MOST_LINES), LONGEST)
+    assert not lines_of(b"\r\n".join([b"A: b"] * (MOST_LINES + 1)), LONGEST)
 
 
 def test_a_head_may_be_as_long_as_it_is_said() -> None:
-    assert plain_lines(HEAD + b"\r\n\r\n", len(HEAD))[0]
-    assert not plain_lines(HEAD + b"\r\n\r\n", len(HEAD) - 1)[0]
+    assert lines_of(HEAD, len(HEAD))
+    assert not lines_of(HEAD, len(HEAD) - 1)
 
 
 @given(st.binary(max_size=3))

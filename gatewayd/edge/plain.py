@@ -1,6 +1,9 @@
 """A caller's request in its plainest form: what aiohttp's parser would have given of it, made without the parser.
 
 A plain head has nothing that frames its message but a length. `tests/edge/test_plain.py` holds it against the parser.
+
+One program says the same with every request, but for its token. So that is taken out first, and what is left is
+remembered as a whole, if nothing of it can be anybody's secret.
 """
 
 from typing import Final
@@ -10,13 +13,28 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from gatewayd.framing import COPIED, LEFT_OUT, Head, RawHeaders, is_host, is_number, known_as
-from gatewayd.plain import LONGEST_KEPT, is_plain, is_printable, is_token, may_be_kept, plain_lines, remember
+from gatewayd.plain import (
+    BLANK,
+    LONGEST_KEPT,
+    LONGEST_MESSAGE,
+    LONGEST_SECTION_KEPT,
+    is_plain,
+    is_printable,
+    is_token,
+    lines_of,
+    may_be_kept,
+    remember,
+)
 
 _METHODS: Final = {name.encode(): name for name in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")}
 _VERSION: Final = b"HTTP/1.1"
 _SLASH: Final = 0x2F
 _HOST: Final = b"host"
+_AUTHORIZATION: Final = b"authorization"
+_TOKEN: Final = b"\r\nAuthorization: "
+_TOKEN_ELSEWHERE: Final = b"\r\nauthorization: "  # as many programs write every field
 _KEPT: Final = 4096
+_SECTIONS_KEPT: Final = 1024
 _LONGEST_NAME: Final = 64  # bytes of a name that is remembered: callers choose them, and their number
 
 # What a field of a request is to its framing.
@@ -39,7 +57,7 @@ _KINDS: Final = dict.fromkeys(
     ),
     _NOT_PLAIN,
 ) | {b"content-length": _LENGTH, b"connection": _CONNECTION, _HOST: _ADDRESSED}
-_LINE_END: Final = 2
+_LINE_END: Final = b"\r\n"
 
 
 class _First:
@@ -66,18 +84,48 @@ class _Name:
 
 
 class _Field:
-    """What a line of a head says: the name, the value, and the body's length if it says that; else that is -1."""
+    """What a line of a head says: the name, the value, and the body's length if it says that; else that is -1.
 
-    __slots__ = ("length", "name", "value")
+    `is_kept`: it may be remembered.
+    """
+
+    __slots__ = ("is_kept", "length", "name", "value")
 
     def __init__(self, name: _Name, value: bytes, length: int) -> None:
         self.name = name
         self.value = value
         self.length = length
+        self.is_kept = False
+
+
+class _Section:
+    """What the fields of a head say that are no token: what `framing.read_head` would find in them. Nobody changes it.
+
+    `written`: see `Head.written`; `is_kept`: it may be remembered.
+    """
+
+    __slots__ = ("is_kept", "length", "lines", "named", "size", "written")
+
+    def __init__(self, lines: list[bytes], named: dict[bytes, list[bytes]], size: int, length: int) -> None:
+        self.lines = lines
+        self.named = named
+        self.size = size
+        self.length = length
+        self.is_kept = False
+        self.written = self.head(named).written()
+
+    def head(self, named: dict[bytes, list[bytes]]) -> Head:
+        """The head that has these fields, and whatever else is named there."""
+        head = Head(self.lines, named)
+        head.size = self.size
+        if self.length >= 0:
+            head.content_length = self.length
+        return head
 
 
 # What was seen before; each is emptied when it is full.
 _firsts: Final[dict[bytes, _First]] = {}
+_sections: Final[dict[bytes, _Section]] = {}  # of nothing but lines that may be remembered
 _fields: Final[dict[bytes, _Field]] = {}
 _names: Final[dict[bytes, _Name]] = {}
 
@@ -93,19 +141,19 @@ class PlainRequest:
         "compression",
         "head",
         "length",
-        "lines",
         "method",
         "path",
         "rest",
+        "said",
         "should_close",
         "upgrade",
         "version",
     )
 
-    def __init__(self, first: _First, lines: list[bytes], head: Head, rest: bytes) -> None:
+    def __init__(self, first: _First, said: bytes, head: Head, rest: bytes) -> None:
         self.method = first.method
         self.path = first.path
-        self.lines = lines  # with the first one
+        self.said = said
         self.head = head
         self.rest = rest
         self.length = head.content_length or 0
@@ -118,7 +166,8 @@ class PlainRequest:
     @property
     def raw_headers(self) -> RawHeaders:
         """As aiohttp wants them; we read `head`."""
-        return tuple([(name, value) for name, _, value in [line.partition(b": ") for line in self.lines[1:]]])
+        lines = self.said.split(_LINE_END)
+        return tuple([(name, value) for name, _, value in [line.partition(b": ") for line in lines[1:]]])
 
     @property
     def headers(self) -> "CIMultiDictProxy[str]":
@@ -137,33 +186,76 @@ class PlainRequest:
 
 def plain_request(data: bytes, longest: int) -> PlainRequest | None:
     """The request with which the bytes begin, if its head is plain, whole and no longer than that."""
-    lines, rest = plain_lines(data, longest)
-    if not lines or (first := _first(lines[0])) is None:
+    if len(data) > LONGEST_MESSAGE:
         return None
+    said, blank, rest = data.partition(BLANK)
+    if not blank or len(said) > longest:
+        return None
+    public, mark, token = said.partition(_TOKEN)
+    if not mark:
+        public, mark, token = said.partition(_TOKEN_ELSEWHERE)
+    line, _, fields = public.partition(_LINE_END)
+    if (first := _first(line)) is None:
+        return None
+    head = _proving(fields, mark, token) if mark else _head(fields)
+    return PlainRequest(first, said, head, rest) if head is not None else None
+
+
+def _proving(fields: bytes, mark: bytes, said: bytes) -> Head | None:
+    """The head of these fields and what was `said` behind them from the token on; None if it is not plain."""
+    token, end, others = said.partition(_LINE_END)
+    if end:
+        fields = fields + end + others if fields else others
+    section = _section(fields)
+    if section is None or _AUTHORIZATION in section.named or not is_plain(token) or not is_printable(token):
+        return None
+    named = section.named.copy()
+    named[_AUTHORIZATION] = [token]
+    head = section.head(named)
+    head.size += len(mark) + len(token)
+    head.join(section.written)
+    return head
+
+
+def _head(fields: bytes) -> Head | None:
+    """The head of these fields; None if it is not plain."""
+    if (section := _section(fields)) is None:
+        return None
+    head = section.head(section.named)
+    head.join(section.written)
+    return head
+
+
+def _section(fields: bytes) -> _Section | None:
+    """What they say, remembered if that may be; None if they are not plain."""
+    known = _sections.get(fields)
+    if known is None and (known := _read_section(fields)) is not None and known.is_kept:
+        remember(_sections, fields, known, _SECTIONS_KEPT)
+    return known
+
+
+def _read_section(fields: bytes) -> _Section | None:
     copied: list[bytes] = []
     named: dict[bytes, list[bytes]] = {}
     names: set[bytes] = set()
-    size, length = 0, -1
-    for index in range(1, len(lines)):
-        line = lines[index]
+    length, is_kept = -1, len(fields) <= LONGEST_SECTION_KEPT
+    lines = lines_of(fields, LONGEST_MESSAGE)
+    for line in lines:
         if (field := _field(line)) is None:
             return None
-        size += len(line) + _LINE_END
         name = field.name
         names.add(name.lower)
         if name.is_copied:
             copied.append(line)
         elif name.is_judged:
             named[name.judged_as] = [field.value]
-        if field.length >= 0:
-            length = field.length
-    if len(names) != len(lines) - 1 or _HOST not in named:  # repeats are judged by the parser
+        length = max(length, field.length)
+        is_kept = is_kept and field.is_kept
+    if len(names) != len(lines) or _HOST not in named:  # repeats are judged by the parser
         return None
-    head = Head(copied, named)
-    head.size = size
-    if length >= 0:
-        head.content_length = length
-    return PlainRequest(first, lines, head, rest)
+    section = _Section(copied, named, len(fields) + len(_LINE_END), length)
+    section.is_kept = is_kept
+    return section
 
 
 def _first(line: bytes) -> _First | None:
@@ -188,6 +280,7 @@ def _field(line: bytes) -> _Field | None:
     """What a field says, remembered if that may be; None if it is not plain."""
     known = _fields.get(line)
     if known is None and (known := _read_field(line)) is not None and may_be_kept(line, known.name.lower):
+        known.is_kept = True
         remember(_fields, line, known, _KEPT)
     return known
 

@@ -73,7 +73,7 @@ def _continue_trace(exchange: Exchange, head: Head) -> None:
     if (sent := head.only(b"traceparent")) is not None and (match := _TRACEPARENT.fullmatch(sent)):
         exchange.trace(match[1].decode(), match[3].decode())
         exchange.parent_span = match[2].decode()
-        head.lines += [b"tracestate: " + value for value in head.named.get(b"tracestate", ())]
+        head.copy([*head.lines, *[b"tracestate: " + value for value in head.named.get(b"tracestate", ())]])
     elif (named := head.only(b"x-trace-id")) is not None and _TRACE_ID.fullmatch(named):
         exchange.trace(named.replace(b"-", b"").lower().decode(), _SAMPLED)
 

@@ -30,12 +30,8 @@ def request_head(
 ) -> bytes:
     """The whole head of the request to an agent: the caller's end-to-end fields first, ours after them."""
     head = exchange.head
-    lines = [b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (exchange.method.encode(), target, authority)]
-    if head.lines:
-        lines.append(b"\r\n".join(head.lines) + b"\r\n")
-    if head.content_length is not None:
-        lines.append(b"Content-Length: %d\r\n" % head.content_length)
-    elif head.chunked:
+    lines = [b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (exchange.method.encode(), target, authority), head.written()]
+    if head.chunked:
         lines += _chunked(head)
     if authorization:
         lines += [b"Authorization: %b\r\n" % value for value in head.named.get(b"authorization", ())]
@@ -53,14 +49,14 @@ def _chunked(head: Head) -> list[bytes]:
 def _identity(exchange: Exchange, service: ServiceTokens | None) -> bytes:
     """Whose request it is, and which: nothing of it was taken from the caller but a trace that goes on."""
     own, trace = exchange.request_id, exchange.trace_id
-    parent = f"00-{trace}-{exchange.span_id}-{exchange.trace_flags}"
-    text = f"X-Request-ID: {own}\r\nX-Trace-ID: {trace}\r\ntraceparent: {parent}\r\n"
+    span, flags = exchange.span_id, exchange.trace_flags
+    text = f"X-Request-ID: {own}\r\nX-Trace-ID: {trace}\r\ntraceparent: 00-{trace}-{span}-{flags}\r\n"
     if exchange.correlation_id:
         text += f"X-Correlation-ID: {exchange.correlation_id}\r\n"
     if (identity := exchange.proved) is not None:
-        text += f"X-User-ID: {identity.user}\r\n"
-        if (plan := exchange.plan(identity)) is not None:
-            text += f"X-User-Plan: {plan.name}\r\n"
+        plan = exchange.plan(identity)
+        named = f"X-User-Plan: {plan.name}\r\n" if plan is not None else ""
+        text = f"{text}X-User-ID: {identity.user}\r\n{named}"
         if identity.tenant is not None:
             text += f"X-User-Tenant: {identity.tenant}\r\n"
         if identity.run is not None:

@@ -11,6 +11,7 @@ from gatewayd.plain import (
     LONGEST,
     LONGEST_KEPT,
     LONGEST_MESSAGE,
+    LONGEST_SECTION_KEPT,
     is_plain,
     is_printable,
     is_token,
@@ -34,7 +35,6 @@ from gatewayd.proxy.answer import (
 
 _VERSION: Final = b"HTTP/1.1 "
 _KEPT: Final = 1024
-_LONGEST_HEAD_KEPT: Final = 1024  # bytes of a head that is remembered as a whole
 _LONGEST_NAME: Final = 64  # bytes of a name that is remembered: agents choose them, and their number
 _NOT_PLAIN: Final = -1
 
@@ -99,7 +99,7 @@ def _read(said: bytes) -> AnswerHead | None:
     lines = lines_of(said, LONGEST)
     if not lines or (first := _first(lines[0])) is None:
         return None
-    is_kept = len(said) <= _LONGEST_HEAD_KEPT and len(lines[0]) <= LONGEST_KEPT
+    is_kept = len(said) <= LONGEST_SECTION_KEPT and len(lines[0]) <= LONGEST_KEPT
     passed: list[bytes] = []
     named: dict[int, list[bytes]] = {}
     for index in range(1, len(lines)):
