@@ -45,13 +45,15 @@ class Generation:
     verifier: Verifier
     stores: Stores
     default_plan: Plan | None = field(init=False)
-    # What `stores` has, at hand: they are not the compiler's.
+    # What `stores` has and the settings say, at hand: these are not the compiler's.
+    sample: int = field(init=False)
     counters: Counters = field(init=False)
     ledger: Ledger = field(init=False)
     accounts: Decisions = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "default_plan", self.settings.default_plan)
+        object.__setattr__(self, "sample", self.settings.access_log.sample)
         object.__setattr__(self, "counters", self.stores.counters)
         object.__setattr__(self, "ledger", self.stores.ledger)
         object.__setattr__(self, "accounts", self.stores.accounts)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
-from gatewayd.build import stays_python
 from gatewayd.periods import BillingPeriod, rfc3339
 from gatewayd.rates import PERIOD_SECONDS, Pace, Rate, Tally, Window
 from gatewayd.records import Account, Ending, Hold, Outcome, Posting, UsageRecord
@@ -57,7 +56,6 @@ class Identity:
     run: str | None = None
 
 
-@stays_python
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a user bought: units per calendar month (UTC; 0 is unlimited) and, if it says so, its own rates."""
@@ -66,6 +64,10 @@ class Plan:
     default: bool = False
     quota: dict[str, int] = field(default_factory=dict)
     rate_limit: tuple[Rate, ...] | None = None
+
+    def __reduce__(self) -> tuple[type["Plan"], tuple[object, ...]]:
+        # As a rate: workers are handed the settings pickled.
+        return Plan, (self.name, self.default, self.quota, self.rate_limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,16 +20,25 @@ def rfc3339(utc: float) -> str:
     return _second(second) + _MILLISECONDS[milliseconds]
 
 
-_seconds: Final[dict[int, str]] = {}  # those just written; emptied when it is full
+class _Second:
+    __slots__ = ("text", "utc")
+
+    def __init__(self, utc: int, text: str) -> None:
+        self.utc = utc
+        self.text = text
+
+
+# Those just written, each in its place and replaced as a whole.
+_seconds: Final = [_Second(-1, "1969-12-31T23:59:59")] * _SECONDS_KEPT
 
 
 def _second(utc: int) -> str:
-    known = _seconds.get(utc)
-    if known is None:
-        if len(_seconds) >= _SECONDS_KEPT:
-            _seconds.clear()
-        known = _seconds[utc] = datetime.fromtimestamp(utc, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return known
+    place = utc % _SECONDS_KEPT
+    known = _seconds[place]
+    if known.utc != utc:
+        text = datetime.fromtimestamp(utc, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        known = _seconds[place] = _Second(utc, text)
+    return known.text
 
 
 @dataclass(frozen=True, slots=True)

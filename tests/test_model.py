@@ -1,8 +1,10 @@
 """The nouns that every room shares."""
 
+import pickle
+
 import pytest
 
-from gatewayd.model import Balance
+from gatewayd.model import Balance, Plan, Rate
 
 
 @pytest.mark.parametrize(
@@ -12,3 +14,8 @@ from gatewayd.model import Balance
 )
 def test_what_remains_is_what_can_still_be_held(limit: int, held: int, spent: int, remaining: int | None) -> None:
     assert Balance("ann", "u", "2025-11", limit, held, spent).remaining == remaining
+
+
+def test_a_plan_is_handed_to_a_worker_as_it_is() -> None:
+    for plan in (Plan("free"), Plan("pro", default=True, quota={"pages": 3}, rate_limit=(Rate(5, "minute", burst=2),))):
+        assert pickle.loads(pickle.dumps(plan)) == plan

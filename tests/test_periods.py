@@ -28,6 +28,12 @@ def test_every_moment_lies_in_the_month_that_is_named_for_it(moment: datetime) -
     assert BillingPeriod.at(period.ends_at).starts_at == period.ends_at
 
 
+@given(st.lists(st.sampled_from([-65, -64, -1, 0, 1, 63, 64, 65, 128, 1_764_000_000, 1_764_000_064]), min_size=1))
+def test_a_second_is_written_as_it_is_whichever_were_written_before(seconds: list[int]) -> None:
+    for utc in seconds:
+        assert rfc3339(float(utc)) == f"{datetime.fromtimestamp(utc, UTC):%Y-%m-%dT%H:%M:%S}.000Z"
+
+
 @given(st.lists(st.sampled_from(["2025-11", "2025-12", "2026-01"]), min_size=1))
 def test_the_edges_of_a_month_are_its_own_whichever_month_was_asked_for_before(names: list[str]) -> None:
     for name in names:

@@ -57,7 +57,7 @@ def is_wanted(exchange: Exchange) -> bool:
 
     Nobody who calls can choose: what decides is the chance in the request's id.
     """
-    sample = exchange.generation.settings.access_log.sample
+    sample = exchange.generation.sample
     return sample == 1 or _is_noteworthy(exchange) or int(exchange.request_id[-12:], 16) % sample == 0
 
 
@@ -150,7 +150,7 @@ def _call(exchange: Exchange) -> str:
 
 def _ending(exchange: Exchange) -> str:
     status, code, outcome = numeral(exchange.status), exchange.code, exchange.outcome
-    word = outcome._value_ if outcome is not None else ""
+    word: str = outcome if outcome is not None else ""
     return _endings.find(status, code, word) or _endings.keep(
         status, code, word, f',"status":{status},"code":{_quoted(code)},"outcome":{_quoted(word)}'
     )

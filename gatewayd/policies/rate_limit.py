@@ -13,7 +13,6 @@ from gatewayd.numerals import numeral
 from gatewayd.policies.base import Case, Finding, Policy, gate, refused_with
 
 _CALLERS_KEPT: Final = 8_192
-_Caller = tuple[str | None, str | None, str]  # user and plan, or the address of who is not proved
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,8 +24,9 @@ class RateLimitRule:
     addresses: tuple[Rate, ...]
     route: tuple[Rate, ...] = ()
     route_name: str = ""
-    known: dict[_Caller, "_Windows"] = field(default_factory=dict, repr=False)
-    """Whose windows were asked for; emptied when it is full."""
+    users_known: dict[str, "_Windows"] = field(default_factory=dict, repr=False)
+    """Whose windows were asked for, under the plan of then; emptied when it is full. Likewise those of addresses."""
+    addresses_known: dict[str, "_Windows"] = field(default_factory=dict, repr=False)
 
     def windows(self, user: str | None, plan: str | None, address: str) -> list[Window]:
         """Every window that a call of this caller takes from."""
@@ -46,11 +46,13 @@ class RateLimitRule:
 class _Windows:
     """What a call of one caller takes from, and what is said of it in every answer."""
 
-    __slots__ = ("each", "names", "policy")
+    __slots__ = ("each", "names", "plan", "policy")
 
-    def __init__(self, each: list[Window]) -> None:
+    def __init__(self, plan: str | None, each: list[Window]) -> None:
+        self.plan = plan
         self.each = each
-        self.names = [f'{", " if number else ""}"{window.name}";r=' for number, window in enumerate(each)]
+        # Tuples, which the collector leaves alone: there are as many as callers.
+        self.names = tuple([f'{", " if number else ""}"{window.name}";r=' for number, window in enumerate(each)])
         self.policy = ", ".join([f'"{w.name}";q={w.rate.limit};w={w.rate.seconds}' for w in each])
 
 
@@ -73,18 +75,27 @@ async def _prove(exchange: Exchange, rule: RateLimitRule) -> None:
 
 def _windows_of(exchange: Exchange, rule: RateLimitRule, identity: Identity | None) -> _Windows:
     """Who calls now calls again soon."""
-    caller: _Caller
     if identity is None:
-        caller = (None, None, exchange.client)
-    else:
-        plan = exchange.plan(identity)
-        caller = (identity.user, plan.name if plan is not None else None, "")
-    known = rule.known.get(caller)
-    if known is None:
-        if len(rule.known) >= _CALLERS_KEPT:
-            rule.known.clear()
-        known = rule.known[caller] = _Windows(rule.windows(*caller))
-    return known
+        return _found(rule.addresses_known, exchange.client, None) or _keep(
+            rule.addresses_known, exchange.client, _Windows(None, rule.windows(None, None, exchange.client))
+        )
+    user, plan = identity.user, exchange.plan(identity)
+    name = plan.name if plan is not None else None
+    return _found(rule.users_known, user, name) or _keep(
+        rule.users_known, user, _Windows(name, rule.windows(user, name, ""))
+    )
+
+
+def _found(known: dict[str, _Windows], caller: str, plan: str | None) -> _Windows | None:
+    windows = known.get(caller)
+    return windows if windows is not None and windows.plan == plan else None
+
+
+def _keep(known: dict[str, _Windows], caller: str, windows: _Windows) -> _Windows:
+    if len(known) >= _CALLERS_KEPT:
+        known.clear()
+    known[caller] = windows
+    return windows
 
 
 def _take(exchange: Exchange, windows: _Windows, now: float) -> Awaitable[None] | None:

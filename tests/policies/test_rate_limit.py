@@ -99,6 +99,32 @@ async def test_a_burst_is_the_size_of_the_bucket(aiohttp_client: AiohttpClient, 
     assert await statuses(client, 2, ring.bearer()) == [200, 429]
 
 
+async def test_whose_plan_changes_is_limited_by_the_other_one_from_the_next_call_on(
+    aiohttp_client: AiohttpClient, clock: ManualClock
+) -> None:
+    plans = '[plans.pro]\nrate_limit = ["60/hour"]\n[plans.free]\ndefault = true\n'
+    ring = Ring(LIMITS + plans + EMAIL, clock, rate_limit.POLICY)
+    client = await aiohttp_client(ring.app)
+    policies = []
+    for plan in ("pro", "free", "pro", "pro"):
+        ring.accounts.plans["ann"] = plan
+        clock.advance(3600)
+        policies.append((await ask(client, EMAIL_PATH, ring.bearer())).headers["RateLimit-Policy"])
+    hourly, usual = policies[:2]
+    assert "q=60;w=3600" in hourly
+    assert policies == [hourly, usual, hourly, hourly] != [hourly] * 4
+
+
+async def test_a_user_who_is_called_like_an_address_is_not_that_address(
+    aiohttp_client: AiohttpClient, clock: ManualClock
+) -> None:
+    text = '[rate_limit]\nlimits = ["9/minute"]\nunauthenticated = ["1/minute"]\n'
+    ring = Ring(text + EMAIL, clock, rate_limit.POLICY)
+    client = await aiohttp_client(ring.app)
+    assert await statuses(client, 2, {}) == [200, 429]
+    assert await statuses(client, 3, ring.bearer("127.0.0.1")) == [200] * 3
+
+
 async def test_a_plans_rate_replaces_the_general_one_and_a_routes_comes_on_top(
     aiohttp_client: AiohttpClient, clock: ManualClock
 ) -> None:

@@ -66,7 +66,7 @@ class Mark:
         self.slot = slot
         self.base: Any = base
         self.turn: Any = base + TURNS + slot  # a byte
-        self.states: list[Any] = list(range(state, state + _SLOT_WORDS))  # the words of both
+        self.states: tuple[Any, ...] = tuple(range(state, state + _SLOT_WORDS))  # the words of both
         self.moment: Any = (base + MOMENTS) // _WORD + slot  # a double
         self.ticks = pace.ticks
         self.interval = pace.interval
