@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gatewayd.records import Account, Hold, Outcome, UsageRecord
+from gatewayd import records
+from gatewayd.records import Account, Hold, Outcome, UsageRecord, account_shared
 
 AT = 1_764_000_000.0
 
@@ -44,3 +45,12 @@ def test_a_record_says_what_its_hold_said_and_how_it_ended() -> None:
 
 def test_a_clock_that_stepped_back_ends_a_record_at_its_start() -> None:
     assert hold().record(quantity=1, outcome=Outcome.DELIVERED, status=200, ended_at=AT - 60).ended_at == AT
+
+
+def test_a_users_records_share_one_account_until_its_unit_or_month_is_another() -> None:
+    named = [("ann", "api_calls", "2025-11"), ("ann", "tokens", "2025-11"), ("ann", "tokens", "2025-12")]
+    assert account_shared(*named[0]) is account_shared(*named[0])
+    assert [account_shared(*each) for each in [*named, *named]] == [Account(*each) for each in [*named, *named]]
+    for number in range(2 * records._ACCOUNTS_KEPT + 2):
+        account_shared(f"user-{number}", "api_calls", "2025-11")
+    assert len(records._accounts) <= records._ACCOUNTS_KEPT

@@ -7,14 +7,26 @@ from typing import Final
 from gatewayd.books.amounts import Amounts
 from gatewayd.model import Account, Posting
 from gatewayd.periods import month_at
-from gatewayd.records import account_named
+from gatewayd.records import account_shared
 
 MOST: Final = 100_000
 """Some 100 MB; what is beyond it waits in the journals."""
 MOST_SORTED: Final = 10_000
 """Records that are sorted by user at a time: some milliseconds in which nobody is served."""
 
-Entry = tuple[Account, Posting]
+
+class Pile:
+    """Records by user, each user's in their order. Mutable: it grows up to MOST_SORTED."""
+
+    def __init__(self) -> None:
+        self.by_user: dict[str, list[Posting]] = {}
+        self.length = 0
+
+    def add(self, user_id: str, posting: Posting) -> None:
+        if (own := self.by_user.get(user_id)) is None:
+            own = self.by_user[user_id] = []
+        own.append(posting)
+        self.length += 1
 
 
 class Backlog:
@@ -29,21 +41,21 @@ class Backlog:
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[Entry] = deque()
-        self._section: deque[list[Entry]] = deque()
+        self._piles: deque[Pile] = deque()
+        self._section: deque[tuple[Posting, ...]] = deque()
         self._of_section = 0  # records in it, those included that are in the ledger
-        self._undone = 0  # those not included
+        self._left = 0  # records that are not in the ledger
         self.drawn = Amounts()
         self.beyond = Amounts()
         self.added = 0
         self.posted = 0
 
     def __len__(self) -> int:
-        return len(self._waiting) + self._undone
+        return self._left
 
     @property
     def full(self) -> bool:
-        return len(self) >= MOST
+        return self._left >= MOST
 
     @property
     def begun(self) -> bool:
@@ -52,9 +64,12 @@ class Backlog:
 
     def add(self, postings: Sequence[Posting]) -> None:
         self.added += len(postings)
+        self._left += len(postings)
         for posting in postings:
             account = account_of(posting)
-            self._waiting.append((account, posting))
+            if not self._piles or self._piles[-1].length >= MOST_SORTED:
+                self._piles.append(Pile())
+            self._piles[-1].add(account[0], posting)
             if drawn := posting.drawn:
                 self.drawn[account] = self.drawn.get(account, 0) + drawn
             if beyond := posting.record.quantity - drawn:
@@ -62,13 +77,13 @@ class Backlog:
 
     def first(self, most: int) -> tuple[Posting, ...]:
         """The next to be posted, `most` at best (of what is sorted now); the same ones until they are done."""
-        if not self._section and self._waiting:
-            self._begin(most)
-        return tuple([posting for _, posting in self._section[0]]) if self._section else ()
+        if not self._section and self._piles:
+            self._begin(self._piles.popleft(), most)
+        return self._section[0] if self._section else ()
 
     def whose(self) -> Collection[Account]:
         """The accounts of the first, each once."""
-        return {account for account, _ in self._section[0]} if self._section else ()
+        return {account_of(posting) for posting in self._section[0]} if self._section else ()
 
     def done(self) -> Mapping[Account, int]:
         """The first are in the ledger now; what each account drew, in order."""
@@ -76,11 +91,11 @@ class Backlog:
         if not self._section:
             return accounts
         batch = self._section.popleft()
-        self._undone -= len(batch)
+        self._left -= len(batch)
         if not self._section:
             self.posted += self._of_section
-        for account, posting in batch:
-            drawn = posting.drawn
+        for posting in batch:
+            account, drawn = account_of(posting), posting.drawn
             accounts[account] = accounts.get(account, 0) + drawn
             if beyond := posting.record.quantity - drawn:
                 _less(self.beyond, account, beyond)
@@ -89,25 +104,18 @@ class Backlog:
                 _less(self.drawn, account, drawn)
         return accounts
 
-    def _begin(self, most: int) -> None:
-        """Sort what waits into batches of about the same length."""
-        self._of_section = self._undone = length = min(len(self._waiting), MOST_SORTED)
-        by_user: dict[str, list[Entry]] = {}
-        for _ in range(length):
-            entry = self._waiting.popleft()
-            user = entry[0].user_id
-            if (own := by_user.get(user)) is None:
-                own = by_user[user] = []
-            own.append(entry)
-        entries = [entry for user in sorted(by_user) for entry in by_user[user]]
+    def _begin(self, pile: Pile, most: int) -> None:
+        """Cut a pile into batches of about the same length."""
+        self._of_section = length = pile.length
+        postings = [posting for user in sorted(pile.by_user) for posting in pile.by_user[user]]
         batches = -(-length // most)
         size = -(-length // batches)
-        self._section.extend([entries[start : start + size] for start in range(0, length, size)])
+        self._section.extend([tuple(postings[start : start + size]) for start in range(0, length, size)])
 
 
 def account_of(posting: Posting) -> Account:
     record = posting.record
-    return account_named(record.user_id, record.unit, month_at(record.started_at))
+    return account_shared(record.user_id, record.unit, month_at(record.started_at))
 
 
 def _less(amounts: Amounts, account: Account, units: int) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 from gatewayd.books.amounts import Amounts
 from gatewayd.books.messages import Messenger
 from gatewayd.model import Account, Ending, Hold, Outcome, Posting, UsageRecord
+from gatewayd.periods import month_at
+from gatewayd.records import account_shared
 from gatewayd.stores.journal.frames import Intent, Position
 from gatewayd.stores.journal.reader import JournalReader
 
@@ -136,7 +138,7 @@ class Teller:
 
     def _posting(self, hold: Hold, record: UsageRecord, drawn: int, counts: bool) -> Posting:
         if drawn and counts:
-            self.took_back(hold.account, drawn)
+            self.took_back(account_shared(hold.user_id, hold.unit, month_at(hold.started_at)), drawn)
         return Posting(record, drawn)
 
 

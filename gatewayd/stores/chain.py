@@ -97,3 +97,60 @@ def seal(previous: str, row: Columns) -> str:
         f'{quantity},"{outcome}",{status},"{started_at}","{ended_at}",{bytes_in},{bytes_out}]'
     )
     return hashlib.sha256(words.encode("ascii")).hexdigest()
+
+
+Row = tuple[str, str, str, str, str, str, int, str, int, str, str, int, int, str]
+"""A row with its `chain`, whose columns stand as in RecordRow."""
+
+
+class Sealing:
+    """Records become rows that follow each other. Mutable: `head` is the chain value of the last one.
+
+    Mostly the one before is of the same user and call, so what names these is written as JSON once for all of them.
+    """
+
+    __slots__ = ("_agent", "_named", "_plan", "_route", "_unit", "_user", "head")
+
+    def __init__(self, head: str) -> None:
+        self.head = head
+        self._user = self._plan = self._agent = self._route = self._unit = ""
+        self._named = '"","","","",""'
+
+    def row(self, record: UsageRecord) -> Row:
+        """As `sealed`."""
+        started_at, ended_at = rfc3339(record.started_at), rfc3339(record.ended_at)
+        outcome = str.__str__(record.outcome)
+        words = (
+            f"{self.head}[{quoted(record.id)},{self._names(record)},{record.quantity},"
+            f'"{outcome}",{record.status},"{started_at}","{ended_at}",{record.bytes_in},{record.bytes_out}]'
+        )
+        self.head = head = hashlib.sha256(words.encode("ascii")).hexdigest()
+        return (
+            record.id,
+            record.user_id,
+            record.plan,
+            record.agent,
+            record.route,
+            record.unit,
+            record.quantity,
+            outcome,
+            record.status,
+            started_at,
+            ended_at,
+            record.bytes_in,
+            record.bytes_out,
+            head,
+        )
+
+    def _names(self, record: UsageRecord) -> str:
+        user, plan, agent, route, unit = record.user_id, record.plan, record.agent, record.route, record.unit
+        if not (
+            user is self._user
+            and plan is self._plan
+            and agent is self._agent
+            and route is self._route
+            and unit is self._unit
+        ):
+            self._user, self._plan, self._agent, self._route, self._unit = user, plan, agent, route, unit
+            self._named = f"{quoted(user)},{quoted(plan)},{quoted(agent)},{quoted(route)},{quoted(unit)}"
+        return self._named

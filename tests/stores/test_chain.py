@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewayd.model import BillingPeriod, rfc3339
+from gatewayd.model import BillingPeriod, UsageRecord, rfc3339
 from gatewayd.stores import chain
 from tests.stores.ledgers import hold, record
 
@@ -56,6 +56,34 @@ def test_the_last_moment_of_a_month_is_not_rounded_into_the_next() -> None:
 def test_a_row_is_sealed_by_the_link_that_a_verifier_works_out(name: str, user: str, units: int, at: float) -> None:
     sealed = chain.sealed(chain.GENESIS, replace(record(hold(name, user=user)), quantity=units, started_at=at))
     assert sealed.chain == chain.link(chain.GENESIS, sealed[:-1])
+
+
+@given(st.lists(st.tuples(st.text(), st.sampled_from(["ann", "zo\u00eb", 'a"b']), st.integers(0, 9), moments)))
+def test_rows_sealed_together_are_the_rows_sealed_one_by_one(facts: list[tuple[str, str, int, float]]) -> None:
+    records = [replace(record(hold(name, user=user)), quantity=units, started_at=at) for name, user, units, at in facts]
+    sealing, head = chain.Sealing(chain.GENESIS), chain.GENESIS
+    for each in records:
+        row = chain.sealed(head, each)
+        head = row.chain
+        assert (sealing.row(each), sealing.head) == (tuple(row), head)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(record(hold()), user_id="other"),
+        replace(record(hold()), plan="other"),
+        replace(record(hold()), agent="other"),
+        replace(record(hold()), route="other"),
+        replace(record(hold()), unit="other"),
+    ],
+    ids=["user", "plan", "agent", "route", "unit"],
+)
+def test_a_row_after_one_that_differs_in_a_single_name_has_its_own(other: UsageRecord) -> None:
+    first = record(hold())
+    sealing = chain.Sealing(chain.GENESIS)
+    before = sealing.row(first)[-1]
+    assert sealing.row(other)[-1] == chain.sealed(before, other).chain
 
 
 @given(st.lists(st.text() | st.integers()))

@@ -2,12 +2,12 @@
 
 import logging
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from gatewayd.model import Account, Posting
-from gatewayd.periods import rfc3339
-from gatewayd.records import account_named
+from gatewayd.periods import month_at, rfc3339
+from gatewayd.records import account_shared
 from gatewayd.stores import chain
 from gatewayd.stores.base import Batch
 from gatewayd.stores.sqlite.moves import Moves, Sum
@@ -17,24 +17,16 @@ from gatewayd.stores.sqlite.storable import fault
 logger = logging.getLogger(__name__)
 
 IDS_AT_ONCE: Final = 500
+CALENDAR_ENDS: Final = 253_399_622_400.0
+"""The calendar's last month, which has no next one, begins then; in seconds since the epoch."""
 
 SELECT_KNOWN: Final = "SELECT id FROM usage_records WHERE id IN ({})"
-WRITE_RECORD: Final = "INSERT INTO usage_records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+SELECT_LAST: Final = "SELECT coalesce(max(rowid), 0) FROM usage_records"
+WRITE_RECORD: Final = (
+    "INSERT INTO usage_records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+)
+DELETE_AFTER: Final = "DELETE FROM usage_records WHERE rowid > ?"
 WRITE_META: Final = "UPDATE ledger_meta SET value = ? WHERE key = ?"
-
-
-class Entry:
-    """A posting on its way into the ledger, with whose it is and its columns as stored."""
-
-    __slots__ = ("account", "columns", "posting")
-
-    def __init__(self, posting: Posting) -> None:
-        """Raises ValueError, OverflowError or OSError for a time beyond the calendar."""
-        record = posting.record
-        started_at = rfc3339(record.started_at)
-        self.posting = posting
-        self.account = account_named(record.user_id, record.unit, chain.period(started_at))
-        self.columns = chain.columns(record, started_at, rfc3339(record.ended_at))
 
 
 def post(connection: sqlite3.Connection, node: str, batch: Batch, rowless: Collection[Account] = ()) -> None:
@@ -52,51 +44,70 @@ def post(connection: sqlite3.Connection, node: str, batch: Batch, rowless: Colle
 
 
 def _write_records(connection: sqlite3.Connection, moves: Moves, postings: Sequence[Posting]) -> None:
-    """Write those that are not there yet, and charge them."""
+    """Write those that are not there yet, and charge them.
+
+    As nearly always none is there, they are written as if, and looked for only if one was.
+    """
+    new: Sequence[Posting] = [each for each in postings if _is_storable(each)]
+    if not new:
+        return
     head, records = (value for (value,) in connection.execute(SELECT_META).fetchall())
-    entries = _entries(_new(connection, [each for each in postings if _is_storable(each)]))
-    charged = {account for account, total in _sums(entries).items() if moves.charge_at_once(account, total)}
-    rows: list[tuple[object, ...]] = []
-    for entry in entries:
-        if entry.account in charged or _charge(moves, entry):
-            head = chain.seal(head, entry.columns)
-            rows.append((*entry.columns, head))
-    if rows:
-        connection.executemany(WRITE_RECORD, rows)
-        connection.executemany(WRITE_META, ((head, "head"), (str(int(records) + len(rows)), "records")))
+    (last,) = connection.execute(SELECT_LAST).fetchone()
+    sealing = chain.Sealing(head)
+    if _write(connection, sealing, new) < len(new):
+        connection.execute(DELETE_AFTER, (last,))
+        new = _new(connection, new)
+        sealing.head = head
+        _write(connection, sealing, new)
+    kept = _charged(moves, new)
+    if len(kept) < len(new):
+        connection.execute(DELETE_AFTER, (last,))
+        sealing.head = head
+        _write(connection, sealing, kept)
+    if kept:
+        connection.executemany(WRITE_META, ((sealing.head, "head"), (str(int(records) + len(kept)), "records")))
 
 
-def _entries(postings: Iterable[Posting]) -> list[Entry]:
-    entries = []
-    for posting in postings:
-        try:
-            entries.append(Entry(posting))
-        except (ValueError, OverflowError, OSError) as reason:
-            _pass_over(posting.record.id, str(reason))
-    return entries
+def _write(connection: sqlite3.Connection, sealing: chain.Sealing, postings: Sequence[Posting]) -> int:
+    """Add them to the end of the chain; how many were not there. A row is made when its turn comes, and gone then."""
+    return connection.executemany(WRITE_RECORD, (sealing.row(each.record) for each in postings)).rowcount
 
 
-def _sums(entries: Sequence[Entry]) -> dict[Account, Sum]:
+def _charged(moves: Moves, postings: Sequence[Posting]) -> Sequence[Posting]:
+    """Charge them; those that their accounts can hold."""
+    left = {account for account, total in _sums(postings).items() if not moves.charge_at_once(account, total)}
+    if not left:
+        return postings
+    return [each for each in postings if (account := _account(each)) not in left or _charge(moves, account, each)]
+
+
+def _sums(postings: Sequence[Posting]) -> dict[Account, Sum]:
     sums: dict[Account, Sum] = {}
-    for entry in entries:
-        if (total := sums.get(entry.account)) is None:
-            total = sums[entry.account] = Sum()
-        total.add(entry.posting.record.quantity, entry.posting.drawn)
+    for posting in postings:
+        account = _account(posting)
+        if (total := sums.get(account)) is None:
+            total = sums[account] = Sum()
+        total.add(posting.record.quantity, posting.drawn)
     return sums
 
 
-def _charge(moves: Moves, entry: Entry) -> bool:
+def _account(posting: Posting) -> Account:
+    record = posting.record
+    return account_shared(record.user_id, record.unit, month_at(record.started_at))
+
+
+def _charge(moves: Moves, account: Account, posting: Posting) -> bool:
     """Charge one record by itself; whether its account can hold it."""
-    record = entry.posting.record
+    record = posting.record
     try:
-        moves.charge(entry.account, record.quantity, entry.posting.drawn)
+        moves.charge(account, record.quantity, posting.drawn)
     except OverflowError as reason:
         _pass_over(record.id, str(reason))
         return False
     return True
 
 
-def _new(connection: sqlite3.Connection, postings: Sequence[Posting]) -> Iterable[Posting]:
+def _new(connection: sqlite3.Connection, postings: Sequence[Posting]) -> Sequence[Posting]:
     """Those whose record is not in the ledger; the first, of several with one id."""
     new: dict[str, Posting] = {}
     for posting in postings:
@@ -107,7 +118,7 @@ def _new(connection: sqlite3.Connection, postings: Sequence[Posting]) -> Iterabl
         question = SELECT_KNOWN.format(",".join("?" * len(chunk)))
         for (known,) in connection.execute(question, chunk).fetchall():
             del new[known]
-    return new.values()
+    return list(new.values())
 
 
 def _storable(amounts: Mapping[Account, int]) -> dict[Account, int]:
@@ -121,12 +132,26 @@ def _storable(amounts: Mapping[Account, int]) -> dict[Account, int]:
 
 
 def _is_storable(posting: Posting) -> bool:
+    """Whether a row can hold it; if not, that is told."""
     record = posting.record
+    if not (_is_dated(record.started_at) and _is_dated(record.ended_at)):
+        try:
+            month_at(record.started_at)
+            rfc3339(record.started_at)
+            rfc3339(record.ended_at)
+        except (ValueError, OverflowError, OSError) as error:
+            _pass_over(record.id, str(error))
+            return False
     texts = (record.id, record.user_id, record.plan, record.agent, record.route, record.unit)
     reason = fault(texts, (record.quantity, posting.drawn, record.status, record.bytes_in, record.bytes_out))
     if reason:
         _pass_over(record.id, reason)
     return not reason
+
+
+def _is_dated(utc: float) -> bool:
+    """Whether it surely has a date; before 1970 it may."""
+    return 0 <= utc < CALENDAR_ENDS
 
 
 def _pass_over(record_id: str, reason: str) -> None:

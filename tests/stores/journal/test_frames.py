@@ -25,6 +25,35 @@ def test_a_hold_comes_back_as_it_was(hold: Hold) -> None:
     assert frames.decode(frames.intent(hold)) == Intent(hold)
 
 
+@given(HOLDS, st.lists(st.tuples(TEXTS | st.from_regex(r"[0-9a-f]{32}", fullmatch=True), st.floats(0, 4e9))))
+def test_holds_that_differ_in_id_and_moment_alone_come_back_as_they_were(
+    hold: Hold, others: list[tuple[str, float]]
+) -> None:
+    for name, moment in others:
+        other = replace(hold, id=name, started_at=moment)
+        assert frames.decode(frames.intent(other)) == Intent(other)
+
+
+@given(HOLDS, HOLDS)
+def test_a_hold_with_the_id_of_another_is_not_taken_for_it(one: Hold, other: Hold) -> None:
+    for each in (one, replace(other, id=one.id), one):
+        assert frames.decode(frames.intent(each)) == Intent(each)
+
+
+def test_words_that_many_holds_share_are_one_string_each() -> None:
+    one, other = (frames.decode(frames.intent(hold(number))) for number in (1, 2))
+    assert isinstance(one, Intent)
+    assert isinstance(other, Intent)
+    for name in ("user_id", "plan", "agent", "route", "unit"):
+        assert getattr(one.hold, name) is getattr(other.hold, name)
+
+
+def test_what_holds_share_is_remembered_of_so_many_only() -> None:
+    for number in range(2 * frames._TERMS_KEPT + 2):
+        frames.decode(frames.intent(hold(number, f"user-{number}")))
+    assert len(frames._terms) <= frames._TERMS_KEPT
+
+
 @given(TEXTS, st.none() | ENDINGS)
 def test_a_conclusion_comes_back_as_it_was_and_fits_the_room_set_aside(hold_id: str, ending: Ending | None) -> None:
     payload = frames.conclusion(hold_id, ending)
@@ -56,10 +85,29 @@ def test_an_ending_beyond_its_numbers_is_refused(ending: Ending) -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    [b"[1]", b"[", orjson.dumps([*"abcdef", -1, 0, 0, 0.5]), b"\x01short", b"\x63" + bytes(44), b"\x00\xff"],
-    ids=["facts missing", "not JSON", "negative units", "cut off", "another outcome", "not UTF-8"],
+    [
+        b"[1]",
+        b"[",
+        b'["a"]',
+        b'["a","ann","pro","chat","chat","requests",1,100,1,',
+        orjson.dumps([*"abcdef", -1, 0, 0, 0.5]),
+        b"\x01short",
+        b"\x63" + bytes(44),
+        b"\x00\xff",
+    ],
+    ids=[
+        "facts missing",
+        "not JSON",
+        "an id alone",
+        "no moment",
+        "negative units",
+        "cut off",
+        "another outcome",
+        "not UTF-8",
+    ],
 )
 def test_a_payload_of_another_making_is_a_value_error(payload: bytes) -> None:
+    frames.decode(frames.intent(hold(1)))  # what holds have in common is known then
     with pytest.raises(ValueError):
         frames.decode(payload)
 

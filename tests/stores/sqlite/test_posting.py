@@ -1,12 +1,16 @@
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gatewayd.model import Account
+from gatewayd.stores import chain
 from gatewayd.stores.base import Batch
 from gatewayd.stores.sqlite import schema
 from gatewayd.stores.sqlite.leasing import lease
@@ -50,6 +54,66 @@ def test_repeats_are_found_in_every_chunk_of_a_large_batch(connection: sqlite3.C
     post(connection, "n", batch(*(posting(name) for name in names)))
     assert connection.execute("SELECT spent FROM usage_balances").fetchall() == [(len(names),)]
     assert connection.execute("SELECT value FROM ledger_meta WHERE key = 'records'").fetchall() == [(str(len(names)),)]
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["ann", "bob"]), st.integers(0, 2)), max_size=6)))
+def test_however_batches_repeat_each_other_the_chain_goes_on_and_each_record_is_charged_once(
+    batches: list[list[tuple[int, str, int]]],
+) -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        schema.create(connection)
+        first: dict[str, tuple[str, int]] = {}
+        for facts in batches:
+            named = [(f"r{number}", user, quantity) for number, user, quantity in facts]
+            records = [posting(name, account=ALICE._replace(user_id=user), quantity=n) for name, user, n in named]
+            post(connection, "n", batch(*records))
+            for name, user, quantity in named:
+                first.setdefault(name, (user, quantity))
+        assert_whole(connection, first)
+
+
+def test_a_record_that_its_account_cannot_hold_leaves_no_gap_in_the_chain(connection: sqlite3.Connection) -> None:
+    full = ALICE._replace(user_id="full")
+    post(connection, "n", batch(posting("r0", account=full)))
+    connection.execute("UPDATE usage_balances SET spent = ?", (2**63 - 2,))
+    names = ["r1", "r2", "r3"]
+    post(
+        connection,
+        "n",
+        batch(*(posting(name, account=who) for name, who in zip(names, (ALICE, full, ALICE), strict=True))),
+    )
+    post(connection, "n", batch(posting("r4", account=full), posting("r5")))
+    assert [name for (name,) in connection.execute("SELECT id FROM usage_records ORDER BY rowid")] == [
+        "r0",
+        "r1",
+        "r2",
+        "r3",
+        "r5",
+    ]
+    assert_chained(connection)
+
+
+def assert_whole(connection: sqlite3.Connection, records: dict[str, tuple[str, int]]) -> None:
+    """These records are there, in this order, and nothing else is charged."""
+    found = connection.execute("SELECT id, user_id, quantity FROM usage_records ORDER BY rowid").fetchall()
+    assert found == [(name, user, quantity) for name, (user, quantity) in records.items()]
+    spent = dict(connection.execute("SELECT user_id, spent FROM usage_balances").fetchall())
+    totals: Counter[str] = Counter()
+    for user, quantity in records.values():
+        totals[user] += quantity
+    assert spent == dict(totals)
+    assert_chained(connection)
+
+
+def assert_chained(connection: sqlite3.Connection) -> None:
+    """Each row follows the one before, and the ledger's end is where it says."""
+    head = chain.GENESIS
+    rows = connection.execute("SELECT * FROM usage_records ORDER BY rowid").fetchall()
+    for row in rows:
+        head = chain.link(head, row[:-1])
+        assert row[-1] == head
+    meta = dict(connection.execute("SELECT key, value FROM ledger_meta WHERE key IN ('head', 'records')").fetchall())
+    assert meta == {"head": head, "records": str(len(rows))}
 
 
 @pytest.mark.parametrize("units", [-1, 2**53], ids=["below zero", "too large"])
