@@ -12,7 +12,7 @@ from gatewayd.stores import chain
 from gatewayd.stores.base import Batch
 from gatewayd.stores.sqlite.moves import Moves, Sum
 from gatewayd.stores.sqlite.schema import SELECT_META
-from gatewayd.stores.sqlite.storable import fault
+from gatewayd.stores.sqlite.storable import LARGEST, fault
 
 logger = logging.getLogger(__name__)
 
@@ -142,11 +142,31 @@ def _is_storable(posting: Posting) -> bool:
         except (ValueError, OverflowError, OSError) as error:
             _pass_over(record.id, str(error))
             return False
+    if _is_plain(posting):
+        return True
     texts = (record.id, record.user_id, record.plan, record.agent, record.route, record.unit)
     reason = fault(texts, (record.quantity, posting.drawn, record.status, record.bytes_in, record.bytes_out))
     if reason:
         _pass_over(record.id, reason)
     return not reason
+
+
+def _is_plain(posting: Posting) -> bool:
+    """Whether `fault` would find none, seen without making anything; where texts are not ASCII it may all the same."""
+    record = posting.record
+    return (
+        record.quantity <= LARGEST
+        and posting.drawn <= LARGEST
+        and record.status <= LARGEST
+        and record.bytes_in <= LARGEST
+        and record.bytes_out <= LARGEST
+        and record.id.isascii()
+        and record.user_id.isascii()
+        and record.plan.isascii()
+        and record.agent.isascii()
+        and record.route.isascii()
+        and record.unit.isascii()
+    )
 
 
 def _is_dated(utc: float) -> bool:

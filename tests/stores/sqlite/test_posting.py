@@ -3,13 +3,15 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewayd.model import Account
+from gatewayd.model import Account, Posting
 from gatewayd.stores import chain
 from gatewayd.stores.base import Batch
 from gatewayd.stores.sqlite import schema
@@ -90,6 +92,28 @@ def test_a_record_that_its_account_cannot_hold_leaves_no_gap_in_the_chain(connec
         "r3",
         "r5",
     ]
+    assert_chained(connection)
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"quantity": 2**53},
+        {"status": 2**53},
+        {"bytes_in": 2**53},
+        {"bytes_out": 2**53},
+        *({name: "\ud800"} for name in ("id", "user_id", "plan", "agent", "route", "unit")),
+    ],
+    ids=str,
+)
+def test_what_no_row_can_hold_is_passed_over_whichever_column_it_is_in(
+    connection: sqlite3.Connection, spoilt: dict[str, Any]
+) -> None:
+    largest = posting("r1", quantity=2**53 - 1)
+    bad = Posting(replace(posting("r2").record, **spoilt), 1)
+    named = Posting(replace(posting("r3").record, plan="zo\u00eb"), 1)
+    post(connection, "n", Batch([largest, bad, Posting(posting("r4").record, 2**53), named]))
+    assert connection.execute("SELECT id FROM usage_records").fetchall() == [("r1",), ("r3",)]
     assert_chained(connection)
 
 
