@@ -32,6 +32,8 @@ class Outbox:
         self._messages: list[bytes] = []
         self._due = False
         self.speakers = 0
+        self.round = 0
+        """Whether something has left since: it is another one after that."""
 
     def put(self, transport: asyncio.Transport, message: bytes) -> None:
         """Write it to the transport at the end of this turn, unless that is closed by then; at once where few speak."""
@@ -49,6 +51,7 @@ class Outbox:
     def flush(self) -> None:
         """Write now what there is."""
         if self._messages:
+            self.round += 1
             transports, messages = self._transports, self._messages
             self._transports, self._messages = [], []
             for transport, message in zip(transports, messages, strict=True):

@@ -17,7 +17,7 @@ FLOORS = (
     ("forwarded", "identity.base", "incoming", "routing", "stores.base"),
     ("generation",),
     ("exchange",),
-    ("audit", "drain", "outbox", "outlets", "problem", "sent", "sink"),
+    ("audit", "bell", "drain", "outbox", "outlets", "problem", "sent", "sink"),
     ("identity", "policies", "proxy", "edge", "stores"),
     ("books",),
     ("endpoints", "metrics", "spans", "tracing"),

@@ -118,8 +118,7 @@ class EdgeConnection(AwaitedHeads):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        if (waiter := self._waiter) is not None and not waiter.done():
-            waiter.set_result(None)
+        self._go_on()
         return True
 
     def resume_reading(self, resume_parser: bool = True) -> None:

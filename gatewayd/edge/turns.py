@@ -15,6 +15,7 @@ from aiohttp.web_exceptions import HTTPException
 from aiohttp.web_protocol import PayloadAccessError, _ErrInfo
 from aiohttp.web_server import Server
 
+from gatewayd.bell import Bell
 from gatewayd.build import stays_python
 from gatewayd.edge.parser import Parsed
 from gatewayd.edge.plain import PlainRequest
@@ -83,14 +84,16 @@ def _let_go(asked: Asked) -> None:
 class Turns(web.RequestHandler):
     """Takes requests as they are parsed, has each answered, and waits for the next while the connection lasts."""
 
-    __slots__ = ("_caller", "_outbox", "_ring_of")
+    __slots__ = ("_bell", "_caller", "_outbox", "_ring_of", "_said_in")
 
     def __init__(
         self, manager: Server, *, outbox: Outbox, ring_of: web.Application | None = None, **options: Any
     ) -> None:
         """`ring_of` is the application whose ring the handler is; without, it gets requests of aiohttp's."""
         super().__init__(manager, **options)
+        self._bell = Bell(self._loop)
         self._outbox = outbox
+        self._said_in = -1  # the outbox's round in which its last answer was put there
         self._ring_of = ring_of
         self._caller: Caller | None = None
 
@@ -102,19 +105,30 @@ class Turns(web.RequestHandler):
         if self._messages:
             transport.write(answer)  # the next one is begun at once, and may be written by anybody
         else:
+            self._said_in = self._outbox.round
             self._outbox.put(transport, answer)
+
+    def _go_on(self) -> None:
+        """A request has come: if one is waited for, it is begun now. Nothing may be done behind this.
+
+        It writes behind the answer before it, which may not have left yet.
+        """
+        if self._said_in == self._outbox.round:
+            self._outbox.flush()
+        self._bell.ring()
 
     async def start(self) -> None:  # noqa: C901  # every request would pay for each step that is a call
         """The connection's one task, from its first byte to its last answer."""
         # Only aiohttp's own way to cancel it; an eager task runs before it has a name here.
         task = self._task_handler or asyncio.current_task()
         assert task is not None
-        loop, messages = self._loop, self._messages
+        loop, bell, messages = self._loop, self._bell, self._messages
         while not self._force_close:
             if not messages:
-                self._waiter = loop.create_future()
+                bell.arm()
+                self._waiter = cast("asyncio.Future[None]", bell)
                 try:
-                    await self._waiter
+                    await bell
                 finally:
                     self._waiter = None
             message: Parsed

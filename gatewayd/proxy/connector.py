@@ -13,6 +13,7 @@ from aiohttp.connector import TCPConnector
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, EofStream
 
+from gatewayd.bell import Bell
 from gatewayd.build import stays_python
 from gatewayd.outbox import Outbox
 from gatewayd.proxy.awaited import Awaited
@@ -37,6 +38,7 @@ class AgentProtocol(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self.awaited = Awaited(loop)
+        self._bell = Bell(loop)
 
     def prepare(self, *, bodiless: bool) -> None:
         """Have a parser for the answer that is expected now; `bodiless` for HEAD's."""
@@ -73,12 +75,13 @@ class AgentProtocol(ResponseHandler):
         if resume_parser or self._reading_paused:
             super().resume_reading(resume_parser)
 
-    def arrival(self) -> "asyncio.Future[None] | None":
+    def arrival(self) -> Bell | None:
         """To be awaited before `take`; None if there is something to take already."""
         if self._buffer or self._eof:
             return None
-        self._waiter = waiter = self._loop.create_future()
-        return waiter
+        self._bell.arm()
+        self._waiter = cast("asyncio.Future[None]", self._bell)
+        return self._bell
 
     def take(self) -> Any:
         """A parsed head that has come, with its body's reader. Raises what the call failed with."""
@@ -109,7 +112,8 @@ class AgentProtocol(ResponseHandler):
             if self._parser is not None and (answer := plain_answer(data)) is not None:
                 awaited.is_listening = False
                 awaited.answer = answer
-                self._wake()
+                self._waiter = None
+                self._bell.ring()
                 return
         awaited.is_quiet = False
         if awaited.is_listening:

@@ -89,6 +89,30 @@ async def test_answers_to_requests_that_came_together_arrive_in_their_order() ->
     assert got.startswith(ANSWER + b"HTTP/1.1 200 OK\r\n")
 
 
+async def test_a_request_that_came_whole_is_begun_at_once_and_writes_behind_the_answer_before_it() -> None:
+    begun: list[str] = []
+
+    async def handler(asked: web.BaseRequest) -> web.StreamResponse:
+        begun.append(asked.path)
+        return await said(asked) if asked.path == "/said" else web.Response(text="at once")
+
+    async with edge(handler) as running, caller(running.port) as sender:
+        sender.writer.write(get(b"/first"))
+        await sender.hear(b"at once")
+        (connection,) = running.connections
+        came: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+
+        def come() -> None:
+            connection.data_received(get(b"/said"))
+            connection.data_received(get(b"/other"))
+            came.set_result(list(begun))
+
+        asyncio.get_running_loop().call_soon(come)
+        assert await came == ["/first", "/said", "/other"]
+        await sender.hear(b"at once", 2)
+        assert sender.got.index(ANSWER) < sender.got.rindex(b"at once")
+
+
 async def test_who_was_answered_or_refused_speaks_no_longer() -> None:
     counts: list[int] = []
 

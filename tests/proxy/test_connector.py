@@ -53,6 +53,31 @@ async def test_trailers_are_known_wherever_the_segments_end() -> None:
             assert call.protocol._last == b""
 
 
+async def test_who_waits_for_a_plain_answer_goes_on_as_it_comes() -> None:
+    loop = asyncio.get_running_loop()
+    protocol = AgentProtocol(loop)
+    if protocol.awaited.expect(bodiless=False):
+        protocol.prepare(bodiless=False)
+    heard: list[object] = []
+
+    async def listen() -> None:
+        arrival = protocol.arrival()
+        assert arrival is not None
+        await arrival
+        heard.append(protocol.awaited.take())
+
+    def come() -> None:
+        protocol.data_received(OK)
+        came.set_result(len(heard))
+
+    task, came = loop.create_task(listen()), loop.create_future()
+    await asyncio.sleep(0)
+    loop.call_soon(come)
+    assert await came == 1
+    assert heard != [None]
+    await task
+
+
 @pytest.mark.parametrize(
     "answer",
     [OK, b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + b"\n0" * 30_000],

@@ -1,0 +1,104 @@
+"""What one task waits for again and again, and goes on from at once: not in a later turn of the loop, nor by a future.
+
+A task waits for whatever keeps the protocol of futures (`asyncio.isfuture`), and gives it what to call to go on. A
+future asks the loop to call that; who knows that the loop is between two callbacks may call it there and then, which is
+what the loop would do, without the turn.
+"""
+
+import asyncio
+from collections.abc import Callable, Generator
+from contextvars import Context
+from typing import Any, Final
+
+_IDLE: Final = 0
+_AWAITED: Final = 1
+_RUNG: Final = 2
+_CANCELLED: Final = 3
+
+
+class Bell:
+    """One task's, for all that it waits for in one place. Mutable: `arm` it for each time, and await it at once.
+
+    Whoever knows it as a future (aiohttp does) may set its result or its exception, or cancel it, with the same
+    outcome. All of that wakes in the loop's next turn, so it may be done in the middle of something; only `ring` does
+    not wait.
+    """
+
+    __slots__ = ("_asyncio_future_blocking", "_context", "_error", "_loop", "_state", "_wake")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._asyncio_future_blocking = False  # the task's own mark, by which it knows that this was awaited
+        self._loop = loop
+        self._state = _IDLE
+        self._wake: Callable[[Any], object] | None = None
+        self._context: Context | None = None
+        self._error: BaseException | None = None
+
+    def arm(self) -> None:
+        """It is awaited from now on."""
+        self._state = _AWAITED
+        self._error = None
+
+    def ring(self) -> None:
+        """Let who waits go on now, before this returns, or in the next turn where a task is asking.
+
+        It must be the last thing that is done: whatever was true before may not be so after it.
+        """
+        wake, context = self._wake, self._context
+        if self._state != _AWAITED or wake is None or context is None:
+            return
+        if asyncio.current_task(self._loop) is not None:  # no task can take a step within another's
+            self.set_result(None)
+            return
+        self._state = _RUNG
+        self._wake = self._context = None
+        context.run(wake, self)
+
+    def __await__(self) -> Generator["Bell", None, None]:
+        if self._state == _AWAITED:
+            self._asyncio_future_blocking = True
+            yield self
+        self.result()
+
+    def add_done_callback(self, wake: Callable[[Any], object], *, context: Context) -> None:
+        """The task says how it goes on, while this is awaited."""
+        self._wake, self._context = wake, context
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self._loop
+
+    def done(self) -> bool:
+        return self._state != _AWAITED
+
+    def result(self) -> None:
+        """Raises what it was set to."""
+        error, self._error = self._error, None
+        if self._state == _CANCELLED:
+            raise asyncio.CancelledError
+        if error is not None:
+            raise error
+
+    def set_result(self, _result: None) -> None:
+        """Let who waits go on in the loop's next turn."""
+        self._end(_RUNG)
+
+    def set_exception(self, error: BaseException) -> None:
+        """The same, with an error."""
+        if self._state == _AWAITED:
+            self._error = error
+            self._end(_RUNG)
+
+    def cancel(self, msg: object = None) -> bool:  # noqa: ARG002
+        """The same, cancelled; False if it was rung before."""
+        if self._state != _AWAITED:
+            return False
+        self._end(_CANCELLED)
+        return True
+
+    def _end(self, state: int) -> None:
+        if self._state != _AWAITED:
+            return
+        self._state = state
+        if self._wake is not None:
+            self._loop.call_soon(self._wake, self, context=self._context)
+            self._wake = self._context = None
