@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
+from gatewayd.build import stays_python
 from gatewayd.periods import BillingPeriod, rfc3339
 from gatewayd.rates import PERIOD_SECONDS, Pace, Rate, Tally, Window
 from gatewayd.records import Account, Ending, Hold, Outcome, Posting, UsageRecord
@@ -70,6 +71,7 @@ class Plan:
         return Plan, (self.name, self.default, self.quota, self.rate_limit)
 
 
+@stays_python  # a file may have been tampered with, and who says so must be able to hold what it says
 @dataclass(frozen=True, slots=True)
 class Balance:
     """Where a user stands with a unit in a period. `limit` 0: not limited."""
