@@ -228,3 +228,9 @@ class Posting:
     def __init__(self, record: UsageRecord, drawn: int) -> None:
         self.record = record
         self.drawn = drawn
+
+    @property
+    def account(self) -> Account:
+        """What it is charged to, as `account_shared` has it."""
+        record = self.record
+        return account_shared(record.user_id, record.unit, month_at(record.started_at))

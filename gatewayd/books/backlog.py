@@ -6,8 +6,6 @@ from typing import Final
 
 from gatewayd.books.amounts import Amounts
 from gatewayd.model import Account, Posting
-from gatewayd.periods import month_at
-from gatewayd.records import account_shared
 
 MOST: Final = 100_000
 """Some 100 MB; what is beyond it waits in the journals."""
@@ -66,7 +64,7 @@ class Backlog:
         self.added += len(postings)
         self._left += len(postings)
         for posting in postings:
-            account = account_of(posting)
+            account = posting.account
             if not self._piles or self._piles[-1].length >= MOST_SORTED:
                 self._piles.append(Pile())
             self._piles[-1].add(account[0], posting)
@@ -83,7 +81,7 @@ class Backlog:
 
     def whose(self) -> Collection[Account]:
         """The accounts of the first, each once."""
-        return {account_of(posting) for posting in self._section[0]} if self._section else ()
+        return {posting.account for posting in self._section[0]} if self._section else ()
 
     def done(self) -> Mapping[Account, int]:
         """The first are in the ledger now; what each account drew, in order."""
@@ -95,7 +93,7 @@ class Backlog:
         if not self._section:
             self.posted += self._of_section
         for posting in batch:
-            account, drawn = account_of(posting), posting.drawn
+            account, drawn = posting.account, posting.drawn
             accounts[account] = accounts.get(account, 0) + drawn
             if beyond := posting.record.quantity - drawn:
                 _less(self.beyond, account, beyond)
@@ -111,11 +109,6 @@ class Backlog:
         batches = -(-length // most)
         size = -(-length // batches)
         self._section.extend([tuple(postings[start : start + size]) for start in range(0, length, size)])
-
-
-def account_of(posting: Posting) -> Account:
-    record = posting.record
-    return account_shared(record.user_id, record.unit, month_at(record.started_at))
 
 
 def _less(amounts: Amounts, account: Account, units: int) -> None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewayd.books.backlog import MOST_SORTED, Backlog, account_of
+from gatewayd.books.backlog import MOST_SORTED, Backlog
 from gatewayd.model import Account, Posting
 from tests.stores.ledgers import ALICE, posting
 
@@ -28,7 +28,7 @@ def of(user: str, postings: list[Posting]) -> list[int]:
 
 
 def test_a_record_counts_in_the_period_in_which_it_began() -> None:
-    assert account_of(posting()) == ALICE
+    assert posting().account == ALICE
 
 
 @given(steps=st.lists(st.tuples(POSTINGS, st.integers(0, 3))), most=st.integers(1, 5))
@@ -42,7 +42,7 @@ def test_everything_is_posted_once_and_each_users_records_in_their_order(
         for _ in range(batches):
             done += (batch := backlog.first(most))
             assert len(batch) <= most
-            accounts = dict.fromkeys(map(account_of, batch))
+            accounts = dict.fromkeys([each.account for each in batch])
             assert backlog.whose() == set(accounts) or not batch
             assert backlog.done() == {account: drawn(account, list(batch)) for account in accounts}
     while batch := backlog.first(most):
@@ -71,16 +71,19 @@ def test_what_waits_counts_until_it_is_done_and_is_posted_only_with_all_before_i
             left = [each for each in left if not any(each is one for one in batch)]
         assert len(backlog) == len(left)
         assert not any(each is one for each in left for one in added[: backlog.posted])
-        assert backlog.drawn == Counter({who: n for who in map(account_of, left) if (n := drawn(who, left))})
-        assert backlog.beyond == Counter({who: n for who in map(account_of, left) if (n := beyond(who, left))})
+        whose = [each.account for each in left]
+        assert backlog.drawn == Counter({who: n for who in whose if (n := drawn(who, left))})
+        assert backlog.beyond == Counter(
+            {who: n for who in [each.account for each in left] if (n := beyond(who, left))}
+        )
 
 
 def drawn(account: Account, postings: list[Posting]) -> int:
-    return sum(each.drawn for each in postings if account_of(each) == account)
+    return sum(each.drawn for each in postings if each.account == account)
 
 
 def beyond(account: Account, postings: list[Posting]) -> int:
-    return sum(each.record.quantity - each.drawn for each in postings if account_of(each) == account)
+    return sum(each.record.quantity - each.drawn for each in postings if each.account == account)
 
 
 def test_an_accounts_records_are_together_and_batches_are_about_as_long_as_each_other() -> None:
@@ -91,7 +94,7 @@ def test_an_accounts_records_are_together_and_batches_are_about_as_long_as_each_
         batches.append(batch)
         backlog.done()
     assert [len(batch) for batch in batches] == [70, 70, 70]
-    accounts = [account_of(each) for batch in batches for each in batch]
+    accounts = [each.account for batch in batches for each in batch]
     assert sum(before != after for before, after in pairwise(accounts)) == 39
 
 

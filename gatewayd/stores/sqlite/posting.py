@@ -7,7 +7,6 @@ from typing import Final
 
 from gatewayd.model import Account, Posting
 from gatewayd.periods import month_at, rfc3339
-from gatewayd.records import account_shared
 from gatewayd.stores import chain
 from gatewayd.stores.base import Batch
 from gatewayd.stores.sqlite.moves import Moves, Sum
@@ -78,22 +77,17 @@ def _charged(moves: Moves, postings: Sequence[Posting]) -> Sequence[Posting]:
     left = {account for account, total in _sums(postings).items() if not moves.charge_at_once(account, total)}
     if not left:
         return postings
-    return [each for each in postings if (account := _account(each)) not in left or _charge(moves, account, each)]
+    return [each for each in postings if (account := each.account) not in left or _charge(moves, account, each)]
 
 
 def _sums(postings: Sequence[Posting]) -> dict[Account, Sum]:
     sums: dict[Account, Sum] = {}
     for posting in postings:
-        account = _account(posting)
+        account = posting.account
         if (total := sums.get(account)) is None:
             total = sums[account] = Sum()
         total.add(posting.record.quantity, posting.drawn)
     return sums
-
-
-def _account(posting: Posting) -> Account:
-    record = posting.record
-    return account_shared(record.user_id, record.unit, month_at(record.started_at))
 
 
 def _charge(moves: Moves, account: Account, posting: Posting) -> bool:
