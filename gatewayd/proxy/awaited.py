@@ -2,40 +2,52 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
-from gatewayd.proxy.plain import PlainAnswer
+from gatewayd.bell import Bell
+from gatewayd.proxy.plain import PlainAnswer, plain_answer
 
 _TICK: Final = 0.001  # seconds, to which loops round a moment
 
 
 class Awaited:
-    """One for each connection, which outlives its calls; aiohttp's protocol has the rest. Mutable: calls come and go.
+    """One for each connection, which outlives its calls; aiohttp's `protocol` has the rest. Mutable: calls come and go.
 
     `is_quiet`: since it was found clean, nothing came but plain answers that were waited for, and nothing went wrong.
+    A call that is answered plainly asks the protocol nothing, each look into which costs what fifty of these do.
     """
 
     __slots__ = (
+        "_bell",
         "_due",
         "_late",
         "_loop",
         "_timer",
         "_timer_at",
         "answer",
+        "has_come",
         "is_listening",
         "is_quiet",
         "is_unheard",
         "is_used",
         "parses_on",
+        "protocol",
+        "since",
+        "transport",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: Any = None) -> None:
         self._loop = loop
+        self._bell = Bell(loop)
+        self.protocol = protocol  # until it is closed
+        self.transport: asyncio.Transport | None = None  # the protocol's
+        self.since = 0.0  # when it came back last, by `time.monotonic`
         self._late: Callable[[], None] | None = None
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self.answer: PlainAnswer | None = None
+        self.has_come = False  # the protocol has a parsed head, or knows why there will be none
         self.is_listening = False  # what comes is an answer's
         self.is_quiet = False
         self.is_unheard = False  # nothing came yet of the answer that is expected, which may be any but HEAD's
@@ -51,6 +63,44 @@ class Awaited:
             return False
         self.parses_on = not bodiless
         return True
+
+    def is_open(self) -> bool:
+        """Whether it can be written to."""
+        return (transport := self.transport) is not None and not transport.is_closing()
+
+    def is_clean(self) -> bool:
+        """Whether the last answer was whole, and nothing came behind it."""
+        return self.is_quiet or not (self.protocol is None or self.protocol.should_close)
+
+    def hear(self, data: bytes) -> bool:
+        """Take a plain answer that is waited for, and let who waits go on; False if the protocol is to have it.
+
+        Nothing of it is kept from the parser but what it need not know: where one message ends, another begins.
+        """
+        if self.is_unheard:
+            self.is_unheard = False
+            if (answer := plain_answer(data)) is not None:
+                self.is_listening = False
+                self.answer = answer
+                self._bell.ring()
+                return True
+        self.is_quiet = False
+        return False
+
+    def arrival(self) -> Bell | None:
+        """To be awaited before an answer is taken; None if there is something to take already."""
+        if self.has_come or self.answer is not None:
+            return None
+        self._bell.arm()
+        return self._bell
+
+    def come(self, error: BaseException | None = None) -> None:
+        """The protocol has something for who waits, or nothing will come."""
+        self.has_come = True
+        if error is not None:
+            self._bell.set_exception(error)
+        else:
+            self._bell.set_result(None)
 
     def take(self) -> PlainAnswer | None:
         """The plain answer, if one has come."""
@@ -97,6 +147,7 @@ class Awaited:
 
     def end(self) -> None:
         """The connection is gone."""
+        self.transport = None
         self.is_quiet = False
         if self._timer is not None:
             self._timer.cancel()

@@ -9,7 +9,6 @@ import asyncio
 from typing import Any, Final
 
 from aiohttp import ClientConnectionError, ServerDisconnectedError
-from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.http import RawResponseMessage, StreamWriter
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EofStream
@@ -19,7 +18,8 @@ from gatewayd.errors import Refusal, UpstreamProtocol, UpstreamReset, UpstreamTi
 from gatewayd.proxy.answer import AnswerHead, judge
 from gatewayd.proxy.awaited import Awaited
 from gatewayd.proxy.body import Body, Whole, body_of
-from gatewayd.proxy.connector import AgentConnector, AgentProtocol
+from gatewayd.proxy.connector import AgentProtocol
+from gatewayd.proxy.idle import Idle
 from gatewayd.sent import hang_up
 
 _MAX_INTERIM: Final = 16
@@ -36,32 +36,27 @@ class Call:
     __slots__ = (
         "_awaited",
         "_bodiless",
+        "_idle",
         "_interim",
-        "_key",
         "_patience",
-        "_pool",
         "_reused",
         "_timed",
         "body",
         "protocol",
     )
 
-    def __init__(self, pool: AgentConnector, key: ConnectionKey, protocol: AgentProtocol) -> None:
-        self._pool = pool
-        self._key = key
-        self.protocol = protocol
-        self._awaited: Awaited = protocol.awaited
-        self._reused = self._awaited.is_used
+    def __init__(self, idle: Idle, connection: Awaited) -> None:
+        """`connection` is one that was just found open, in this step of the loop, and `idle` where it goes back to."""
+        self._idle = idle
+        self._awaited = connection
+        self.protocol: AgentProtocol = connection.protocol
+        self._reused = connection.is_used
         self._bodiless = False
         self._interim = 0
         self._patience = 0.0
         self._timed = False
         self.body: Body | Whole | None = None
-
-    @property
-    def is_spoiled(self) -> bool:
-        """Whether an agent spoke on a pooled connection before it was asked: that is no answer to the next caller."""
-        return self._reused and not self._awaited.is_quiet and self.protocol.should_close
+        idle.outbox.speakers += 1
 
     @property
     def is_complete(self) -> bool:
@@ -76,17 +71,20 @@ class Call:
 
     def send(self, data: bytes) -> None:
         """Write without waiting. Raises StaleConnectionError on a pooled connection, UpstreamReset on a fresh one."""
-        self._open().write(data)
-
-    def ask(self, request: bytes) -> None:
-        """As `send`, of a whole request: it leaves with whatever else does in this turn of the loop."""
-        self._pool.say(self._open(), request)
-
-    def _open(self) -> asyncio.Transport:
-        transport = self.protocol.transport
+        transport = self._awaited.transport
         if transport is None or transport.is_closing():
             raise self._broken()
-        return transport
+        transport.write(data)
+
+    def ask(self, request: bytes) -> None:
+        """As `send`, of a whole request: it leaves with whatever else does in this turn of the loop.
+
+        A connection that was pooled was found open just now.
+        """
+        transport = self._awaited.transport
+        if transport is None or (not self._reused and transport.is_closing()):
+            raise self._broken()
+        self._idle.outbox.put(transport, request)
 
     async def drain(self) -> None:
         """Wait until the agent takes more (back-pressure). Raises UpstreamReset if it never will."""
@@ -118,15 +116,15 @@ class Call:
 
         Raises UpstreamProtocol, UpstreamReset, UpstreamTimeout, StaleConnectionError, or what the call was failed with.
         """
-        protocol, awaited = self.protocol, self._awaited
+        awaited = self._awaited
         try:
-            if awaited.answer is None and (arrival := protocol.arrival()) is not None:
+            if (arrival := awaited.arrival()) is not None:
                 await arrival
             if (plain := awaited.take()) is not None:
                 self._stop_clock()
                 self.body = Whole(plain.body)
                 return plain.head
-            found: Any = protocol.take()  # `Parsed` says why
+            found: Any = self.protocol.take()  # `Parsed` says why
         except HttpProcessingError:
             raise UpstreamProtocol from None
         except ServerDisconnectedError as error:
@@ -163,19 +161,23 @@ class Call:
         self.protocol.force_close()
 
     def release(self) -> None:
-        """Give the connection back to the pool, which closes it unless it is clean; what was written still goes out."""
+        """Let others call on the connection, or close it if it is not clean; what was written still goes out."""
         self._stop_clock()
         if self.body is not None:
             self.body.detach()
-        transport = self.protocol.transport
-        self._pool.give_back(self._key, self.protocol)
+        self._idle.outbox.speakers -= 1
+        transport = self._awaited.transport
+        if self._idle.keep(self._awaited):
+            return
+        self._idle.close(self._awaited)
         if transport is not None and transport.is_closing():
             hang_up(transport)
 
     def abort(self) -> None:
         """Close the connection now: the agent sees at once that nobody listens."""
         self._stop_clock()
-        transport = self.protocol.transport
-        self._pool.give_back(self._key, self.protocol, closes=True)
+        self._idle.outbox.speakers -= 1
+        transport = self._awaited.transport
+        self._idle.close(self._awaited)
         if transport is not None:
             transport.abort()

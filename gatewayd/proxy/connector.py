@@ -1,10 +1,11 @@
-"""The pool of connections to agents: aiohttp's, but each connection hears to the end, and remembers it."""
+"""Connections to agents: aiohttp's, but each hears to the end, and remembers it, and waits in a stack of ours."""
 
 import asyncio
 import os
+from collections.abc import Awaitable
 from functools import partial
-from time import monotonic
 from typing import Any, Final, cast
+from weakref import WeakValueDictionary
 
 from aiohttp import ClientRequest, ClientTimeout
 from aiohttp.client_proto import ResponseHandler
@@ -13,11 +14,10 @@ from aiohttp.connector import TCPConnector
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, EofStream
 
-from gatewayd.bell import Bell
 from gatewayd.build import stays_python
 from gatewayd.outbox import Outbox
 from gatewayd.proxy.awaited import Awaited
-from gatewayd.proxy.plain import plain_answer
+from gatewayd.proxy.idle import Idle
 from gatewayd.trailers import LONGEST, Fields, heard, section
 
 _READ: Final = 64 * 1024
@@ -37,8 +37,11 @@ class AgentProtocol(ResponseHandler):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
-        self.awaited = Awaited(loop)
-        self._bell = Bell(loop)
+        self.awaited = Awaited(loop, self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.awaited.transport = self.transport
 
     def prepare(self, *, bodiless: bool) -> None:
         """Have a parser for the answer that is expected now; `bodiless` for HEAD's."""
@@ -75,26 +78,18 @@ class AgentProtocol(ResponseHandler):
         if resume_parser or self._reading_paused:
             super().resume_reading(resume_parser)
 
-    def arrival(self) -> Bell | None:
-        """To be awaited before `take`; None if there is something to take already."""
-        if self._buffer or self._eof:
-            return None
-        self._bell.arm()
-        self._waiter = cast("asyncio.Future[None]", self._bell)
-        return self._bell
-
     def take(self) -> Any:
         """A parsed head that has come, with its body's reader. Raises what the call failed with."""
         buffer: Any = self._buffer  # whose entries are not what aiohttp's types say
-        if buffer:
-            return buffer.popleft()[0]
-        raise self._exception or EofStream
+        if not buffer:
+            raise self._exception or EofStream
+        found = buffer.popleft()[0]
+        self.awaited.has_come = bool(buffer) or self._eof
+        return found
 
-    def _wake(self) -> None:
-        if (waiter := self._waiter) is not None:
-            self._waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
+    def feed_data(self, data: Any, size: int = 0) -> None:
+        self._buffer.append((data, size))
+        self.awaited.come()
 
     def force_close(self) -> None:
         self.awaited.is_quiet = False
@@ -103,19 +98,25 @@ class AgentProtocol(ResponseHandler):
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
         self.awaited.is_quiet = False
         super().set_exception(exc, *cause)
+        self.awaited.come(exc)
+
+    def close(self) -> None:
+        self.awaited.transport = None
+        super().close()
+
+    def abort(self) -> None:
+        self.awaited.transport = None
+        super().abort()
+
+    def eof_received(self) -> None:
+        """An agent that said its last word is not asked again."""
+        self.force_close()
+        super().eof_received()
 
     def data_received(self, data: bytes) -> None:
         awaited = self.awaited
-        if awaited.is_unheard:
-            awaited.is_unheard = False
-            # Nothing of it is kept from the parser but what it need not know: where one message ends, another begins.
-            if self._parser is not None and (answer := plain_answer(data)) is not None:
-                awaited.is_listening = False
-                awaited.answer = answer
-                self._waiter = None
-                self._bell.ring()
-                return
-        awaited.is_quiet = False
+        if awaited.hear(data):
+            return
         if awaited.is_listening:
             self._last = data if not self._last and len(data) <= LONGEST else heard(self._last, data)
         if self._parser is None or self._upgraded or self._payload_parser is not None or not data:
@@ -138,8 +139,7 @@ class AgentProtocol(ResponseHandler):
             self._payload = payload
             bodiless = self._skip_payload or message.code in _BODILESS
             found: Any = (message, EMPTY_PAYLOAD if bodiless else payload)
-            self._buffer.append((found, 0))
-            self._wake()
+            self.feed_data(found)
         if tail and self._upgraded:
             super().data_received(tail)
 
@@ -167,53 +167,41 @@ class AgentProtocol(ResponseHandler):
 
 
 @stays_python
+class Address:
+    """An agent's host, port and TLS, for all who call there: what is idle, and how a connection is made."""
+
+    __slots__ = ("__weakref__", "idle")
+
+    def __init__(self, idle: Idle) -> None:
+        self.idle = idle
+
+
+@stays_python
 class AgentConnector(TCPConnector):
-    """aiohttp's pool, of our connections."""
+    """aiohttp's connections, of our kind; those for `dial` are kept for each other by an `Address` of ours."""
 
     def __init__(self, *, keepalive_timeout: float, **options: Any) -> None:
         super().__init__(keepalive_timeout=keepalive_timeout, **options)
-        self.keeps = keepalive_timeout
         self._outbox = Outbox(self._loop)
+        self._keeps = keepalive_timeout
+        self._addresses: WeakValueDictionary[ConnectionKey, Address] = WeakValueDictionary()
         self._factory = partial(AgentProtocol, loop=self._loop)  # type: ignore[assignment]  # its kind
 
-    def say(self, transport: asyncio.Transport, request: bytes) -> None:
-        """Write a whole request with whatever else leaves in this turn of the loop."""
-        self._outbox.speakers = len(self._acquired)
-        self._outbox.put(transport, request)
+    def address(self, key: ConnectionKey) -> Address:
+        """The one Address of this key, as long as somebody has it. Its connections are closed after that."""
+        if (known := self._addresses.get(key)) is None:
+            close = partial(self._release, key, should_close=True)
+            known = self._addresses[key] = Address(Idle(self._loop, self._keeps, self._outbox, close))
+        return known
 
-    def idle(self, key: ConnectionKey) -> AgentProtocol | None:
-        """The pooled connection that was used last, if it can be used at once: what `connect` gives, not awaited.
-
-        `give_back` is to be called with it, as `release` or `close` are with a connection from `connect`.
-        """
-        if (pooled := self._conns.get(key)) is None:
-            return None
-        protocol, since = pooled[-1]
-        transport = protocol.transport
-        if transport is None or transport.is_closing() or monotonic() - since > self.keeps:
-            return None
-        pooled.pop()
-        if not pooled:
-            del self._conns[key]
-        self._acquired.add(protocol)
-        return cast("AgentProtocol", protocol)
-
-    async def dial(self, request: ClientRequest) -> AgentProtocol:
-        """What `connect` gives, to be given back in the same way."""
+    async def dial(self, request: ClientRequest) -> Awaited:
+        """A new connection. It counts as acquired until the `idle` of its address closes it."""
         connection = await self.connect(request, [], _NO_TIMEOUT)
         protocol, connection._protocol = connection.protocol, None  # noqa: SLF001  # or it would close it, being dropped
-        return cast("AgentProtocol", protocol)
+        return cast("AgentProtocol", protocol).awaited
 
-    def give_back(self, key: ConnectionKey, protocol: AgentProtocol, *, closes: bool = False) -> None:
-        """Keep the connection for whoever comes next, or close it if it is not clean or is to be closed.
-
-        aiohttp does the latter. It has nothing to do for the former but to look for somebody who waits for a
-        connection, and there is nobody, since the pool has no limit.
-        """
-        awaited = protocol.awaited
-        awaited.is_quiet = not closes and (awaited.is_quiet or not protocol.should_close)
-        if not awaited.is_quiet or self._closed or self._cleanup_handle is None:
-            self._release(key, protocol, should_close=closes)
-            return
-        self._acquired.discard(protocol)
-        self._conns[key].append((protocol, monotonic()))
+    def _close(self, *, abort_ssl: bool = False) -> list[Awaitable[object]]:
+        """All of them, idle or not; whoever still has one finds it closed."""
+        for address in self._addresses.values():
+            address.idle.end()
+        return super()._close(abort_ssl=abort_ssl)

@@ -1,15 +1,15 @@
-"""One agent's address: aiohttp's connection pool, without its client on top."""
+"""One agent's address: aiohttp's connections, without its client on top."""
 
 import asyncio
 
 from aiohttp import ClientConnectionError, ClientRequest
-from aiohttp.client_reqrep import ConnectionKey
 from yarl import URL
 
 from gatewayd.build import stays_python
 from gatewayd.errors import UpstreamConnect, UpstreamTimeout
 from gatewayd.proxy.call import Call
 from gatewayd.proxy.connector import AgentConnector
+from gatewayd.proxy.idle import Idle
 from gatewayd.proxy.tls import Peer
 
 
@@ -21,33 +21,29 @@ def target_below(base: URL, suffix: str, query: str) -> str:
 class Way:
     """What a call goes by that finds a connection in the pool."""
 
-    __slots__ = ("_base", "_connector", "_key", "authority")
+    __slots__ = ("_base", "_idle", "authority")
 
-    def __init__(self, url: URL, connector: AgentConnector, key: ConnectionKey) -> None:
+    def __init__(self, url: URL, idle: Idle) -> None:
         self.authority = url.raw_authority.encode()
         self._base = url.raw_path.rstrip("/")
-        self._connector = connector
-        self._key = key
+        self._idle = idle
 
     def target(self, suffix: str, query: str) -> bytes:
         """The request target at the agent: its base path, then what followed the route's prefix, byte for byte."""
         return ((self._base + suffix or "/") + query).encode("ascii")
 
     def idle(self) -> Call | None:
-        """A call on a connection from the pool, if there is one."""
-        while (protocol := self._connector.idle(self._key)) is not None:
-            call = Call(self._connector, self._key, protocol)
-            if not call.is_spoiled:
-                return call
-            call.abort()
-        return None
+        """A call on a connection that was idle, if there is one."""
+        if (connection := self._idle.take()) is None:
+            return None
+        return Call(self._idle, connection)
 
 
 @stays_python
 class Upstream:
     """An agent's base URL, with everything that calls to it share."""
 
-    __slots__ = ("__weakref__", "_connector", "_dial", "_key", "url", "way")
+    __slots__ = ("__weakref__", "_address", "_connector", "_dial", "url", "way")
 
     def __init__(
         self, url: str, connector: AgentConnector, loop: asyncio.AbstractEventLoop, peer: Peer | None = None
@@ -63,21 +59,19 @@ class Upstream:
             ssl=peer.context if peer is not None else True,
             server_hostname=peer.server_name if peer is not None else None,
         )
-        self._key = self._dial.connection_key
-        self.way = Way(self.url, connector, self._key)
+        self._address = connector.address(self._dial.connection_key)
+        self.way = Way(self.url, self._address.idle)
 
     async def connect(self, timeout: float) -> Call:
-        """A connection from the pool, or a new one within `timeout` seconds (0: however long it takes).
+        """A call on an idle connection, or on a new one within `timeout` seconds (0: however long it takes).
 
         Raises UpstreamConnect, UpstreamTimeout.
         """
+        if (call := self.way.idle()) is not None:
+            return call
         try:
             async with asyncio.timeout(timeout or None):
-                while True:
-                    call = Call(self._connector, self._key, await self._connector.dial(self._dial))
-                    if not call.is_spoiled:
-                        return call
-                    call.abort()
+                return Call(self._address.idle, await self._connector.dial(self._dial))
         except TimeoutError:
             raise UpstreamTimeout("The agent did not accept the connection in time.") from None
         except (ClientConnectionError, OSError):

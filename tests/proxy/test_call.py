@@ -132,13 +132,26 @@ async def test_a_connection_that_was_not_used_goes_back() -> None:
         again.abort()
 
 
+async def test_who_calls_counts_as_a_speaker_until_the_call_is_ended_either_way() -> None:
+    async with raw_agent(answering(OK)) as agent, upstream_at(agent.port) as upstream:
+        outbox, speakers = upstream._connector._outbox, []
+        for end in (Call.release, Call.abort):
+            calls = [await upstream.connect(5) for _ in range(2)]
+            speakers.append(outbox.speakers)
+            for each in calls:
+                end(each)
+            speakers.append(outbox.speakers)
+    assert speakers == [2, 0, 2, 0]
+
+
 async def test_a_connection_on_which_the_agent_spoke_unasked_is_not_used_again() -> None:
     async with raw_agent(at_first(saying(OK + OK, then="stay"))) as agent, upstream_at(agent.port) as upstream:
         call, _ = await ask(upstream)
         assert call.body is not None
         call.body.take()
-        call._pool.give_back(call._key, call.protocol)  # as if the second answer had come after the release
-        call.protocol._should_close = False
+        call.protocol.awaited.is_quiet = True
+        assert call._idle.keep(call.protocol.awaited)
+        call.protocol.awaited.is_quiet = False  # as if the second answer had come after the release
         again, head = await ask(upstream)
         assert (head.status, again.protocol is call.protocol) == (200, False)
         again.abort()

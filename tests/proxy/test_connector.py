@@ -10,9 +10,11 @@ import pytest
 from aiohttp import TCPConnector
 from aiohttp.client_proto import ResponseHandler
 
+from gatewayd.errors import UpstreamConnect
 from gatewayd.proxy.call import Call
 from gatewayd.proxy.connector import AgentConnector, AgentProtocol
-from tests.agents import raw_agent
+from gatewayd.proxy.upstream import Upstream
+from tests.agents import answering, raw_agent
 from tests.patience import PATIENCE
 from tests.proxy.upstreams import ask, upstream_at
 from tests.proxy.wire import OK, beat, saying
@@ -61,7 +63,7 @@ async def test_who_waits_for_a_plain_answer_goes_on_as_it_comes() -> None:
     heard: list[object] = []
 
     async def listen() -> None:
-        arrival = protocol.arrival()
+        arrival = protocol.awaited.arrival()
         assert arrival is not None
         await arrival
         heard.append(protocol.awaited.take())
@@ -100,7 +102,7 @@ async def test_what_an_agent_says_after_the_end_does_not_change_its_trailers() -
         assert await taken(call) == b"ok"
         assert call.body is not None
         assert call.body.trailers() == [(b"X-Sum", b"1"), (b"X-More", b"2")]
-        assert call.is_spoiled or call.protocol.should_close
+        assert call.protocol.should_close
         call.abort()
 
 
@@ -145,28 +147,70 @@ async def test_a_connection_whose_writing_failed_still_hears(
         assert ours.recv(1000) == OK[heard:]
 
 
-# What of aiohttp's pool is used without waiting
+# What of aiohttp's pool is used, and what is ours
 
 
-async def test_aiohttps_pool_is_built_as_it_is_used() -> None:
+async def test_aiohttp_counts_a_connection_as_acquired_until_ours_closes_it_and_keeps_none() -> None:
     async with raw_agent(saying(OK)) as agent, upstream_at(agent.port) as upstream:
         call, _ = await ask(upstream)
-        connector, key, protocol = upstream._connector, upstream._key, call.protocol
+        connector, protocol = upstream._connector, call.protocol
         assert await taken(call) == b"ok"
         assert connector._acquired == {protocol}
-        call.release()  # the first to come back, by aiohttp's own way: that starts its cleaning
-        assert connector._cleanup_handle is not None
-        assert [each for each, _ in connector._conns[key]] == [protocol]
-        assert connector._acquired == set()
+        call.release()
+        assert (connector._acquired, len(upstream._address.idle)) == ({protocol}, 1)
         again = upstream.way.idle()
         assert again is not None
         assert again.protocol is protocol
-        assert connector._acquired == {protocol}
-        assert key not in connector._conns
-        again.release()
-        assert [each for each, _ in connector._conns[key]] == [protocol]
-        assert connector._limit == 0
-        assert not connector._waiters
+        again.abort()
+        assert (connector._acquired, len(upstream._address.idle)) == (set(), 0)
+        assert connector._conns == {}
+        assert (connector._limit, connector._limit_per_host, len(connector._waiters)) == (0, 0, 0)
+
+
+async def test_a_connector_that_is_closed_closes_idle_connections_and_those_in_use_and_waits_for_them() -> None:
+    async with raw_agent(answering(OK)) as agent:
+        async with upstream_at(agent.port) as upstream:
+            (idle, _), (used, _) = await ask(upstream), await ask(upstream)
+            await taken(idle)
+            idle.release()
+            transports = [idle.protocol.transport, used.protocol.transport]
+        assert [transport is not None and transport.is_closing() for transport in transports] == [True, True]
+        assert not idle.protocol.connected
+        assert upstream._address.idle._timer is None
+        used.release()
+        assert (upstream.way.idle(), upstream._address.idle._timer) == (None, None)
+        with pytest.raises(UpstreamConnect):
+            await upstream.connect(5)
+
+
+async def test_those_who_call_at_one_address_share_its_connections_and_others_do_not() -> None:
+    async with raw_agent(answering(OK)) as agent, raw_agent(answering(OK)) as another, upstream_at(agent.port) as one:
+        loop, connector = asyncio.get_running_loop(), one._connector
+        same = Upstream(f"http://127.0.0.1:{agent.port}/elsewhere", connector, loop)
+        other = Upstream(f"http://127.0.0.1:{another.port}", connector, loop)
+        call = await one.connect(5)
+        call.release()
+        assert other.way.idle() is None
+        again = same.way.idle()
+        assert again is not None
+        assert again.protocol is call.protocol
+        again.abort()
+
+
+async def test_an_address_that_nobody_calls_any_more_is_forgotten_and_its_connections_are_closed() -> None:
+    connector = AgentConnector(limit=0, keepalive_timeout=0.01)
+    async with raw_agent(answering(OK)) as agent, connector:
+        upstream = Upstream(f"http://127.0.0.1:{agent.port}", connector, asyncio.get_running_loop())
+        in_use, left = await upstream.connect(5), await upstream.connect(5)
+        left.release()
+        del upstream
+        assert len(connector._addresses) == 0
+        await asyncio.wait_for(agent.closed.wait(), PATIENCE)
+        assert connector._acquired == {in_use.protocol}
+        agent.closed.clear()
+        in_use.release()
+        await asyncio.wait_for(agent.closed.wait(), PATIENCE)
+        assert connector._acquired == set()
 
 
 async def test_a_connection_that_is_not_clean_is_closed_when_it_is_given_back() -> None:
@@ -182,13 +226,13 @@ async def test_a_connection_that_is_not_clean_is_closed_when_it_is_given_back() 
         await asyncio.wait_for(agent.closed.wait(), PATIENCE)
 
 
-async def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with raw_agent(saying(OK)) as agent, upstream_at(agent.port) as upstream:
+async def test_an_agent_that_said_its_last_word_is_not_asked_again() -> None:
+    async with raw_agent(saying(OK, then="close")) as agent, upstream_at(agent.port) as upstream:
         call, _ = await ask(upstream)
         await taken(call)
+        call.protocol.eof_received()
         call.release()
-        monkeypatch.setattr(upstream._connector, "keeps", -1.0)
-        assert upstream.way.idle() is None
+        assert (upstream.way.idle(), upstream._connector._acquired) == (None, set())
 
 
 async def test_one_parser_serves_a_connection_until_an_answer_had_chunks_or_no_body_to_have() -> None:
