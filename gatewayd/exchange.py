@@ -70,9 +70,11 @@ class Exchange:
     __slots__ = (
         "_conclusions",
         "_identity",
+        "_ids",
         "_plan",
         "_planned",
         "_refused",
+        "added",  # any policy, by `add`: lines of fields that whatever answer goes out has besides `ids`
         "answered",  # forward: when the agent's answer was there whole, or had broken off; 0 before
         "asked",  # forward: when a connection to an agent was first asked for; 0 before
         "bytes_in",  # forward: body bytes taken from the caller
@@ -84,7 +86,6 @@ class Exchange:
         "cut",  # drain: why the gateway itself ends this exchange
         "ended",  # access_log
         "farewell",  # forward, on routes that say goodbye: ends a stream by its own protocol; False if it cannot now
-        "fields",  # any policy: header fields to add to whatever answer goes out
         "first_byte",  # forward: when the agent's head came
         "generation",
         "head",  # admission
@@ -127,7 +128,8 @@ class Exchange:
         self.head = _NO_HEAD
         self.target = _NO_TARGET
         self.route = generation.routes.unknown
-        self.fields: list[tuple[str, str]] = [("X-Trace-ID", self.trace_id), ("X-Request-ID", self.request_id)]
+        self.added = ""
+        self._ids = ""
         self.status = 0
         self.code = ""
         self.unit = ""
@@ -156,7 +158,23 @@ class Exchange:
     def trace(self, trace_id: str, flags: str) -> None:
         """The request is part of this trace, which the answer names."""
         self.trace_id, self.trace_flags = trace_id, flags
-        self.fields[0] = "X-Trace-ID", trace_id
+        self._ids = ""
+
+    def ids(self) -> str:
+        """What names the request, as lines of fields: agent and caller are told alike."""
+        if not self._ids:
+            self._ids = f"X-Trace-ID: {self.trace_id}\r\nX-Request-ID: {self.request_id}\r\n"
+        return self._ids
+
+    def add(self, name: str, value: str) -> None:
+        """Whatever answer goes out has this field too. Nothing of it may be a caller's: it is a line of its head."""
+        self.added += f"{name}: {value}\r\n"
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """What any answer has of ours, `ids` and what was added, for answers that are no bytes yet."""
+        lines = (self.ids() + self.added).split("\r\n")
+        return [(name, value) for name, _, value in [line.partition(": ") for line in lines[:-1]]]
 
     def tell_time(self) -> None:
         """Let the answer, whose head is to be made now, say what took how long, to callers who may know.
@@ -172,7 +190,7 @@ class Exchange:
         if self.first_byte:
             parts += [("connect", self.reached - self.asked), ("agent", self.first_byte - self.reached)]
         said = ", ".join(f"{name};dur={seconds * 1000:.3f}" for name, seconds in parts)
-        self.fields.append(("Server-Timing", said))
+        self.add("Server-Timing", said)
 
     def rule(self, kind: type[R]) -> R | None:
         """The rule of this type that holds for the request's route."""

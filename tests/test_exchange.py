@@ -213,3 +213,20 @@ async def test_all_who_asked_are_concluded_and_the_last_comes_first(exchange: Ex
         exchange.on_conclusion(conclusion)
     await exchange.close_books()
     assert order == ["another", "quota"]
+
+
+def test_whatever_is_added_goes_out_behind_the_ids_and_a_trace_that_goes_on_is_named_from_then_on(
+    exchange: Exchange,
+) -> None:
+    exchange.add("RateLimit", '"user-minute";r=0;t=3')
+    exchange.add("Server-Timing", "gateway;dur=0.100, agent;dur=1.000")
+    own, request_id = exchange.ids(), exchange.request_id
+    exchange.trace("a" * 32, "01")
+    assert own == f"X-Trace-ID: {request_id}\r\nX-Request-ID: {request_id}\r\n"
+    assert exchange.ids() == f"X-Trace-ID: {'a' * 32}\r\nX-Request-ID: {request_id}\r\n"
+    assert exchange.fields == [
+        ("X-Trace-ID", "a" * 32),
+        ("X-Request-ID", request_id),
+        ("RateLimit", '"user-minute";r=0;t=3'),
+        ("Server-Timing", "gateway;dur=0.100, agent;dur=1.000"),
+    ]

@@ -36,7 +36,7 @@ def test_the_document_has_the_standards_members_then_ours_then_the_refusals() ->
 
 def test_the_answer_has_the_refusals_headers_and_those_that_policies_added(clock: ManualClock) -> None:
     exchange = Ring(EMAIL, clock).generations.begin(Request())  # type: ignore[arg-type]
-    exchange.fields.append(("RateLimit", '"user-minute";r=0;t=3'))
+    exchange.add("RateLimit", '"user-minute";r=0;t=3')
     response = answer(exchange, RateLimited(retry_after=3))
     assert response.status == 429
     assert response.content_type == "application/problem+json"

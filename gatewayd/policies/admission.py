@@ -30,7 +30,6 @@ _REFUSALS: Final = {
     kind.code: kind.title
     for kind in (BadRequest, Crowded, Draining, HeadersTooLarge, RequestTimeout, UriTooLong, VersionUnsupported)
 }
-_OWN_FIELDS: Final = 2  # of an exchange that nobody has added to: its ids
 _OPAQUE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
@@ -84,7 +83,7 @@ def _opaque(value: bytes | None) -> str:
 
 def decided(exchange: Exchange) -> Finding | None:
     """Whether the request was fit to be looked at, from whom it came and for which route."""
-    untouched = not exchange.reached and len(exchange.fields) <= _OWN_FIELDS  # no other policy has said anything
+    untouched = not exchange.reached and not exchange.added  # no other policy has said anything
     if untouched and exchange.code in _REFUSALS:
         return refused_with(exchange, _REFUSALS[exchange.code].lower())
     route = exchange.route

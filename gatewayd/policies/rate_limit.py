@@ -44,16 +44,17 @@ class RateLimitRule:
 
 
 class _Windows:
-    """What a call of one caller takes from, and what is said of it in every answer."""
+    """What a call of one caller takes from, and what is said of it in every answer: `begin` is before the states."""
 
-    __slots__ = ("each", "names", "plan", "policy")
+    __slots__ = ("begin", "each", "names", "plan")
 
     def __init__(self, plan: str | None, each: list[Window]) -> None:
         self.plan = plan
         self.each = each
         # Tuples, which the collector leaves alone: there are as many as callers.
         self.names = tuple([f'{", " if number else ""}"{window.name}";r=' for number, window in enumerate(each)])
-        self.policy = ", ".join([f'"{w.name}";q={w.rate.limit};w={w.rate.seconds}' for w in each])
+        policy = ", ".join([f'"{w.name}";q={w.rate.limit};w={w.rate.seconds}' for w in each])
+        self.begin = f"RateLimit-Policy: {policy}\r\nRateLimit: "
 
 
 def admit(exchange: Exchange) -> Awaitable[None] | None:
@@ -115,15 +116,13 @@ async def _wait_and_take(exchange: Exchange, windows: _Windows) -> None:
 
 def _tell(exchange: Exchange, windows: _Windows, tallies: Sequence[Tally]) -> None:
     """In the fields of draft-ietf-httpapi-ratelimit-headers; `t` is rounded up to seconds."""
-    states = ""
+    said = exchange.added + windows.begin
     admitted = True
     for index, name in enumerate(windows.names):
         tally = tallies[index]
-        states = f"{states}{name}{numeral(tally.remaining)};t={numeral(_whole(tally.resets_in))}"
+        said = f"{said}{name}{numeral(tally.remaining)};t={numeral(_whole(tally.resets_in))}"
         admitted = admitted and tally.admitted
-    fields = exchange.fields
-    fields.append(("RateLimit-Policy", windows.policy))
-    fields.append(("RateLimit", states))
+    exchange.added = said + "\r\n"
     if not admitted:
         raise RateLimited(retry_after=max(1, _whole(max(tally.retry_in for tally in tallies))))
 

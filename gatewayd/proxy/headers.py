@@ -1,6 +1,5 @@
 """Header sections from one side to the other (contract, section 5). Pure: bytes in, bytes out."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from gatewayd.config.settings import Network
@@ -14,7 +13,7 @@ from gatewayd.trailers import announcement
 _VIA: Final = b"1.1 gatewayd"
 _END: Final = b"\r\n"
 _SCHEMES: Final = frozenset({b"http", b"https"})
-_LIMIT_FIELDS: Final = frozenset({"ratelimit", "ratelimit-policy"})
+_LIMITED: Final = "RateLimit: "
 _ORIGINS_KEPT: Final = 4_096
 
 
@@ -48,20 +47,26 @@ def _chunked(head: Head) -> list[bytes]:
 
 def _identity(exchange: Exchange, service: ServiceTokens | None) -> bytes:
     """Whose request it is, and which: nothing of it was taken from the caller but a trace that goes on."""
-    own, trace = exchange.request_id, exchange.trace_id
-    span, flags = exchange.span_id, exchange.trace_flags
-    text = f"X-Request-ID: {own}\r\nX-Trace-ID: {trace}\r\ntraceparent: 00-{trace}-{span}-{flags}\r\n"
+    ids, trace, span, flags = exchange.ids(), exchange.trace_id, exchange.span_id, exchange.trace_flags
+    identity = exchange.proved
+    plan = exchange.plan(identity) if identity is not None else None
+    if identity is None:
+        text = f"{ids}traceparent: 00-{trace}-{span}-{flags}\r\n"
+    elif plan is None:
+        text = f"{ids}traceparent: 00-{trace}-{span}-{flags}\r\nX-User-ID: {identity.user}\r\n"
+    else:  # as nearly always, by one text that is made
+        text = (
+            f"{ids}traceparent: 00-{trace}-{span}-{flags}\r\nX-User-ID: {identity.user}\r\nX-User-Plan: {plan.name}\r\n"
+        )
     if exchange.correlation_id:
         text += f"X-Correlation-ID: {exchange.correlation_id}\r\n"
-    if (identity := exchange.proved) is not None:
-        plan = exchange.plan(identity)
-        named = f"X-User-Plan: {plan.name}\r\n" if plan is not None else ""
-        text = f"{text}X-User-ID: {identity.user}\r\n{named}"
+    if identity is not None:
         if identity.tenant is not None:
             text += f"X-User-Tenant: {identity.tenant}\r\n"
         if identity.run is not None:
             text += f"X-Service-ID: {identity.service}\r\n"
         if service is not None:
+            own = exchange.request_id
             token = service.sign(identity, own, exchange.clock.utc())
             text += f"X-Run-ID: {identity.run or own}\r\nX-Service-Token: {token}\r\n"
         elif identity.run is not None:
@@ -134,16 +139,10 @@ def _direct(peer: str, scheme: bytes, host: bytes, prefix: bytes) -> bytes:
     return known
 
 
-def answer_head(head: AnswerHead, framing: bytes, added: Sequence[tuple[str, str]]) -> bytes:
-    """The head of an answer: the agent's end-to-end fields as they came, the framing of our side, our fields."""
+def answer_head(head: AnswerHead, framing: bytes, own: str) -> bytes:
+    """The head of an answer: the agent's end-to-end fields as they came, our lines, the framing of our side."""
     start = head.start
-    if LIMITS in head.section.named and [name for name, _ in added if name.lower() in _LIMIT_FIELDS]:
+    if LIMITS in head.section.named and _LIMITED in own:
         # Two gateways' limits in one field would be read as one.
         start = head.start_with([line for line in head.section.lines if kind_of(name_of(line)) != LIMITS])
-    pieces: list[str] = []
-    for name, value in added:
-        pieces.append(name)
-        pieces.append(": ")
-        pieces.append(value)
-        pieces.append("\r\n")
-    return b"".join([start, "".join(pieces).encode(), framing, _END])
+    return b"".join([start, own.encode(), framing, _END])

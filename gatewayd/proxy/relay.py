@@ -71,7 +71,7 @@ class Relay:
         self._idle = idle
         self._hops = head.section.hops
         self._section = head.section
-        self._pending = answer_head(head, self._framing(head, stays, modern), exchange.fields)
+        self._pending = answer_head(head, self._framing(head, stays, modern), exchange.ids() + exchange.added)
         # A small answer of known size may wait for its first bytes, to leave in one write with them.
         self._may_wait = head.length is not None and head.length <= _HOLD_HEAD_BELOW
 
@@ -213,4 +213,4 @@ def send_interim(request: Asked, head: AnswerHead) -> None:
     """Pass a 1xx on to a caller who can read it; 100 is between us and whoever waits for it (RFC 9110 section 15.2)."""
     transport = request.transport
     if request.version >= HttpVersion11 and head.status != 100 and transport is not None:
-        transport.write(answer_head(head, b"", ()))
+        transport.write(answer_head(head, b"", ""))

@@ -124,12 +124,12 @@ class Tunnel(Sent):
             raise UpstreamReset("The agent dropped the connection.")
 
     def _switch(self) -> None:
-        transport, head = self._request.transport, self._head
+        transport, head, exchange = self._request.transport, self._head, self._exchange
         if transport is None or transport.is_closing():
             raise ClientClosed
         switch = b"Connection: Upgrade\r\nUpgrade: %b\r\n" % self._protocol
-        self._exchange.sent = True
-        transport.write(answer_head(head, switch, self._exchange.fields))
+        exchange.sent = True
+        transport.write(answer_head(head, switch, exchange.ids() + exchange.added))
 
     def say_goodbye(self) -> bool:
         """Close by WebSocket's own way, between two frames; whether it could. The caller has a moment to answer."""
