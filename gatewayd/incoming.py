@@ -15,16 +15,21 @@ from gatewayd.framing import Head
 
 Maker = Callable[[Any, StreamReader, Any, None, Any], web.Request]
 """Makes aiohttp's request: of a parsed head, its body, the connection, no writer yet, and the connection's task."""
+Streamer = Callable[[bytes, Any], StreamReader]
+"""Makes a stream that has ended: of all that is in it, and the connection."""
 
 
 class Caller:
     """What the requests of one connection have in common: where they come from, and what answers them."""
 
-    __slots__ = ("app", "make", "remote", "tls")
+    __slots__ = ("app", "make", "remote", "stream", "tls")
 
-    def __init__(self, app: web.Application, make: Maker, remote: str | None, tls: object | None) -> None:
+    def __init__(
+        self, app: web.Application, make: Maker, stream: Streamer, remote: str | None, tls: object | None
+    ) -> None:
         self.app = app
         self.make = make
+        self.stream = stream
         self.remote = remote
         self.tls = tls
 
@@ -32,21 +37,24 @@ class Caller:
 class Incoming:
     """One request. What has a name here is called as in aiohttp's, so that code takes either.
 
-    `plain_head` is what `framing.read_head` would find, if that was found already. Mutable: it has an exchange while
-    it is in the ring, and its task until it was answered.
+    `plain_head` is what `framing.read_head` would find, if that was found already, `talk` the connection's
+    conversation. Mutable: it has an exchange while it is in the ring, its task until it was answered, and a body that
+    came with its head until somebody takes it or asks for a stream.
     """
 
     __slots__ = (
+        "_body",
         "_caller",
+        "_content",
         "_message",
         "_whole",
-        "content",
         "exchange",
         "keep_alive",
         "method",
         "plain_head",
         "protocol",
         "raw_path",
+        "talk",
         "task",
         "version",
     )
@@ -55,8 +63,10 @@ class Incoming:
         self,
         caller: Caller,
         message: Any,
-        content: StreamReader,
+        content: StreamReader | None,
+        body: bytes,
         protocol: Any,
+        talk: object,
         task: Any,
         method: str,
         raw_path: str,
@@ -67,13 +77,15 @@ class Incoming:
         self._caller = caller
         self._message = message
         self._whole: web.Request | None = None
-        self.content = content
+        self._content = content
+        self._body = body
         self.exchange: object | None = None
         self.keep_alive = keep_alive
         self.method = method
         self.plain_head = plain_head
         self.protocol = protocol
         self.raw_path = raw_path
+        self.talk = talk
         self.task = task
         self.version = version
 
@@ -84,6 +96,13 @@ class Incoming:
     @property
     def remote(self) -> str | None:
         return self._caller.remote
+
+    @property
+    def content(self) -> StreamReader:
+        """The body as a stream, which is made of one that is here when it is first asked for."""
+        if self._content is None:
+            self._content = self._caller.stream(self._body, self.protocol)
+        return self._content
 
     @property
     def raw_headers(self) -> Any:
@@ -101,6 +120,13 @@ class Incoming:
     @property
     def _transport_sslcontext(self) -> object | None:
         return self._caller.tls
+
+    def take_body(self) -> bytes | None:
+        """All of the body, once, if it came with the head and nobody asked for a stream."""
+        if self._content is not None:
+            return None
+        body, self._body = self._body, b""
+        return body
 
     def whole(self) -> web.Request:
         """The same request as aiohttp has it, made when it is first asked for."""

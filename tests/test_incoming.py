@@ -13,6 +13,7 @@ from aiohttp.test_utils import make_mocked_request
 from gatewayd.edge.parser import EdgeLimits
 from gatewayd.edge.request import EdgeRequest
 from gatewayd.edge.server import EdgeServer
+from gatewayd.edge.whole import stream_of
 from gatewayd.errors import Refusal
 from gatewayd.exchange import EXCHANGE, Exchange, enter, exchange_of, leave, whole_of
 from gatewayd.incoming import Caller, Incoming
@@ -146,8 +147,8 @@ async def test_its_task_is_forgotten_once_it_was_answered() -> None:
 
 async def test_who_reads_its_body_hears_that_the_connection_is_lost() -> None:
     body = StreamReader(BaseProtocol(asyncio.get_running_loop()), 1024, loop=asyncio.get_running_loop())
-    caller = Caller(web.Application(), cast("Any", None), None, None)
-    request = Incoming(caller, None, body, None, None, "POST", "/", HttpVersion11, True, None)
+    caller = Caller(web.Application(), cast("Any", None), stream_of, None, None)
+    request = Incoming(caller, None, body, b"", None, None, None, "POST", "/", HttpVersion11, True, None)
     lost = ConnectionResetError("gone")
     request._cancel(lost)
     with pytest.raises(ConnectionResetError) as heard:

@@ -18,10 +18,8 @@ from gatewayd.build import stays_python
 from gatewayd.edge.chunks import Chunks
 from gatewayd.edge.heads import AwaitedHeads
 from gatewayd.edge.parser import EdgeLimits, Parsed, last_of_connection, new_parser, refusal_for, speaks_http
-from gatewayd.edge.plain import plain_request
 from gatewayd.edge.request import EdgeRequest
 from gatewayd.edge.turns import has_ended
-from gatewayd.edge.whole import WholeBody
 from gatewayd.errors import BadRequest, InternalError, Refusal, VersionUnsupported
 from gatewayd.framing import check_line
 from gatewayd.plain import LONGEST
@@ -31,19 +29,14 @@ logger = logging.getLogger(__name__)
 
 USED: Final = (
     "_buffer_paused",
-    "_close",
-    "_current_request",
-    "_force_close",
     "_loop",
     "_manager",
     "_message_tail",
-    "_messages",
     "_parser",
     "_reading_paused",
     "_request_count",
     "_resume_transport_reading",
     "_upgraded",
-    "_waiter",
 )
 _BLANK: Final = b"\r\n\r\n"
 _HTTP: Final = b" HTTP/"
@@ -57,17 +50,14 @@ Malformed = Callable[[web.BaseRequest, Refusal], web.StreamResponse]
 class EdgeConnection(AwaitedHeads):
     """A request head must be complete in time; broken framing is answered as a problem document and logged."""
 
-    __slots__ = ("_body", "_chunked", "_chunks", "_longest_plain", "_malformed", "_owed", "common")
+    __slots__ = ("_chunked", "_chunks", "_malformed", "common")
 
     def __init__(self, manager: Server, *, limits: EdgeLimits, malformed: Malformed, **options: Any) -> None:
         super().__init__(manager, limits=limits, **options)
-        self._longest_plain = min(LONGEST, limits.max_target)
+        self.talk.longest_plain = min(LONGEST, limits.max_target)
         self._malformed = malformed
-        self._body: StreamReader = EMPTY_PAYLOAD  # of the newest request
         self._chunked = False  # it is chunked, and its end was not dealt with
         self._chunks = Chunks()
-        # Bytes until the next request begins, as far as that is known beyond doubt; negative for good once it is not.
-        self._owed = 0
         self.common: dict[str, Any] | None = None  # with what its requests begin, once there was one
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -75,19 +65,21 @@ class EdgeConnection(AwaitedHeads):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._deaf:
+        talk = self.talk
+        if talk.deaf:
             return
-        if not self._owed:
-            if data and self._took_plain(data):
+        if talk.owed > 0:
+            talk.owed -= len(data)
+        elif data and not talk.owed:
+            if (talk.is_waiting or self._is_clear()) and talk.take_plain(data):
                 return
-        elif self._owed > 0:
-            self._owed -= len(data)
-        parsed, in_body = self._request_count, not has_ended(self._body)
+            talk.owed = talk.owed or -1
+        parsed, in_body = self._request_count, not has_ended(talk.body)
         super().data_received(data)
-        if self._request_count == parsed + 1 and not in_body and not self._begun and self._is_ordinary(data):
+        if self._request_count == parsed + 1 and not in_body and not talk.begun and self._is_ordinary(data):
             return
         if self._request_count != parsed:
-            said, count = self._begun + data, self._request_count - parsed
+            said, count = talk.begun + data, self._request_count - parsed
             self.stop_waiting()
             self._judge(count, said, alone=count == 1 and not in_body)
             self._notice_next_head(data)
@@ -95,31 +87,14 @@ class EdgeConnection(AwaitedHeads):
             self.count_head(data)
         elif self._chunked:
             self._count_framing(len(data))
-        if self._chunked and not self._deaf:
+        if self._chunked and not talk.deaf:
             self._end_chunks(data)
 
-    def _took_plain(self, data: bytes) -> bool:
-        """Take a plain request that came whole, which the parser need not see; else note where the next one begins."""
-        self._owed = -1
-        busy = self._messages or self._begun or self._upgraded or self._force_close or self._close
-        if busy or self._reading_paused or self._buffer_paused or not has_ended(self._body):
-            return False
-        request: Parsed = plain_request(data, self._longest_plain)
-        if request is None:
-            return False
-        missing = request.length - len(request.rest)
-        if missing:
-            self._owed = missing
-            return False
-        self._owed = 0
-        self._body = WholeBody(request.rest, self) if request.length else EMPTY_PAYLOAD
-        self._request_count += 1
-        self._messages.append((request, self._body))
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-        self._go_on()
-        return True
+    def _is_clear(self) -> bool:
+        """Whether what comes now is the beginning of a request, and no other one is to be begun before it."""
+        talk = self.talk
+        busy = talk.plain is not None or talk.messages or talk.begun or self._upgraded or talk.is_over or talk.closes
+        return not (busy or self._reading_paused or self._buffer_paused) and has_ended(talk.body)
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         """Aiohttp asks for it at the end of every body."""
@@ -136,15 +111,13 @@ class EdgeConnection(AwaitedHeads):
             or message.method not in _ORDINARY
             or message.version not in _VERSIONS
             or self._upgraded
-            or self._deaf
+            or self.talk.deaf
             or (body is EMPTY_PAYLOAD and not data.endswith(_BLANK))
             or not data.startswith(_HTTP, len(message.method) + 1 + len(message.path))
         ):
             return False
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-        self._body = body
+        self.talk.be_in_time()
+        self.talk.body = body
         return True
 
     def _judge(self, count: int, said: bytes, *, alone: bool = False) -> None:
@@ -158,7 +131,7 @@ class EdgeConnection(AwaitedHeads):
             message, body = messages[index]
             if isinstance(message, _ErrInfo):
                 self._break_body(queued=index > 0)
-                self._deaf = True
+                self.talk.deaf = True
                 return
             if self._chunked:
                 self._keep_messages(index)
@@ -173,7 +146,7 @@ class EdgeConnection(AwaitedHeads):
                 self._keep_messages(index)
                 self.refuse(refusal)
                 return
-            self._body, self._chunked = body, bool(message.chunked)
+            self.talk.body, self._chunked = body, bool(message.chunked)
             self._chunks.begin()
 
     def _keep_messages(self, count: int) -> None:
@@ -182,18 +155,18 @@ class EdgeConnection(AwaitedHeads):
 
     def _break_body(self, *, queued: bool) -> None:
         """A parser error in the middle of a body is queued as a next request; who reads that body must hear of it."""
-        if self._body.is_eof():
+        if self.talk.body.is_eof():
             return
         if queued or self._current_request is not None:
-            self._body.set_exception(RequestPayloadError("broken framing"))
-        self._body.feed_eof()
+            self.talk.body.set_exception(RequestPayloadError("broken framing"))
+        self.talk.body.feed_eof()
 
     def _count_framing(self, size: int) -> None:
-        worth_it = self._chunks.count(size, self._body.total_bytes)
+        worth_it = self._chunks.count(size, self.talk.body.total_bytes)
         if worth_it or self._reading_paused:
             return
-        self._body.set_exception(BadRequest("The body's chunks carry too little."))
-        self._body.feed_eof()
+        self.talk.body.set_exception(BadRequest("The body's chunks carry too little."))
+        self.talk.body.feed_eof()
         self._end_after_this()
 
     def _end_chunks(self, data: bytes) -> None:
@@ -202,12 +175,12 @@ class EdgeConnection(AwaitedHeads):
         That cannot be done once the next head has begun; but a message ends, and no head begins, with an empty line.
         """
         self._chunks.hear(data)
-        if not self._body.is_eof():
+        if not self.talk.body.is_eof():
             return
         self._chunked = False
-        if self._chunks.end(self._body):
+        if self._chunks.end(self.talk.body):
             self._parser = new_parser(self, self._loop, self._limits)
-            self._owed = 0
+            self.talk.owed = 0
         else:
             self._end_after_this()
 
@@ -218,8 +191,8 @@ class EdgeConnection(AwaitedHeads):
     def _end_after_this(self) -> None:
         """What was taken is answered, then the connection ends."""
         self._chunked = False
-        self._deaf = True
-        if self._messages and self._messages[-1][1] is self._body:
+        self.talk.deaf = True
+        if self._messages and self._messages[-1][1] is self.talk.body:
             message: Parsed
             message, body = self._messages[-1]
             assert not isinstance(message, _ErrInfo)
@@ -229,7 +202,7 @@ class EdgeConnection(AwaitedHeads):
 
     def _notice_next_head(self, data: bytes) -> None:
         """Bytes behind a request without a body begin the next one; behind a sized body that cannot be told."""
-        if self._deaf or self._upgraded or self._body is not EMPTY_PAYLOAD or data.endswith(_BLANK):
+        if self.talk.deaf or self._upgraded or self.talk.body is not EMPTY_PAYLOAD or data.endswith(_BLANK):
             return
         end = data.rfind(_BLANK)
         if rest := data[end + len(_BLANK) if end >= 0 else 0 :].lstrip(b"\r\n"):
@@ -263,7 +236,7 @@ class EdgeConnection(AwaitedHeads):
         if self._request_count != parsed:
             self._judge(self._request_count - parsed, tail)
         if not gone and not response.keep_alive and self._may_hear_more(request):
-            self._deaf = True
+            self.talk.deaf = True
             await self.linger()
         return response, gone
 
@@ -272,6 +245,6 @@ class EdgeConnection(AwaitedHeads):
 
         A caller who did not say that it ends may be sending the next request; over TLS, though, no end could be told.
         """
-        if self._deaf or not request.content.is_eof():
+        if self.talk.deaf or not request.content.is_eof():
             return True
         return request.keep_alive and self.transport is not None and self.transport.can_write_eof()

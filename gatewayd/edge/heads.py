@@ -17,7 +17,7 @@ from gatewayd.errors import HeadersTooLarge, Overloaded, Refusal, RequestTimeout
 class AwaitedHeads(CallerLine):
     """A head must be complete in time, and a connection must be one of those that there may be."""
 
-    __slots__ = ("_begun", "_deadline", "_deaf", "_limits")
+    __slots__ = ("_limits",)
 
     def __init__(self, manager: Server, *, limits: EdgeLimits, **options: Any) -> None:
         super().__init__(
@@ -31,9 +31,6 @@ class AwaitedHeads(CallerLine):
             **options,
         )
         self._limits = limits
-        self._deadline: asyncio.TimerHandle | None = None
-        self._begun = b""  # a head that is not complete yet
-        self._deaf = False  # what still comes is thrown away: nobody can tell any more where a request begins
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -51,42 +48,41 @@ class AwaitedHeads(CallerLine):
 
     def end(self) -> None:
         """After the present answer if there is one to come, else now."""
-        if self._waiter is not None and not self._begun:
+        if self._waiter is not None and not self.talk.begun:
             self.force_close()
         else:
             self.close()
 
     def count_head(self, piece: bytes) -> None:
         """Some more of a head came, which is not complete with it."""
-        if not self._begun:
+        talk = self.talk
+        if not talk.begun:
             self.keep_alive(True)  # stops aiohttp's timer for idle connections: this one is not idle now
-        self._begun += piece
-        if len(self._begun) > self._limits.max_header_bytes:
+        talk.begun += piece
+        if len(talk.begun) > self._limits.max_header_bytes:
             self.refuse(HeadersTooLarge())
-        elif self._deadline is None:
+        elif talk.deadline is None:
             self._wait_for_head()
 
     def stop_waiting(self) -> None:
         """A head is complete, or none is to come."""
-        self._begun = b""
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        self.talk.begun = b""
+        self.talk.be_in_time()
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer a head that is not complete as aiohttp answers one that it cannot parse, and read no more."""
         self.stop_waiting()
-        self._deaf = True
+        self.talk.deaf = True
         self._messages.append((_ErrInfo(refusal.status, RefusedHead(refusal), ""), EMPTY_PAYLOAD))
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def _wait_for_head(self) -> None:
-        self._deadline = self._loop.call_later(self._limits.header_timeout, self._head_is_late)
+        self.talk.deadline = self._loop.call_later(self._limits.header_timeout, self._head_is_late)
 
     def _head_is_late(self) -> None:
-        self._deadline = None
-        if self._begun:
+        self.talk.deadline = None
+        if self.talk.begun:
             self.refuse(RequestTimeout("The request head did not arrive in time."))
         else:
             self.force_close()  # it never said a word, so nobody waits for an answer

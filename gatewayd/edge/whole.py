@@ -6,9 +6,14 @@ from typing import Any
 
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.helpers import TimerNoop
-from aiohttp.streams import StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from gatewayd.edge.parser import READ_BUFFER
+
+
+def stream_of(whole: bytes, protocol: BaseProtocol) -> StreamReader:
+    """The stream of a body that came with its head."""
+    return WholeBody(whole, protocol) if whole else EMPTY_PAYLOAD
 
 
 class WholeBody(StreamReader):

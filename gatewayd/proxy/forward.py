@@ -21,7 +21,7 @@ from gatewayd.errors import (
     UpstreamTimeout,
 )
 from gatewayd.exchange import Exchange, exchange_of, kept_in
-from gatewayd.incoming import Asked
+from gatewayd.incoming import Asked, Incoming
 from gatewayd.model import Outcome
 from gatewayd.proxy.answer import AnswerHead
 from gatewayd.proxy.body import taken
@@ -136,13 +136,16 @@ class Passage:
 
     def _whole_body(self) -> bytes | None:
         """The body if all of it is here already (or there is none), so that it leaves with its head."""
-        content = self._request.content
-        if not has_ended(content):
-            return None
-        try:
-            body = taken(content, self._request.protocol)
-        except RequestPayloadError:
-            raise BadRequest("The body's framing is broken.") from None
+        request = self._request
+        body = request.take_body() if isinstance(request, Incoming) else None
+        if body is None:
+            content = request.content
+            if not has_ended(content):
+                return None
+            try:
+                body = taken(content, request.protocol)
+            except RequestPayloadError:
+                raise BadRequest("The body's framing is broken.") from None
         count_body(self._exchange, len(body), self._rule.max_body)
         return body
 

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp.http import HttpVersion11
 
 from gatewayd.build import stays_python
-from gatewayd.edge.turns import Turns
+from gatewayd.edge.conversation import conversation_of
 from gatewayd.errors import ClientClosed
 from gatewayd.exchange import Exchange
 from gatewayd.incoming import Asked
@@ -41,6 +41,7 @@ class Relay:
         "_request",
         "_section",
         "_source",
+        "_talk",
         "_until_close",
         "keep_alive",
         "status",
@@ -67,6 +68,7 @@ class Relay:
         self._exchange = exchange
         self._request = request
         self._protocol = request.protocol
+        self._talk = conversation_of(request)
         self._source = body
         self._idle = idle
         self._hops = head.section.hops
@@ -137,13 +139,13 @@ class Relay:
         chunk = self._last
         if self._in_chunks:
             chunk = b"%x\r\n%b\r\n%b" % (len(chunk), chunk, self._end) if chunk else self._end
-        edge = self._protocol
-        transport = edge.transport
+        talk = self._talk
+        transport = talk.transport if talk is not None else self._protocol.transport
         if not (chunk or self._pending) or transport is None or transport.is_closing():
             return
-        if self._pending and self.keep_alive and isinstance(edge, Turns):
+        if self._pending and self.keep_alive and talk is not None:
             self._exchange.sent = True
-            edge.say(self._pending + chunk)
+            talk.say(self._pending + chunk)
             self._pending = b""
         else:
             self._write(chunk)

@@ -276,7 +276,7 @@ async def test_what_is_said_in_another_protocol_is_no_head(together: bool) -> No
         await sender.pause(0.02)
         sender.writer.write(b"x" * 5000)
         await sender.pause(0.2)
-        assert [each._deaf for each in running.connections] == [False]
+        assert [each.talk.deaf for each in running.connections] == [False]
         go.set()
         await sender.all()
     assert not running.refused

@@ -32,9 +32,7 @@ async def test_all_requests_of_a_connection_are_served_by_its_one_task() -> None
         for number in range(1, 4):
             sender.writer.write(request())
             await sender.hear(b"\r\n\r\nok", number)
-        assert len(set(tasks)) == 1
-        assert running.server is not None
-        assert running.server.requests_count == 3
+        assert (len(tasks), len(set(tasks))) == (3, 1)
 
 
 async def test_an_answer_of_aiohttps_own_may_be_raised() -> None:
@@ -162,6 +160,33 @@ async def test_aiohttp_still_has_what_the_turns_use_of_it(name: str) -> None:
         await sender.hear(b"ok")
         assert hasattr(running.connections[0], name)
         assert hasattr(RequestHandler, name), "it has become an attribute of ours alone"
+
+
+KEPT = [name for name, value in vars(Turns).items() if isinstance(value, property)]
+
+
+@pytest.mark.parametrize("name", KEPT)
+async def test_what_the_conversation_keeps_for_aiohttp_is_still_a_field_of_aiohttps(name: str) -> None:
+    assert name in {slot for kind in RequestHandler.__mro__ for slot in getattr(kind, "__slots__", ())}
+
+
+async def test_what_aiohttp_does_to_a_connection_its_conversation_knows() -> None:
+    async with edge() as running, caller(running.port) as sender:
+        sender.writer.write(request())
+        await sender.hear(b"ok")
+        (connection,) = running.connections
+        talk = connection.talk
+        assert (connection._waiter, talk.is_waiting) == (talk.bell, True)
+        assert (connection.transport, talk.transport is not None) == (talk.transport, True)
+        connection.keep_alive(False)
+        assert (talk.keeps, talk.idle_timer) == (False, None)
+        connection.pause_writing()
+        assert (talk.is_behind, connection.writing_paused) == (True, True)
+        connection.resume_writing()
+        connection.close()
+        assert (talk.closes, talk.is_waiting, connection._waiter) == (True, False, None)
+        connection.force_close()
+        assert (talk.is_over, talk.transport) == (True, None)
 
 
 def test_what_the_turns_use_of_aiohttp_is_listed() -> None:
