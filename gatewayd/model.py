@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from gatewayd.build import stays_python
 from gatewayd.periods import BillingPeriod, rfc3339
@@ -38,23 +38,48 @@ Durability = Literal["process", "disk"]
 """What a written record survives: `kill -9`, or power loss too."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True, init=False)
 class Identity:
     """A caller whose token was verified. `plan` is what the token claims; an account's plan wins over it.
 
     `service` says that an agent calls, for the user: who it is, and `run` is the run that the call belongs to.
+    Nobody assigns to its fields; as a record (`records`), it says itself how it is made.
     """
 
-    user: str
-    plan: str | None
-    roles: frozenset[str]
-    token_id: str | None
-    issued_at: float | None
-    expires_at: float
-    scopes: frozenset[str] = frozenset()
-    tenant: str | None = None
-    service: str | None = None
-    run: str | None = None
+    user: Final[str]
+    plan: Final[str | None]
+    roles: Final[frozenset[str]]
+    token_id: Final[str | None]
+    issued_at: Final[float | None]
+    expires_at: Final[float]
+    scopes: Final[frozenset[str]]
+    tenant: Final[str | None]
+    service: Final[str | None]
+    run: Final[str | None]
+
+    def __init__(
+        self,
+        user: str,
+        plan: str | None,
+        roles: frozenset[str],
+        token_id: str | None,
+        issued_at: float | None,
+        expires_at: float,
+        scopes: frozenset[str] = frozenset(),  # one that is empty is as good as another
+        tenant: str | None = None,
+        service: str | None = None,
+        run: str | None = None,
+    ) -> None:
+        self.user = user
+        self.plan = plan
+        self.roles = roles
+        self.token_id = token_id
+        self.issued_at = issued_at
+        self.expires_at = expires_at
+        self.scopes = scopes
+        self.tenant = tenant
+        self.service = service
+        self.run = run
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ class Verifier(Protocol):
     """Tells whose token this is."""
 
     def known(self, token: bytes, now: float) -> Identity | None:
-        """What a token proves that was verified before and has not expired; nothing is waited for.
+        """What a token proves that was verified before and has not expired, or that can be verified without waiting.
 
         `now` is this moment, UTC seconds: who asks has read the clock already.
         """

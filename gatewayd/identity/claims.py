@@ -58,7 +58,7 @@ def _at(claims: Claims, path: Path) -> object:
     """The claim that stands there, or _ABSENT."""
     found: object = claims
     for part in path:
-        found = found.get(part, _ABSENT) if isinstance(found, Mapping) else _ABSENT
+        found = found.get(part, _ABSENT) if isinstance(found, dict) else _ABSENT
     return found
 
 

@@ -4,9 +4,8 @@ Nothing here has verified anything yet, and no key that a header offers (jwk, jk
 """
 
 import json
-import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Container
+from binascii import Error, a2b_base64, b2a_base64
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
@@ -18,32 +17,70 @@ NOT_ALLOWED: Final = "The token's kind or signature algorithm is not allowed her
 
 # RFC 7519 section 5.1 and RFC 9068 section 2.1; RFC 7515 section 4.1.9 allows the long form.
 _TYPES: Final = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
-_COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
+_STANDARD: Final = bytes.maketrans(b"-_", b"+/")  # RFC 4648 sections 4 and 5
+_FOR_URLS: Final = bytes.maketrans(b"+/", b"-_")
 # Far more than real tokens have, and few enough to be parsed on any stack that serves a request.
 _MAX_NODES: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True, init=False)
+class Header:
+    """What a header says that is looked at. `key_id` is its `kid`."""
+
+    algorithm: Final[str]
+    key_id: Final[str | None]
+
+    def __init__(self, algorithm: str, key_id: str | None) -> None:
+        self.algorithm = algorithm
+        self.key_id = key_id
+
+
+@dataclass(slots=True, unsafe_hash=True, init=False)
 class CompactJws:
-    """A signed message whose signature is still to be verified. `key_id` is the header's `kid`."""
+    """A signed message whose signature is still to be verified, with what its header says in `written`."""
 
-    algorithm: str
-    key_id: str | None
-    signing_input: bytes
-    payload: bytes
-    signature: bytes
+    header: Final[Header]
+    written: Final[bytes]
+    signing_input: Final[bytes]
+    payload: Final[bytes]
+    signature: Final[bytes]
+
+    def __init__(self, header: Header, written: bytes, signing_input: bytes, payload: bytes, signature: bytes) -> None:
+        self.header = header
+        self.written = written
+        self.signing_input = signing_input
+        self.payload = payload
+        self.signature = signature
+
+    @property
+    def algorithm(self) -> str:
+        return self.header.algorithm
+
+    @property
+    def key_id(self) -> str | None:
+        return self.header.key_id
 
 
-def parse_jws(token: str, algorithms: Container[str]) -> CompactJws:
-    """Take a token apart. Raises TokenInvalid, also when its algorithm is none of `algorithms`."""
-    found = _COMPACT.fullmatch(token) if len(token) <= MAX_TOKEN else None
-    if found is None:
+_NONE: Final[Mapping[bytes, Header]] = {}
+
+
+def parse_jws(token: str, algorithms: Container[str], known: Mapping[bytes, Header] = _NONE) -> CompactJws:
+    """Take a token apart. Raises TokenInvalid, also when its algorithm is none of `algorithms`.
+
+    `known` are headers that were judged before, by their text.
+    """
+    parts = token.encode().split(b".") if token.isascii() and len(token) <= MAX_TOKEN else []
+    if len(parts) != 3:  # header, payload, signature
         raise TokenInvalid(MALFORMED)
-    head, payload, signature = (_decoded(part) for part in found.groups())
+    written = parts[0]
+    header = known.get(written)
+    head = b"" if header is not None else _decoded(written)
+    payload, signature = _decoded(parts[1]), _decoded(parts[2])
     if head is None or payload is None or signature is None:
         raise TokenInvalid(MALFORMED)
-    algorithm, key_id = _judged_header(head, algorithms)
-    return CompactJws(algorithm, key_id, token[: found.end(2)].encode(), payload, signature)
+    if header is None:
+        header = _judged_header(head, algorithms)
+    return CompactJws(header, written, written + b"." + parts[1], payload, signature)
 
 
 def json_object(text: bytes) -> dict[str, object] | None:
@@ -54,13 +91,19 @@ def json_object(text: bytes) -> dict[str, object] | None:
     if text.count(b"{") + text.count(b"[") > _MAX_NODES:
         return None
     try:
-        value = _DECODER.decode(text.decode())
+        written = text.decode()
+        if written.startswith("{"):
+            value, end = _DECODER.raw_decode(written)
+        else:
+            value, end = None, 0
+        if end < len(written):  # there is white space around it, or more
+            value = _DECODER.decode(written)
     except (ValueError, RecursionError):  # an integer of more than 4,300 digits is a ValueError, too
         return None
     return value if isinstance(value, dict) else None
 
 
-def _judged_header(text: bytes, algorithms: Container[str]) -> tuple[str, str | None]:
+def _judged_header(text: bytes, algorithms: Container[str]) -> Header:
     header = json_object(text)
     if header is None:
         raise TokenInvalid(MALFORMED)
@@ -74,15 +117,17 @@ def _judged_header(text: bytes, algorithms: Container[str]) -> tuple[str, str | 
         raise TokenInvalid(NOT_ALLOWED)
     if key_id is not None and not isinstance(key_id, str):
         raise TokenInvalid(MALFORMED)
-    return algorithm, key_id
+    return Header(algorithm, key_id)
 
 
-def _decoded(part: str) -> bytes | None:
+def _decoded(part: bytes) -> bytes | None:
     """None unless the part is what an encoder writes: a lenient reader lets one token have many texts."""
-    if len(part) % 4 == 1:
+    try:
+        decoded = a2b_base64(part.translate(_STANDARD) + b"==")
+    except Error:
         return None
-    decoded = urlsafe_b64decode(part + "=" * (-len(part) % 4))
-    return decoded if urlsafe_b64encode(decoded).rstrip(b"=") == part.encode() else None
+    written = b2a_base64(decoded, newline=False).rstrip(b"=").translate(_FOR_URLS)
+    return decoded if decoded and written == part else None
 
 
 def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -58,6 +58,10 @@ class KeptKeys:
     def __init__(self, state_dir: Path, provider: Provider) -> None:
         self._shelf = Shelf(state_dir, provider)
 
+    def at_hand(self, algorithm: str, key_id: str | None) -> Sequence[VerificationKey]:  # noqa: ARG002
+        """None: they are on disk."""
+        return ()
+
     async def find(
         self, algorithm: str, key_id: str | None, tried: Sequence[VerificationKey] = ()
     ) -> Sequence[VerificationKey]:

@@ -95,6 +95,10 @@ class PublishedKeys:
                     await task
         self._tell()
 
+    def at_hand(self, algorithm: str, key_id: str | None) -> Sequence[VerificationKey]:
+        """As KeySource.at_hand."""
+        return self._holding.find(algorithm, key_id)
+
     async def find(
         self, algorithm: str, key_id: str | None, tried: Sequence[VerificationKey] = ()
     ) -> Sequence[VerificationKey]:

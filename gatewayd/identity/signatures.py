@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import jwt
 from jwt.algorithms import Algorithm
@@ -30,7 +30,7 @@ class VerificationKey:
     """
 
     algorithm: Algorithm
-    key: object
+    key: Any
 
     @classmethod
     def of_secret(cls, algorithm: str, secret: bytes) -> "VerificationKey":
@@ -53,6 +53,9 @@ class VerificationKey:
 
 class KeySource(Protocol):
     """Where a verifier finds its keys: in the configuration, or at an identity provider."""
+
+    def at_hand(self, algorithm: str, key_id: str | None) -> Sequence[VerificationKey]:
+        """As `find`, of those that are known here."""
 
     async def find(
         self, algorithm: str, key_id: str | None, tried: Sequence[VerificationKey] = ()
@@ -79,6 +82,12 @@ class ConfiguredKeys:
         for algorithm in settings.algorithms:
             if keys := tuple(_keys_for(algorithm, settings, key, elsewhere=published is not None)):
                 self._keys[algorithm] = keys
+
+    def at_hand(self, algorithm: str, key_id: str | None) -> Sequence[VerificationKey]:
+        found = self._keys.get(algorithm, ())
+        if found or self._published is None or needs_secret(algorithm):
+            return found
+        return self._published.at_hand(algorithm, key_id)
 
     async def find(
         self, algorithm: str, key_id: str | None, tried: Sequence[VerificationKey] = ()

@@ -90,6 +90,9 @@ async def test_a_provider_is_asked_for_the_keys_of_its_issuer_only() -> None:
     asked: list[Provider] = []
 
     class Keys:
+        def at_hand(self, algorithm: str, key_id: str | None) -> Sequence[VerificationKey]:
+            return ()
+
         async def find(
             self, algorithm: str, key_id: str | None, tried: Sequence[VerificationKey] = ()
         ) -> list[VerificationKey]:

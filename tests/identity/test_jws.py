@@ -2,7 +2,9 @@
 
 import inspect
 import json
+import re
 import sys
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import pytest
 from hypothesis import given
@@ -116,3 +118,21 @@ def test_whatever_header_passes_names_an_allowed_algorithm(header: dict[str, str
         return
     assert jws.algorithm == "HS256"
     assert not {"crit", "b64"} & header.keys()
+
+
+def _strictly(part: str) -> bytes | None:
+    """By the standard library: what an encoder writes of what it reads is the same again."""
+    if re.fullmatch(r"[A-Za-z0-9_-]+", part) is None or len(part) % 4 == 1:
+        return None
+    read = urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    return read if urlsafe_b64encode(read).rstrip(b"=") == part.encode() else None
+
+
+@given(part=st.text("AQgwz09_-+/=\n ") | st.binary().map(lambda raw: urlsafe_b64encode(raw).decode().rstrip("=")))
+def test_a_part_is_read_only_if_it_is_written_as_an_encoder_does(part: str) -> None:
+    head, _, _ = forge().split(".")
+    try:
+        read: bytes | None = parse_jws(f"{head}.{part}.AA", ALGORITHMS).payload
+    except TokenInvalid:
+        read = None
+    assert read == _strictly(part)

@@ -47,10 +47,11 @@ async def test_a_key_is_fetched_once_and_then_known_without_asking(tmp_path: Pat
 
 async def test_a_known_key_is_found_without_a_turn_of_the_loop(tmp_path: Path) -> None:
     async with identity_provider() as provider, keys_of(provider, tmp_path) as keys:
+        assert not keys.at_hand("ES256", "key-1")
         await known(keys, "key-1")
         with pytest.raises(StopIteration) as done:
             keys.find("ES256", "key-1").__await__().send(None)
-        assert done.value.value
+        assert done.value.value == keys.at_hand("ES256", "key-1")
 
 
 async def test_a_rotation_waits_for_no_cooldown_if_the_last_look_found_what_it_was_for(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from tests.identity.forging import (
     public_pem,
     sign,
     sign_with_key,
+    with_header,
     words_of,
 )
 from tests.identity.hostile import HOSTILE
@@ -55,7 +56,34 @@ async def test_a_hostile_token_is_refused_in_silence(verifier: TokenVerifier, ma
         await verifier.verify(token)
     assert_silent(caught.value, token)
     assert caught.value.__cause__ is caught.value.__context__ is None
-    assert len(verifier._verified) == 0
+    assert verifier.known(token.encode("utf-8", "surrogatepass"), NOW) is None
+    assert len(verifier._verified) == 0 == len(verifier._headers)
+
+
+def test_a_token_whose_key_is_at_hand_is_verified_without_a_coroutine(verifier: TokenVerifier) -> None:
+    identity = verifier.known(forge().encode(), NOW)
+    assert identity is not None
+    assert identity.user == "alice"
+    assert verifier.known(forge().encode(), NOW) is identity
+
+
+def test_a_token_whose_key_is_not_at_hand_is_left_to_who_can_wait(clock: ManualClock) -> None:
+    verifier = TokenVerifier(auth_settings(algorithms=ALGORITHMS, secret=None), clock, keys=Published())
+    assert verifier.known(good("ES256").encode(), NOW) is None
+
+
+def test_a_header_that_was_judged_before_lets_nobody_in_whose_token_is_signed_by_another(
+    verifier: TokenVerifier,
+) -> None:
+    assert verifier.known(forge().encode(), NOW)
+    assert verifier.known(forge(secret="guessed").encode(), NOW) is None
+
+
+async def test_no_more_headers_are_remembered_than_there_is_room_for(clock: ManualClock) -> None:
+    verifier = TokenVerifier(auth_settings(), clock, capacity=1)
+    for number in range(500):
+        await verifier.verify(with_header(kid=str(number)))
+    assert 0 < len(verifier._headers) < 100
 
 
 class Published:
@@ -63,6 +91,9 @@ class Published:
 
     def __init__(self) -> None:
         self.keys = read_keys(published(), lambda _: None)
+
+    def at_hand(self, algorithm: str, key_id: str | None) -> Sequence[VerificationKey]:
+        return ()
 
     async def find(
         self, algorithm: str, key_id: str | None, tried: Sequence[VerificationKey] = ()
@@ -147,6 +178,9 @@ def test_a_key_that_cannot_serve_stops_the_start(clock: ManualClock) -> None:
 
 async def test_keys_may_come_from_elsewhere_by_their_id(clock: ManualClock) -> None:
     class OneKey:
+        def at_hand(self, algorithm: str, key_id: str | None) -> Sequence[VerificationKey]:
+            return ()
+
         async def find(
             self, algorithm: str, key_id: str | None, tried: Sequence[VerificationKey] = ()
         ) -> Sequence[VerificationKey]:
@@ -164,6 +198,9 @@ async def test_a_token_that_names_no_key_is_tried_once_more_with_those_that_are_
     asked: list[tuple[str | None, Sequence[VerificationKey]]] = []
 
     class Rotated:
+        def at_hand(self, algorithm: str, key_id: str | None) -> Sequence[VerificationKey]:
+            return ()
+
         async def find(
             self, algorithm: str, key_id: str | None, tried: Sequence[VerificationKey] = ()
         ) -> Sequence[VerificationKey]:

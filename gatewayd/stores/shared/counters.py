@@ -16,7 +16,6 @@ from gatewayd.stores.shared.table import ABSENT, Table
 CALLER_BYTES: Final = 16
 NAME_BYTES: Final = 8
 NAMES_KEPT: Final = 1_024
-PLACES_KEPT: Final = 4_096
 
 Place = tuple[int, bytes]  # a bucket, and the key in it
 Judged = tuple[int, bytes, int, int, Pace, gcra.Decision]  # a place, its slot and number, and what becomes of it
@@ -40,8 +39,6 @@ class SharedCounters:
         # Keyed, so that nobody can choose names that meet in one bucket or count as one.
         self._caller = blake2b(key=memory.secret, digest_size=CALLER_BYTES + 8)
         self._name = lru_cache(NAMES_KEPT)(self._digest_of_name)
-        # Who calls now calls again soon.
-        self._place = lru_cache(PLACES_KEPT)(self._hashed)
         self._closed = False
 
     async def take(self, windows: Sequence[Window]) -> Sequence[Tally]:
@@ -74,13 +71,22 @@ class SharedCounters:
         """The memory stays: it is its creator's, and others may count there."""
         self._closed = True
 
-    def _hashed(self, key: str) -> Place:
-        end = key.rfind("}") + 1 or len(key)
-        caller = self._caller.copy()
-        caller.update(key[:end].encode("utf-8", "surrogatepass"))
-        digest = caller.digest()
-        bucket = int.from_bytes(digest[CALLER_BYTES:], "big") % self._memory.buckets
-        return bucket, digest[:CALLER_BYTES] + self._name(key[end:])
+    def _places(self, windows: Sequence[Window]) -> list[Place]:
+        """Of each its own; those of one caller are hashed once. Not remembered: windows have marks for that."""
+        places: list[Place] = []
+        whose, bucket, digest = "", 0, b""
+        for window in windows:
+            key = window.key
+            end = key.rfind("}") + 1 or len(key)
+            if key[:end] != whose or not places:
+                whose = key[:end]
+                caller = self._caller.copy()
+                caller.update(whose.encode("utf-8", "surrogatepass"))
+                both = caller.digest()
+                bucket = int.from_bytes(both[CALLER_BYTES:], "big") % self._memory.buckets
+                digest = both[:CALLER_BYTES]
+            places.append((bucket, digest + self._name(key[end:])))
+        return places
 
     def _digest_of_name(self, name: str) -> bytes:
         return blake2b(name.encode("utf-8", "surrogatepass"), key=self._memory.secret, digest_size=NAME_BYTES).digest()
@@ -89,7 +95,7 @@ class SharedCounters:
         self, windows: Sequence[Window], now: int, cost: int, empty_since: float | None
     ) -> Sequence[Tally]:
         """With all their buckets locked."""
-        places: list[Place] = [self._place(window.key) for window in windows]
+        places = self._places(windows)
         buckets = sorted({bucket for bucket, _ in places})
         try:
             self._memory.lock(buckets)
@@ -128,5 +134,5 @@ class SharedCounters:
             else:
                 self._table.write(bucket, slot, tat, pace.ticks, now + tally.resets_in)
         # Last, for they may take over one of the slots that were just found.
-        for each in absent:
-            self._table.add(*each)
+        for bucket, key, tat, ticks, moment in absent:
+            self._table.add(bucket, key, tat, ticks, moment, now)

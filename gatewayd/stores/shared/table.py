@@ -31,6 +31,7 @@ ABSENT: Final = -1
 WORD: Final = 2**64 - 1
 _STATE: Final = struct.Struct("=QQQ")
 _MOMENTS: Final = struct.Struct(f"{SLOTS}d")
+_TRIED: Final = 8  # slots; to look at all of them costs ten times as much
 _KEYS_END: Final = SLOTS * KEY_BYTES
 
 
@@ -64,11 +65,22 @@ class Table:
         self._bytes[base + TURNS + slot] = other
         self._doubles[(base + MOMENTS) // 8 + slot] = moment
 
-    def add(self, bucket: int, key: bytes, number: int, limit: int, moment: float) -> None:
-        """Give a key that is absent a number, in the slot whose moment comes first: an empty one's is 0."""
-        moments = _MOMENTS.unpack_from(self._bytes, bucket * BUCKET_BYTES + MOMENTS)
-        slot = moments.index(min(moments))
+    def add(self, bucket: int, key: bytes, number: int, limit: int, moment: float, now: float = 0.0) -> None:
+        """Give a key that is absent a number, in a slot that is worth nothing at `now`: an empty one's moment is 0.
+
+        A few are looked at, beginning where the key says, which is anywhere; if none of them is, it is the slot of all
+        whose moment comes first.
+        """
+        slot = self._worthless(bucket, key, now)
         at = bucket * BUCKET_BYTES + slot * KEY_BYTES
         self._bytes[at : at + KEY_BYTES] = NO_KEY
         self.write(bucket, slot, number, limit, moment)
         self._bytes[at : at + KEY_BYTES] = key
+
+    def _worthless(self, bucket: int, key: bytes, now: float) -> int:
+        doubles, first = self._doubles, (bucket * BUCKET_BYTES + MOMENTS) // 8
+        for place in range(key[0], key[0] + _TRIED):
+            if doubles[first + place % SLOTS] <= now:
+                return place % SLOTS
+        moments = _MOMENTS.unpack_from(self._bytes, bucket * BUCKET_BYTES + MOMENTS)
+        return moments.index(min(moments))

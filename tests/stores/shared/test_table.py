@@ -5,6 +5,8 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gatewayd.stores.shared import table as table_module
 from gatewayd.stores.shared.memory import KEY_BYTES, SLOTS, SharedMemory
@@ -117,3 +119,22 @@ def test_a_full_bucket_gives_up_what_is_worth_nothing_first(table: Table) -> Non
     table.add(0, key(SLOTS), *NEW, 50.0)
     absent = [number for number in range(SLOTS + 1) if kept(table, key(number)) is None]
     assert absent == [SLOTS - 1]
+
+
+@given(
+    moments=st.lists(st.sampled_from([5.0, 10.0, 11.0, 20.0]), min_size=SLOTS, max_size=SLOTS),
+    who=st.binary(min_size=KEY_BYTES, max_size=KEY_BYTES),
+)
+def test_no_key_that_counts_makes_room_where_another_is_worth_nothing_any_more(
+    moments: list[float], who: bytes
+) -> None:
+    memory = SharedMemory.create(SLOTS)
+    table = Table(memory)
+    for number, moment in enumerate(moments):
+        table.add(0, key(number), *OLD, moment)
+    table.add(0, b"\xff" + who[1:], *NEW, 30.0, 10.0)
+    gone = [moments[number] for number in range(SLOTS) if kept(table, key(number)) is None]
+    assert len(gone) == 1
+    assert gone[0] <= 10.0 or gone[0] == min(moments)
+    assert kept(table, b"\xff" + who[1:]) == NEW
+    memory.close()
