@@ -4,7 +4,7 @@ It is pinned to a generation, goes through the ring of policies, and is answered
 endpoints or by an agent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from aiohttp import web
 
@@ -19,14 +19,19 @@ from gatewayd.policies import POLICIES
 from gatewayd.policies.access_log import REPORTERS, Reporter, tell
 from gatewayd.problem import answer
 from gatewayd.proxy.forward import forward
+from gatewayd.ring import HEART
 from gatewayd.tracing import Spans
 
 
-async def serve(request: Asked) -> web.StreamResponse:
+def serve(request: Asked) -> Awaitable[web.StreamResponse]:
     """The heart of the ring."""
     if (endpoint := exchange_of(request).rule(Endpoint)) is not None:
-        return await endpoint.serve(whole_of(request))
-    return await forward(request)
+        return endpoint.serve(whole_of(request))
+    return forward(request)
+
+
+async def _handle(request: web.Request) -> web.StreamResponse:
+    return await serve(request)
 
 
 async def _expect(_request: web.Request) -> None:
@@ -40,8 +45,9 @@ def make_app(
     ring = spans.around(POLICIES) if spans is not None else [policy.middleware for policy in POLICIES]
     app = web.Application(middlewares=[generations.pinning(), *ring])
     app[DRAIN] = drain
+    app[HEART] = serve
     app[REPORTERS] = tuple(reporters)
-    app.router.add_route("*", r"/{path:[\s\S]*}", serve, expect_handler=_expect)
+    app.router.add_route("*", r"/{path:[\s\S]*}", _handle, expect_handler=_expect)
     return app
 
 

@@ -10,6 +10,10 @@ from collections.abc import Callable, Generator
 from contextvars import Context
 from typing import Any, Final
 
+_tasks: Any = asyncio.tasks
+CURRENT: Final[dict[asyncio.AbstractEventLoop, object]] = _tasks._current_tasks  # noqa: SLF001
+"""The tasks that take a step now: what `asyncio.current_task` looks at, which is a function of Python's in 3.11."""
+
 _IDLE: Final = 0
 _AWAITED: Final = 1
 _RUNG: Final = 2
@@ -24,11 +28,14 @@ class Bell:
     not wait.
     """
 
-    __slots__ = ("_asyncio_future_blocking", "_context", "_error", "_loop", "_state", "_wake")
+    __slots__ = ("_asyncio_future_blocking", "_context", "_error", "_loop", "_rung", "_state", "_wake")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._asyncio_future_blocking = False  # the task's own mark, by which it knows that this was awaited
         self._loop = loop
+        # What a task is woken with: it asks that for a result, which costs it nothing of a future of asyncio's own.
+        self._rung: asyncio.Future[None] = asyncio.Future(loop=loop)
+        self._rung.set_result(None)
         self._state = _IDLE
         self._wake: Callable[[Any], object] | None = None
         self._context: Context | None = None
@@ -47,12 +54,12 @@ class Bell:
         wake, context = self._wake, self._context
         if self._state != _AWAITED or wake is None or context is None:
             return
-        if asyncio.current_task(self._loop) is not None:  # no task can take a step within another's
+        if self._loop in CURRENT:  # no task can take a step within another's
             self.set_result(None)
             return
         self._state = _RUNG
         self._wake = self._context = None
-        context.run(wake, self)
+        context.run(wake, self._rung)
 
     def __await__(self) -> Generator["Bell", None, None]:
         if self._state == _AWAITED:

@@ -7,10 +7,10 @@ from aiohttp import web
 
 from gatewayd.clock import Clock
 from gatewayd.drain import Drain
-from gatewayd.exchange import Exchange, enter, leave
+from gatewayd.exchange import Exchange, enter, exchange_of, leave
 from gatewayd.generation import Generation
 from gatewayd.incoming import Asked, Incoming
-from gatewayd.policies.base import Inner, Middleware, middleware
+from gatewayd.policies.base import Frame, Middleware, middleware
 
 
 class Generations:
@@ -32,26 +32,37 @@ class Generations:
 
     def pinning(self) -> Middleware:
         """The middleware in which a request begins."""
-        return middleware(self._pin)
-
-    async def _pin(self, request: Asked, handler: Inner) -> web.StreamResponse:
-        exchange = self.begin(request)
-        enter(request, exchange)
-        drain = self._drain
-        drain.enter(exchange)
-        try:
-            response = await handler(request)
-            if drain.closing and isinstance(response, web.Response):  # a head that was sent has its word
-                response.force_close()
-            return response
-        finally:
-            drain.leave(exchange)
-            if exchange.leave is not None:
-                exchange.leave()
-            leave(request)
+        return middleware(_Pin(self, self._drain))
 
     def begin(self, request: Incoming | web.BaseRequest) -> Exchange:
         """A request's record, pinned to the generation in force."""
         exchange = Exchange(cast("Asked", request), self.current, self._clock)
         exchange.client = request.remote or "unix"
         return exchange
+
+
+class _Pin(Frame):
+    """In here a request is pinned, and counted until it has ended."""
+
+    __slots__ = ("_drain", "_generations")
+
+    def __init__(self, generations: Generations, drain: Drain) -> None:
+        self._generations = generations
+        self._drain = drain
+
+    def enter(self, request: Asked) -> None:
+        exchange = self._generations.begin(request)
+        enter(request, exchange)
+        self._drain.enter(exchange)
+
+    def answered(self, _request: Asked, response: web.StreamResponse) -> web.StreamResponse:
+        if self._drain.closing and isinstance(response, web.Response):  # a head that was sent has its word
+            response.force_close()
+        return response
+
+    def left(self, request: Asked) -> None:
+        exchange = exchange_of(request)
+        self._drain.leave(exchange)
+        if exchange.leave is not None:
+            exchange.leave()
+        leave(request)

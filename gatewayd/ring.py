@@ -5,32 +5,48 @@ aiohttp would join them for each request anew.
 
 from collections.abc import Awaitable
 from functools import partial
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from gatewayd.exchange import Exchange, exchange_of, whole_of
 from gatewayd.incoming import Asked
-from gatewayd.policies.base import Admit, Gate, Inner
+from gatewayd.policies.base import Admit, Frame, Gate, Inner, surround
+
+HEART: Final = web.AppKey[Inner]("heart")
+"""What answers in the middle, where it need not be a coroutine function, as aiohttp asks of its handlers."""
 
 
 def whole_ring(app: web.Application) -> Inner:
     """The application's middlewares around its one handler, joined once: aiohttp would for each request anew."""
     (route,) = app.router.routes()
-    ring = cast("Inner", route.handler)
+    ring = app.get(HEART) or cast("Inner", route.handler)
     for middleware in reversed(app.middlewares):
         if not isinstance(middleware, partial):
             ring = _AroundWhole(ring, middleware)
             continue
         unmarked = middleware.func
-        if not isinstance(unmarked, Gate):
-            ring = _Around(ring, unmarked)
-        elif isinstance(ring, _Behind):
-            ring = _Behind([unmarked.admit, *ring.gates], ring.inner)
+        if isinstance(unmarked, Gate):
+            gates, inner = (ring.gates, ring.inner) if isinstance(ring, _Behind) else ([], ring)
+            ring = _Behind([unmarked.admit, *gates], inner)
+        elif isinstance(unmarked, Frame):
+            frames, inner = (ring.frames, ring.inner) if isinstance(ring, _Within) else ([], ring)
+            ring = _Within([unmarked, *frames], inner)
         else:
-            ring = _Behind([unmarked.admit], ring)
+            ring = _Around(ring, unmarked)
     return ring
+
+
+class _Within:
+    """What is within frames that stand in a row, in one coroutine for all of them."""
+
+    def __init__(self, frames: list[Frame], inner: Inner) -> None:
+        self.frames = frames
+        self.inner = inner
+
+    def __call__(self, request: Asked) -> Awaitable[web.StreamResponse]:
+        return surround(self.frames, self.inner, request)
 
 
 class _Behind:

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from gatewayd.bell import Bell
+from gatewayd.bell import CURRENT, Bell
 
 _SAID: ContextVar[str] = ContextVar("said", default="nothing")
 
@@ -126,3 +126,11 @@ async def test_what_was_rung_before_it_was_awaited_is_not_waited_for() -> None:
 async def test_it_belongs_to_its_loop() -> None:
     loop = asyncio.get_running_loop()
     assert Bell(loop).get_loop() is loop
+
+
+async def test_whether_a_task_takes_a_step_is_looked_up_where_asyncio_does(waiting: Waiting) -> None:
+    loop = asyncio.get_running_loop()
+    assert CURRENT.get(loop) is asyncio.current_task() is not None
+    seen: list[tuple[bool, object]] = []
+    await waiting.between_callbacks(lambda: seen.append((loop in CURRENT, asyncio.current_task())))
+    assert seen == [(False, None)]

@@ -3,15 +3,20 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
+from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
 from gatewayd.errors import RoleDenied
 from gatewayd.exchange import EXCHANGE, Exchange
+from gatewayd.policies import access_log, faults
+from gatewayd.policies.access_log import REPORTERS
 from gatewayd.policies.base import Gate, Handler, Middleware, gate, middleware
-from gatewayd.ring import whole_ring
+from gatewayd.ring import HEART, whole_ring
+from gatewayd.sent import Sent
 from tests.clocks import ManualClock
 from tests.policies.rings import EMAIL, Ring
 
@@ -98,3 +103,85 @@ async def test_a_gate_is_a_middleware_of_aiohttp_too(walk: Walk) -> None:
         assert isinstance(marked.func, Gate)  # type: ignore[attr-defined]  # what `middleware` marks is a partial
         assert (await marked(walk.request, walk.handle)).status == 200
     assert walk.passed == ["a", "answered"] * 2
+
+
+# Frames
+
+
+class Spoiled(web.Response):
+    """An answer that fails once somebody looks at it."""
+
+    @property
+    def status(self) -> int:
+        raise LookupError
+
+
+ENDINGS: list[web.StreamResponse | BaseException] = [
+    web.Response(text="fine"),
+    Sent(200, keep_alive=True),
+    Spoiled(),
+    RoleDenied(),
+    web.HTTPNotFound(),
+    RuntimeError(),
+    asyncio.CancelledError(),
+    KeyboardInterrupt(),
+]
+
+
+async def come_to(clock: ManualClock, ending: web.StreamResponse | BaseException, *, joined: bool) -> list[object]:
+    """What everybody learns of a request in the gateway's own frames that ends so."""
+    ring = Ring(EMAIL, clock)
+    seen: list[object] = []
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        exchange = request[EXCHANGE]
+        exchange.on_conclusion(lambda _: seen.append("concluded"))
+        seen.append(ring.drain.in_flight)
+        if isinstance(ending, BaseException):
+            raise ending
+        return ending
+
+    def report(exchange: Exchange) -> None:
+        seen.append((exchange.status, exchange.code, exchange.bytes_out, ring.drain.in_flight))
+
+    frames = [ring.generations.pinning(), access_log.POLICY.middleware, faults.POLICY.middleware]
+    app = web.Application(middlewares=frames)
+    app.router.add_route("*", "/", handle)
+    app[REPORTERS] = (report,)
+    ring.drain.closing = True
+    request = make_mocked_request("GET", "/", app=app)
+    request._match_info = UrlMappingMatchInfo({}, next(iter(app.router.routes())))
+    request._match_info.add_app(app)
+    handler: Handler = handle
+    for frame in reversed(frames):
+        handler = partial(frame, handler=handler)
+    try:
+        answered = await (whole_ring(app) if joined else handler)(request)
+        seen += [type(answered), answered.keep_alive]
+    except BaseException as error:
+        seen.append(type(error))
+    return [*seen, ring.drain.in_flight, EXCHANGE in request]
+
+
+@pytest.mark.parametrize("ending", ENDINGS, ids=lambda each: type(each).__name__)
+async def test_frames_in_a_row_come_to_what_each_comes_to_around_the_next(
+    clock: ManualClock, ending: web.StreamResponse | BaseException
+) -> None:
+    alone = await come_to(clock, ending, joined=False)
+    assert alone == await come_to(clock, ending, joined=True)
+    assert ("concluded" in alone, alone[-2:]) == (True, [0, False])
+
+
+async def test_frames_in_a_row_are_one_coroutine(walk: Walk) -> None:
+    app = web.Application(middlewares=[access_log.POLICY.middleware, faults.POLICY.middleware])
+    app.router.add_route("*", "/", walk.handle)
+    ring = whole_ring(app)
+    assert (len(ring.frames), ring.inner) == (2, walk.handle)  # type: ignore[attr-defined]
+
+
+async def test_a_heart_answers_in_the_handlers_place_and_need_not_be_a_coroutine_function(walk: Walk) -> None:
+    app = web.Application()
+    app.router.add_route("*", "/", walk.handle)
+    app[HEART] = lambda request: walk.handle(request)  # type: ignore[arg-type]
+    assert (await whole_ring(app)(walk.request)).status == 200
+    assert whole_ring(app) is app[HEART]

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 import orjson
@@ -13,7 +13,7 @@ from gatewayd.exchange import Exchange, exchange_of, kept_in
 from gatewayd.incoming import Asked
 from gatewayd.model import Outcome, rfc3339
 from gatewayd.numerals import milliseconds, numeral
-from gatewayd.policies.base import Inner, Policy, middleware
+from gatewayd.policies.base import Frame, Policy, middleware
 
 logger = logging.getLogger(__name__)
 
@@ -25,21 +25,27 @@ Reporter = Callable[[Exchange], None]
 REPORTERS: Final = web.AppKey[tuple[Reporter, ...]]("reporters")
 
 
-@middleware
-async def access_log(request: Asked, handler: Inner) -> web.StreamResponse:
-    exchange, reporters = exchange_of(request), kept_in(request.app, REPORTERS)
-    try:
-        response = await handler(request)
+class _AccessLog(Frame):
+    """Reports each request when it has ended."""
+
+    __slots__ = ()
+
+    def answered(self, request: Asked, response: web.StreamResponse) -> web.StreamResponse:
+        exchange = exchange_of(request)
         exchange.status = exchange.status or response.status
         if not exchange.bytes_out and isinstance(response, web.Response) and exchange.method != "HEAD":
             exchange.bytes_out = response.content_length or 0
         return response
-    except asyncio.CancelledError:
-        if not exchange.status:
+
+    def failed(self, request: Asked, error: BaseException) -> Awaitable[web.StreamResponse] | None:
+        exchange = exchange_of(request)
+        if isinstance(error, asyncio.CancelledError) and not exchange.status:
             exchange.refused(ClientClosed())
-        raise
-    finally:
-        tell(reporters, exchange)
+        return None
+
+    def left(self, request: Asked) -> None:
+        reporters = kept_in(request.app, REPORTERS)
+        tell(reporters, exchange_of(request))
 
 
 def tell(reporters: Iterable[Reporter], exchange: Exchange) -> None:
@@ -184,4 +190,4 @@ def _quoted(text: str) -> str:
     return known
 
 
-POLICY: Final[Policy] = Policy("access_log", access_log)
+POLICY: Final[Policy] = Policy("access_log", middleware(_AccessLog()))

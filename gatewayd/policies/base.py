@@ -1,7 +1,7 @@
 """What a policy is: a middleware, how its rule is read from the settings, and how it explains itself.
 
 A policy calls the handler once, never reads the body, and writes only its own fields of the Exchange. Most of them are
-gates: they judge who comes in, and have nothing to do with what goes out.
+gates: they judge who comes in, and have nothing to do with what goes out. The gateway's own outermost ones are frames.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,6 +21,7 @@ from gatewayd.routing import Route
 __all__ = [
     "Case",
     "Finding",
+    "Frame",
     "Gate",
     "Handler",
     "Inner",
@@ -88,6 +89,70 @@ class Gate:
         if (waiting := self.admit(exchange_of(request))) is not None:
             await waiting
         return await handler(request)
+
+
+class Frame:
+    """A middleware around what is further in, told of its beginning and its end, so that it never waits itself.
+
+    The ring asks several of them in a row, within one coroutine (`surround`). What it tells is what a middleware knows
+    by its `try`: `enter` is before it, `answered` is in it, `failed` is its `except`, and `left` its `finally`.
+    """
+
+    __slots__ = ()
+
+    def enter(self, request: Asked) -> None:
+        """The request comes in."""
+
+    def answered(self, _request: Asked, response: web.StreamResponse) -> web.StreamResponse:
+        """It was answered by this; what the answer becomes. What is raised here `failed` is told."""
+        return response
+
+    def failed(self, _request: Asked, _error: BaseException) -> Awaitable[web.StreamResponse] | None:
+        """It failed; None to let it fail, or what comes to an answer instead."""
+        return None
+
+    def left(self, request: Asked) -> None:
+        """It is over here, however it ended. Nothing is raised."""
+
+    async def __call__(self, request: Asked, handler: Inner) -> web.StreamResponse:
+        return await surround([self], handler, request)
+
+
+async def surround(frames: list[Frame], inner: Inner, request: Asked) -> web.StreamResponse:
+    """What is further in, within these, the outermost first."""
+    error: BaseException | None = None
+    response: web.StreamResponse | None = None
+    depth = 0
+    try:
+        for frame in frames:
+            frame.enter(request)
+            depth += 1
+        response = await inner(request)
+    except BaseException as failure:
+        error = failure
+    while depth:
+        depth -= 1
+        frame = frames[depth]
+        mending: Awaitable[web.StreamResponse] | None = None
+        try:
+            if response is not None:
+                response = frame.answered(request, response)
+        except BaseException as failure:
+            error, response = failure, None
+        try:  # nothing that is compiled may wait while it handles an error
+            if error is not None and (mending := frame.failed(request, error)) is not None:
+                response = await mending
+                error = None
+        except BaseException as failure:
+            error = failure
+        frame.left(request)
+    if response is not None:
+        return response
+    assert error is not None
+    try:
+        raise error
+    finally:
+        error = None  # its traceback has this frame, which would have it
 
 
 def gate(admit: Admit) -> Middleware:

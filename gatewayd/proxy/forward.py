@@ -1,6 +1,7 @@
 """The handler at the heart of the ring: one request to the agent, its answer to the caller, both as they come."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Final
 
 from aiohttp import web
@@ -37,14 +38,14 @@ from gatewayd.proxy.websocket import is_switched
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})  # RFC 9110 section 9.2.2
 
 
-async def forward(request: Asked) -> web.StreamResponse:
+def forward(request: Asked) -> Awaitable[web.StreamResponse]:
     """Raises RouteUnknown and the route's own refusals; everything else is told by the answer."""
     exchange = exchange_of(request)
     rule = exchange.rule(Forwarding)
     if rule is None:
         raise RouteUnknown
     rule.admit(exchange)
-    return await Passage(exchange, request, rule).run()
+    return Passage(exchange, request, rule).run()
 
 
 class Passage:

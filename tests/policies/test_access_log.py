@@ -19,7 +19,6 @@ from gatewayd.framing import Target
 from gatewayd.model import Identity, Outcome
 from gatewayd.policies import access_log, auth, faults, quota, rate_limit
 from gatewayd.policies.access_log import REPORTERS, line, tell
-from gatewayd.policies.base import Policy
 from tests.clocks import ManualClock
 from tests.policies.rings import EMAIL, Ring, until
 from tests.problems import ask
@@ -207,7 +206,7 @@ async def test_an_answer_that_was_known_when_the_caller_left_keeps_its_status(cl
         raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        await access_log.access_log(Carrier(request, app), cancelled)  # type: ignore[arg-type]
+        await access_log.POLICY.middleware(Carrier(request, app), cancelled)  # type: ignore[arg-type]
     assert (reported[0].status, reported[0].code) == (502, "upstream_connect")
 
 
@@ -228,7 +227,7 @@ class Carrier(dict[Any, Any]):
 async def test_a_reporter_that_fails_spoils_neither_the_answer_nor_the_others(
     aiohttp_client: AiohttpClient, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ring = Ring(PLANS + EMAIL, clock, Policy("access_log", access_log.access_log))
+    ring = Ring(PLANS + EMAIL, clock, access_log.POLICY)
 
     def broken(_: Exchange) -> None:
         raise ValueError("no such metric")
