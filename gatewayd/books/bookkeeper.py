@@ -28,6 +28,7 @@ from gatewayd.clock import Clock
 from gatewayd.config.settings import Settings
 from gatewayd.errors import StoreError, StoreUnavailable
 from gatewayd.model import Account
+from gatewayd.records import account_named
 from gatewayd.stores.journal.frames import Position
 
 logger = logging.getLogger(__name__)
@@ -118,14 +119,14 @@ class Bookkeeper:
     def _heard(self, teller: Teller, message: Message) -> None:
         match message:
             case ["want", number, user, unit, period, limit, least, needed, most]:
-                self._want(Wish(teller, number, Account(user, unit, period), limit, least, needed, most))
+                self._want(Wish(teller, number, account_named(user, unit, period), limit, least, needed, most))
             case ["back", user, unit, period, units]:
-                self._given_back(teller, Account(user, unit, period), units)
+                self._given_back(teller, account_named(user, unit, period), units)
             case ["idle", leases]:
                 for user, unit, period, units in leases:
-                    self._given_back(teller, Account(user, unit, period), units)
+                    self._given_back(teller, account_named(user, unit, period), units)
             case ["recalled", number, user, unit, period, units]:
-                self._given_back(teller, Account(user, unit, period), units)
+                self._given_back(teller, account_named(user, unit, period), units)
                 self._answered(teller, number)
             case ["has", segment, offset, leases]:
                 self._lending.forget(teller)  # it asks again for all that it wants
@@ -135,7 +136,7 @@ class Bookkeeper:
             case ["grown"]:
                 teller.grown = True
             case ["ask", number, "overdrawn", user, unit, period, limit]:
-                self._lending.want(Wish(teller, number, Account(user, unit, period), limit, question=True))
+                self._lending.want(Wish(teller, number, account_named(user, unit, period), limit, question=True))
             case ["ask", number, *words]:
                 self._questions.ask(Question(teller, number, words))
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gatewayd.model import Account
+from gatewayd.records import account_named
 
 AHEAD: Final = 4
 """An account asks for so many requests more than wait; asking again in short order, for twice as many."""
@@ -24,7 +25,7 @@ Key = tuple[str, str, str]
 """What an `Account` is, without its name: to make one is a call of Python's."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, init=False)
 class Waiter:
     """A request that waits for units; the future's result is the used-up figure if refused, None if granted.
 
@@ -35,10 +36,16 @@ class Waiter:
     units: int
     limit: int
     future: "asyncio.Future[int | None]"
-    asked: int = 0
+    asked: int
+
+    def __init__(self, units: int, limit: int, future: "asyncio.Future[int | None]") -> None:
+        self.units = units
+        self.limit = limit
+        self.future = future
+        self.asked = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True, init=False)
 class Wish:
     """What was asked of the bookkeeper under the limit of the first who waits: at least what that one needs, all of it;
     at best what all need who may have as much (`needed`), and some ahead. If nobody waits, only that.
@@ -46,11 +53,18 @@ class Wish:
     Nothing idle is kept back for it: two workers with a part each would recall it from each other for ever.
     """
 
-    number: int
-    limit: int
-    least: int
-    needed: int
-    most: int
+    number: Final[int]
+    limit: Final[int]
+    least: Final[int]
+    needed: Final[int]
+    most: Final[int]
+
+    def __init__(self, number: int, limit: int, least: int, needed: int, most: int) -> None:
+        self.number = number
+        self.limit = limit
+        self.least = least
+        self.needed = needed
+        self.most = most
 
 
 class Lease:
@@ -248,7 +262,7 @@ class Leases:
     def use(self, account: Key, limit: int, now: float) -> Lease:
         """The account's lease, made if there is none."""
         if (lease := self._by_account.get(account)) is None:
-            named = Account(*account)
+            named = account_named(*account)
             lease = self._by_account[named] = Lease(named, limit, self._habits.pop(named, AHEAD))
             lease.placed_at = now
         elif now - lease.placed_at > LATE:

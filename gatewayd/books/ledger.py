@@ -15,6 +15,7 @@ from gatewayd.clock import Clock
 from gatewayd.errors import StoreUnavailable
 from gatewayd.model import Account, Balance, DirectoryPage, Durability, Ending, Hold, Holding, Revocation, UsageRecord
 from gatewayd.periods import month_at
+from gatewayd.records import account_named
 from gatewayd.stores.journal.frames import Position
 from gatewayd.stores.journal.writer import Journal
 
@@ -262,21 +263,21 @@ class LeasedLedger:
     def _hear(self, message: Message) -> None:
         match message:
             case ["granted", user, unit, period, number, units, sound]:
-                lease = self._of(Account(user, unit, period))
+                lease = self._of(account_named(user, unit, period))
                 lease.granted(number, units, sound=sound)
                 self._ask_on(lease)
             case ["refused", user, unit, period, number, used, spent]:
-                lease = self._of(Account(user, unit, period))
+                lease = self._of(account_named(user, unit, period))
                 lease.refused(number, used, spent)
                 self._ask_on(lease)
             case ["away", user, unit, period, number]:
-                lease = self._of(Account(user, unit, period))
+                lease = self._of(account_named(user, unit, period))
                 if lease.wish is not None and lease.wish.number == number:
                     lease.failed(StoreUnavailable())
             case ["what have you"]:
                 self._say_all()
             case ["recall", number, user, unit, period]:
-                lease = self._of(Account(user, unit, period))
+                lease = self._of(account_named(user, unit, period))
                 lease.ahead = CALM
                 self._link.say("recalled", number, user, unit, period, lease.empty())
             case ["shipped", segment, offset]:

@@ -1,7 +1,7 @@
 """Who wants units, who gets them, and that nobody is refused while somebody else has some idle."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from gatewayd.books.requests import CALM_SECONDS, Requests
@@ -21,7 +21,7 @@ MOST_REPEATS: Final = 2
 """So often everybody is asked again whose answers were too old when the ledger had been asked; then nobody can say."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, init=False)
 class Wish:
     """A worker's wish for units. Mutable: it is tried, and once more (`last`) after all others were asked.
 
@@ -38,21 +38,50 @@ class Wish:
     number: int
     account: Account
     limit: int
-    least: int = 0
-    needed: int = 0
-    most: int = 0
-    question: bool = False
-    ready: bool = False
-    last: bool = False
-    asked_at: float = 0.0
-    repeats: int = 0
-    asked: set[int] = field(default_factory=set)
-    nodes: set[str] = field(default_factory=set)
-    recalls: list[Recall] = field(default_factory=list)
-    deadline: float | None = None
-    late_since: float | None = None
-    silent: bool = False
-    tried: bool = False
+    least: int
+    needed: int
+    most: int
+    question: bool
+    ready: bool
+    last: bool
+    asked_at: float
+    repeats: int
+    asked: set[int]
+    nodes: set[str]
+    recalls: list[Recall]
+    deadline: float | None
+    late_since: float | None
+    silent: bool
+    tried: bool
+
+    def __init__(
+        self,
+        teller: Teller,
+        number: int,
+        account: Account,
+        limit: int,
+        least: int = 0,
+        needed: int = 0,
+        most: int = 0,
+        *,
+        question: bool = False,
+    ) -> None:
+        self.teller = teller
+        self.number = number
+        self.account = account
+        self.limit = limit
+        self.least = least
+        self.needed = needed
+        self.most = most
+        self.question = question
+        self.ready = self.last = self.silent = self.tried = False
+        self.asked_at = 0.0
+        self.repeats = 0
+        self.asked = set()
+        self.nodes = set()
+        self.recalls = []
+        self.deadline = None
+        self.late_since = None
 
     @property
     def waits(self) -> bool:
@@ -158,7 +187,7 @@ class Lending:
 
     def _unsettled(self, account: Account) -> bool:
         """Whether the ledger does not know yet of units that were spent without a lease, or another daemon gathers."""
-        return bool(self._staff.backlog.beyond[account]) or self._requests.pending(account)
+        return bool(self._staff.backlog.beyond.get(account, 0)) or self._requests.pending(account)
 
     async def _lease(self, ready: list[Wish]) -> list[Wish]:
         """Those that have to be tried once more in the next round."""
@@ -174,25 +203,35 @@ class Lending:
         again: list[Wish] = []
         try:
             while untold:
-                if not await self._tell(*untold[0]):
-                    again.append(untold[0][0])
+                wish, grant = untold[0]
+                if not self._granted(wish, grant) and not await self._tell(wish, grant):
+                    again.append(wish)
                 del untold[0]
         finally:
             self._wishes[:0] = [wish for wish, _ in untold if wish not in self._wishes]
         return again
 
-    async def _tell(self, wish: Wish, grant: Grant) -> bool:
-        """Give what there is, or say that there is none, or ask who might have some; False: try once more."""
-        free = self._reserve.of(wish.account)
+    def _granted(self, wish: Wish, grant: Grant) -> bool:
+        """Give what there is, if that is enough."""
+        account = wish.account
+        free = self._reserve.of(account)
         beyond = grant.spent + grant.leased - grant.limit
         usable = min(free, free - beyond)
-        # What was drawn from leases counts as leased until it is posted, and is spent all the same.
-        spent = grant.spent + self._staff.backlog.drawn[wish.account]
-        if wish.fits(usable, spent, grant.limit):
-            units = max(min(usable, self._most(wish)), 0)
-            self._reserve.take(wish.account, units)
-            wish.granted(units, sound=beyond <= 0 and not self._requests.lately(wish.account))
-        elif wish.silent:
+        if not wish.fits(usable, self._spent(wish, grant), grant.limit):
+            return False
+        units = max(min(usable, self._most(wish)), 0)
+        self._reserve.take(account, units)
+        wish.granted(units, sound=beyond <= 0 and not self._requests.lately(account))
+        return True
+
+    def _spent(self, wish: Wish, grant: Grant) -> int:
+        """What was drawn from leases counts as leased until it is posted, and is spent all the same."""
+        return grant.spent + self._staff.backlog.drawn.get(wish.account, 0)
+
+    async def _tell(self, wish: Wish, grant: Grant) -> bool:
+        """Say that there is not enough, or ask who might have some; False: try once more."""
+        free, spent = self._reserve.of(wish.account), self._spent(wish, grant)
+        if wish.silent:
             wish.away()
         elif not self._vault.certain or self._staff.misses(wish.account):
             return self._postponed_too_long(wish)

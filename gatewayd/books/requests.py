@@ -38,12 +38,13 @@ class Requests:
 
     def pending(self, account: Account) -> bool:
         """Whether what is idle is being gathered; who is given some of it now would make the answer untrue."""
-        request = self._requests.get(account)
+        request = self._requests.get(account) if self._requests else None
         return request is not None and self._clock.monotonic() - request.came < PATIENCE
 
     def lately(self, account: Account) -> bool:
         """Whether another daemon needs what is idle, as far as it has asked."""
-        return self._clock.monotonic() - self._lately.get(account, -CALM_SECONDS) < CALM_SECONDS
+        since = self._lately.get(account) if self._lately else None
+        return since is not None and self._clock.monotonic() - since < CALM_SECONDS
 
     def answered(self, number: int) -> None:
         for request in self._requests.values():

@@ -75,11 +75,12 @@ class Teller:
 
     def gave(self, account: Account, units: int, limit: int) -> None:
         """Units that were leased under this limit."""
-        if not self.outstanding[account]:
+        before = self.outstanding.get(account, 0)
+        if not before:
             self.limits[account] = limit
         elif account in self.limits:
             self.limits[account] = max(limit, self.limits[account])
-        self.outstanding[account] += units
+        self.outstanding[account] = before + units
 
     def took_back(self, account: Account, units: int) -> None:
         left = self.outstanding.get(account, 0) - units

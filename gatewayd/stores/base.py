@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from gatewayd.model import Account, Balance, DirectoryPage, Hold, Holding, Posting, Tally, UsageRecord, Window
 
@@ -66,29 +66,45 @@ class Accounts(Protocol):
         """Set a user's plan from now on."""
 
 
-class Want(NamedTuple):
+@dataclass(slots=True, unsafe_hash=True, init=False)
+class Want:
     """A lease that a daemon asks for: at least `least` units of the account or none, at best `most`.
 
     `limit` is the plan's in force (never 0, an unlimited unit needs no lease); the balance takes it on.
+    A crowd makes many, so this and what answers it say themselves how they are made, as records do.
     """
 
-    account: Account
-    limit: int
-    least: int
-    most: int
+    account: Final[Account]
+    limit: Final[int]
+    least: Final[int]
+    most: Final[int]
+
+    def __init__(self, account: Account, limit: int, least: int, most: int) -> None:
+        self.account = account
+        self.limit = limit
+        self.least = least
+        self.most = most
 
 
-class Grant(NamedTuple):
+@dataclass(slots=True, unsafe_hash=True, init=False)
+class Grant:
     """The answer to a Want: `units` leased, or 0 where `least` did not fit; and the balance as it stands after it.
 
     `others` are the units of this account in other daemons' leases, which may be idle there.
     """
 
-    units: int
-    limit: int
-    spent: int
-    leased: int
-    others: int
+    units: Final[int]
+    limit: Final[int]
+    spent: Final[int]
+    leased: Final[int]
+    others: Final[int]
+
+    def __init__(self, units: int, limit: int, spent: int, leased: int, others: int) -> None:
+        self.units = units
+        self.limit = limit
+        self.spent = spent
+        self.leased = leased
+        self.others = others
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +209,16 @@ class LedgerStore(Leasing, Recalling, Inquiry, Protocol):
         """End it; nothing is under way any more."""
 
 
-class Standing(NamedTuple):
+@dataclass(slots=True, unsafe_hash=True, init=False)
+class Standing:
     """An account's balance: `limit` as it is written, None if there is no balance yet."""
 
-    limit: int | None
-    spent: int
+    limit: Final[int | None]
+    spent: Final[int]
+
+    def __init__(self, limit: int | None, spent: int) -> None:
+        self.limit = limit
+        self.spent = spent
 
 
 class Sheet(NamedTuple):

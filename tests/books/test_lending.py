@@ -144,7 +144,7 @@ async def test_everybody_is_told_when_the_ledger_goes_while_another_is_answered(
         lend = vault.lease
 
         async def lease(wants: Sequence[Want]) -> Sequence[Grant]:
-            return [grant._replace(others=1) for grant in await lend(wants)]
+            return [Grant(each.units, each.limit, each.spent, each.leased, 1) for each in await lend(wants)]
 
         async def recall(_account: Account) -> list[Recall]:
             raise StoreUnavailable
