@@ -97,8 +97,9 @@ _NO_HOPS: Final[frozenset[bytes]] = frozenset()
 class Head:
     """What one pass over a request's header section found; written by `read_head`, and by who reads plain ones.
 
-    `lines` are the fields that may be copied to the agent, in order, with repeats, as they are written again; `hops`
-    what Connection names; `size` the bytes of all fields. Who has other lines to copy says so by `copy`.
+    `host` is the one that was addressed. `lines` are the fields that may be copied to the agent, in order, with
+    repeats, as they are written again; `hops` what Connection names; `size` the bytes of all fields. Who has other
+    lines to copy says so by `copy`.
     """
 
     __slots__ = (
@@ -107,6 +108,7 @@ class Head:
         "content_length",
         "expects_continue",
         "hops",
+        "host",
         "lines",
         "named",
         "size",
@@ -122,6 +124,7 @@ class Head:
         self.upgrade: str | None = None
         self.expects_continue = False
         self.hops = _NO_HOPS
+        self.host: bytes | None = None
         self.size = 0
 
     def copy(self, lines: list[bytes]) -> None:
@@ -237,7 +240,9 @@ def read_head(raw_headers: RawHeaders, version: Version, limit: int) -> Head:
     check_size(head, limit)
     if has_control(whole):
         raise BadRequest("A header field's value has a control character.")
-    _judge_host(named.get(b"host"), version)
+    if (hosts := named.get(b"host")) is not None:
+        head.host = hosts[0]
+    _judge_host(hosts, version)
     _judge_framing(head, version)
     _judge_connection(head, version)
     return head

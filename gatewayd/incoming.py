@@ -20,9 +20,12 @@ Streamer = Callable[[bytes, Any], StreamReader]
 
 
 class Caller:
-    """What the requests of one connection have in common: where they come from, and what answers them."""
+    """What the requests of one connection have in common: where they come from, and what answers them.
 
-    __slots__ = ("app", "make", "remote", "stream", "tls")
+    `told` is what an agent was last told of that, by `told_host` and `told_prefix`; who forwards writes and reads it.
+    """
+
+    __slots__ = ("app", "make", "remote", "stream", "tls", "told", "told_host", "told_prefix")
 
     def __init__(
         self, app: web.Application, make: Maker, stream: Streamer, remote: str | None, tls: object | None
@@ -32,6 +35,9 @@ class Caller:
         self.stream = stream
         self.remote = remote
         self.tls = tls
+        self.told = b""
+        self.told_host = b""
+        self.told_prefix = ""
 
 
 class Incoming:
@@ -88,6 +94,10 @@ class Incoming:
         self.talk = talk
         self.task = task
         self.version = version
+
+    @property
+    def caller(self) -> Caller:
+        return self._caller
 
     @property
     def app(self) -> web.Application:

@@ -104,7 +104,7 @@ class _Section:
     `written`: see `Head.written`; `is_kept`: it may be remembered.
     """
 
-    __slots__ = ("is_kept", "length", "lines", "named", "size", "written")
+    __slots__ = ("host", "is_kept", "length", "lines", "named", "size", "written")
 
     def __init__(self, lines: list[bytes], named: dict[bytes, list[bytes]], size: int, length: int) -> None:
         self.lines = lines
@@ -112,12 +112,14 @@ class _Section:
         self.size = size
         self.length = length
         self.is_kept = False
+        self.host = named[_HOST][0]
         self.written = self.head(named).written()
 
     def head(self, named: dict[bytes, list[bytes]]) -> Head:
         """The head that has these fields, and whatever else is named there."""
         head = Head(self.lines, named)
         head.size = self.size
+        head.host = self.host
         if self.length >= 0:
             head.content_length = self.length
         return head

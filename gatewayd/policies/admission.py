@@ -56,7 +56,7 @@ def _read(exchange: Exchange) -> None:
     else:
         check_size(head, limit)
     exchange.head = head
-    exchange.target, exchange.route = exchange.generation.routes.locate(target, head.only(b"host"))
+    exchange.target, exchange.route = exchange.generation.routes.locate(target, head.host)
     if server.trusted_proxies and is_trusted(exchange.client, server.trusted_proxies):
         exchange.client = client_of(exchange.client, head, server.trusted_proxies)
         exchange.correlation_id = _opaque(head.only(b"x-request-id"))

@@ -195,9 +195,8 @@ class Passage:
         upgrade, chunked, body = exchange.head.upgrade, exchange.head.chunked, self._body
         head = request_head(
             exchange,
-            target=way.target(exchange.target.path[len(rule.prefix) :], exchange.target.query),
-            authority=way.authority,
-            prefix=rule.prefix.encode(),
+            way.begin(exchange.method, exchange.target, rule.prefix),
+            prefix=rule.prefix,
             upgrade=upgrade.encode() if upgrade is not None else None,
             authorization=rule.authorization,
             service=rule.service,

@@ -7,6 +7,7 @@ from gatewayd.exchange import Exchange
 from gatewayd.forwarded import as_chain, as_elements, extended, is_trusted, node, origin_of
 from gatewayd.framing import HOST, Head
 from gatewayd.identity.service import ServiceTokens
+from gatewayd.incoming import Incoming
 from gatewayd.proxy.answer import LIMITS, AnswerHead, kind_of, name_of
 from gatewayd.trailers import announcement
 
@@ -14,35 +15,34 @@ _VIA: Final = b"1.1 gatewayd"
 _END: Final = b"\r\n"
 _SCHEMES: Final = frozenset({b"http", b"https"})
 _LIMITED: Final = "RateLimit: "
-_ORIGINS_KEPT: Final = 4_096
 
 
 def request_head(
     exchange: Exchange,
+    begun: bytes,
     *,
-    target: bytes,
-    authority: bytes,
-    prefix: bytes,
+    prefix: str,
     upgrade: bytes | None = None,
     authorization: bool = False,
     service: ServiceTokens | None = None,
 ) -> bytes:
-    """The whole head of the request to an agent: the caller's end-to-end fields first, ours after them."""
+    """The whole head of the request to an agent, which has `begun`: the caller's end-to-end fields, then ours."""
     head = exchange.head
-    lines = [b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (exchange.method.encode(), target, authority), head.written()]
+    more = b""
     if head.chunked:
-        lines += _chunked(head)
+        more = _chunked(head)
     if authorization:
-        lines += [b"Authorization: %b\r\n" % value for value in head.named.get(b"authorization", ())]
-    lines.append(_identity(exchange, service))
-    lines.append(_origin(exchange, head, prefix))
-    lines.append(b"\r\n" if upgrade is None else b"Connection: Upgrade\r\nUpgrade: %b\r\n\r\n" % upgrade)
-    return b"".join(lines)
+        sent = head.named.get(b"authorization", ())
+        more = b"".join([more, *[b"Authorization: %b\r\n" % value for value in sent]])
+    if upgrade is not None:
+        more += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % upgrade
+    own, origin = _identity(exchange, service), _origin(exchange, head, prefix)
+    return b"".join([begun, head.written(), more, own, origin, _END])
 
 
-def _chunked(head: Head) -> list[bytes]:
+def _chunked(head: Head) -> bytes:
     announced = announcement(head.named.get(b"trailer", ()), head.hops)
-    return [b"Transfer-Encoding: chunked\r\n", *[b"%b: %b\r\n" % field for field in announced]]
+    return b"".join([b"Transfer-Encoding: chunked\r\n", *[b"%b: %b\r\n" % field for field in announced]])
 
 
 def _identity(exchange: Exchange, service: ServiceTokens | None) -> bytes:
@@ -74,18 +74,23 @@ def _identity(exchange: Exchange, service: ServiceTokens | None) -> bytes:
     return text.encode()
 
 
-def _origin(exchange: Exchange, head: Head, prefix: bytes) -> bytes:
+def _origin(exchange: Exchange, head: Head, prefix: str) -> bytes:
     """What the agent learns of the caller's side; a chain before us is repeated only if it is trusted."""
     request = exchange.request
+    host, networks = head.host or b"", exchange.generation.settings.server.trusted_proxies
     peer = request.remote or "unknown"
     scheme = b"https" if request._transport_sslcontext is not None else b"http"  # noqa: SLF001  # as `secure` reads it
-    networks = exchange.generation.settings.server.trusted_proxies
-    host = head.only(b"host") or b""
     if networks and is_trusted(peer, networks):
-        return _behind_proxy(peer, scheme, host, head, prefix, networks)
+        return _behind_proxy(peer, scheme, host, head, prefix.encode(), networks)
     if b"via" in head.named:
-        return _lines(peer, scheme, host, prefix, via=extended(head.named[b"via"], _VIA))
-    return _direct(peer, scheme, host, prefix)
+        return _lines(peer, scheme, host, prefix.encode(), via=extended(head.named[b"via"], _VIA))
+    if not isinstance(request, Incoming):
+        return _lines(peer, scheme, host, prefix.encode())
+    caller = request.caller
+    if not caller.told or caller.told_host != host or caller.told_prefix != prefix:
+        caller.told = _lines(peer, scheme, host, prefix.encode())
+        caller.told_host, caller.told_prefix = host, prefix
+    return caller.told
 
 
 def _behind_proxy(
@@ -123,20 +128,6 @@ def _lines(
         b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\nX-Forwarded-Prefix: %b\r\n"
         b"Forwarded: %b\r\nVia: %b\r\n"
     ) % (extended(chain, peer.encode()), scheme, host, prefix, extended(elements, element), via)
-
-
-_origins: Final[dict[tuple[str, bytes, bytes, bytes], bytes]] = {}  # who asked, and where; emptied when it is full
-
-
-def _direct(peer: str, scheme: bytes, host: bytes, prefix: bytes) -> bytes:
-    """Who asks once asks again, from the same place."""
-    place = (peer, scheme, host, prefix)
-    known = _origins.get(place)
-    if known is None:
-        if len(_origins) >= _ORIGINS_KEPT:
-            _origins.clear()
-        known = _origins[place] = _lines(peer, scheme, host, prefix)
-    return known
 
 
 def answer_head(head: AnswerHead, framing: bytes, own: str) -> bytes:

@@ -107,7 +107,7 @@ def compared(found: PlainRequest, said: bytes) -> None:
         assert getattr(found, name) == getattr(message, name), name
     assert body == (found.rest if len(found.rest) == found.length else None)
     judged = read_head(message.raw_headers, message.version, found.head.size)
-    for name in ("chunked", "content_length", "expects_continue", "hops", "lines", "named", "size", "upgrade"):
+    for name in ("chunked", "content_length", "expects_continue", "hops", "host", "lines", "named", "size", "upgrade"):
         assert getattr(found.head, name) == getattr(judged, name), name
     assert found.head.written() == judged.written()
 

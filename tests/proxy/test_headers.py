@@ -12,7 +12,7 @@ from gatewayd.proxy.headers import answer_head
 from tests.agents import answering, raw_agent
 from tests.gateways import running_gateway
 from tests.proxy.test_forward import named
-from tests.proxy.wire import OK, call
+from tests.proxy.wire import OK, Caller, call
 
 Field = tuple[bytes, bytes]
 
@@ -38,6 +38,26 @@ def test_an_answers_fields_are_a_part_of_the_agents_in_their_order(raw: list[Fie
     assert status == b"HTTP/1.1 200 OK"
     assert [line for line in lines[:-2] if not line.lower().startswith(b"server:")] == kept
     assert lines[-2:] == [b"X-Request-ID: ours", b"Content-Length: 0"]
+
+
+async def test_requests_of_one_connection_tell_each_which_host_and_route_was_asked(tmp_path: Path) -> None:
+    routes = ("a", "b")
+    asked = [(route, host) for route in (*routes, *routes) for host in ("shop.test", "shop.test", "127.0.0.1:80")]
+    async with raw_agent(answering(OK)) as agent:
+        text = "".join(f'[routes.{each}]\nprefix = "/{each}"\nupstream = "{agent.url}"\n' for each in routes)
+        async with running_gateway(tmp_path, routes=text) as gateway:
+            caller = await Caller.to(gateway.port)
+            for route, host in asked:
+                await caller.send(
+                    f"GET /{route} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {gateway.token()}\r\n\r\n".encode()
+                )
+                assert (await caller.hear()).status == 200
+            caller.leave()
+    heads = _requests(agent.received)
+    told = [
+        (named(head, "x-forwarded-prefix"), named(head, "x-forwarded-host"), named(head, "forwarded")) for head in heads
+    ]
+    assert told == [([f"/{route}"], [host], [f'for=127.0.0.1;host="{host}";proto=http']) for route, host in asked]
 
 
 async def test_what_a_trusted_proxy_says_of_its_caller_is_passed_on(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 import asyncio
 import socket
+from itertools import chain, permutations
 
 import pytest
 
 from gatewayd.errors import UpstreamConnect
+from gatewayd.framing import Target
 from gatewayd.proxy.connector import AgentConnector
 from gatewayd.proxy.upstream import Upstream
+from gatewayd.routing import LONGEST_KEPT
 from tests.agents import answering, raw_agent
 from tests.proxy.upstreams import upstream_at
 from tests.proxy.wire import OK
@@ -46,6 +49,23 @@ async def test_an_agent_is_addressed_as_it_was_configured(url: str, authority: b
     connector = AgentConnector(keepalive_timeout=15.0)
     async with connector:
         assert Upstream(url, connector, asyncio.get_running_loop()).way.authority == authority
+
+
+async def test_a_head_begins_with_what_is_asked_now_whatever_was_asked_before() -> None:
+    connector = AgentConnector(keepalive_timeout=15.0)
+    asked = [
+        ("GET", Target("/a/x", "", "/a/x"), "/a"),
+        ("POST", Target("/a/x", "", "/a/x"), "/a"),
+        ("GET", Target("/a/x", "?q", "/a/x"), "/a"),
+        ("GET", Target("/a/x", "", "/a/x"), ""),
+        ("GET", Target("/a/" + "x" * LONGEST_KEPT, "", ""), "/a"),
+    ]
+    async with connector:
+        way = Upstream("http://agent:8081/base", connector, asyncio.get_running_loop()).way
+        for method, target, prefix in chain.from_iterable(permutations(asked, 2)):
+            below = way.target(target.path.removeprefix(prefix), target.query)
+            said = b"%b %b HTTP/1.1\r\nHost: agent:8081\r\n" % (method.encode(), below)
+            assert way.begin(method, target, prefix) == said
 
 
 async def test_nobody_there_is_said_so() -> None:
