@@ -182,8 +182,8 @@ class Exchange:
         In milliseconds (Server-Timing, https://www.w3.org/TR/server-timing/): the gateway until it asked for an agent,
         connecting to it, and the agent until its first byte.
         """
-        identity = self._identity
-        if identity is None or identity.roles.isdisjoint(self.generation.settings.tracing.server_timing):
+        identity, roles = self._identity, self.generation.server_timing
+        if not roles or identity is None or identity.roles.isdisjoint(roles):
             return
         own = (self.asked or self.clock.monotonic()) - self.started
         parts = [("gateway", own)]

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gatewayd.build import stays_python
-from gatewayd.config.settings import Settings
+from gatewayd.config.settings import Network, Settings
 from gatewayd.identity.base import Verifier
 from gatewayd.model import Identity, Plan
 from gatewayd.routing import RouteTable
@@ -47,6 +47,10 @@ class Generation:
     default_plan: Plan | None = field(init=False)
     # What `stores` has and the settings say, at hand: these are not the compiler's.
     sample: int = field(init=False)
+    trusted_proxies: tuple[Network, ...] = field(init=False)
+    max_header_bytes: int = field(init=False)
+    max_in_flight: int = field(init=False)
+    server_timing: tuple[str, ...] = field(init=False)
     counters: Counters = field(init=False)
     ledger: Ledger = field(init=False)
     accounts: Decisions = field(init=False)
@@ -54,6 +58,11 @@ class Generation:
     def __post_init__(self) -> None:
         object.__setattr__(self, "default_plan", self.settings.default_plan)
         object.__setattr__(self, "sample", self.settings.access_log.sample)
+        server = self.settings.server
+        object.__setattr__(self, "trusted_proxies", server.trusted_proxies)
+        object.__setattr__(self, "max_header_bytes", server.max_header_bytes)
+        object.__setattr__(self, "max_in_flight", server.max_in_flight)
+        object.__setattr__(self, "server_timing", self.settings.tracing.server_timing)
         object.__setattr__(self, "counters", self.stores.counters)
         object.__setattr__(self, "ledger", self.stores.ledger)
         object.__setattr__(self, "accounts", self.stores.accounts)

@@ -34,6 +34,15 @@ def test_without_a_default_there_is_no_plan(clock: ManualClock) -> None:
     assert ring.generation.plan_for("ann", None) is None
 
 
+def test_what_every_request_asks_of_the_settings_is_at_hand(clock: ManualClock) -> None:
+    said = 'trusted_proxies = ["127.0.0.0/8"]\nmax_header_bytes = "9KiB"\nmax_in_flight = 7\n'
+    generation = Ring(f'[server]\n{said}[tracing]\nserver_timing = ["operator"]\n' + EMAIL, clock).generation
+    server = generation.settings.server
+    assert (generation.trusted_proxies, len(generation.trusted_proxies)) == (server.trusted_proxies, 1)
+    assert (generation.max_header_bytes, generation.max_in_flight) == (9 << 10, 7)
+    assert generation.server_timing == ("operator",)
+
+
 def test_a_generation_is_frozen(clock: ManualClock) -> None:
     generation = Ring(EMAIL, clock).generation
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -39,7 +39,7 @@ def admit(exchange: Exchange) -> None:
     drain, route = kept_in(exchange.request.app, DRAIN), exchange.route
     if drain.began and not route.own:
         raise Draining
-    most = exchange.generation.settings.server.max_in_flight
+    most = exchange.generation.max_in_flight
     if most and drain.in_flight > most and not route.own:
         raise Crowded("The gateway has as many requests as it may.")
     if (crowding := route.rule(CrowdRule)) is not None:
@@ -47,18 +47,19 @@ def admit(exchange: Exchange) -> None:
 
 
 def _read(exchange: Exchange) -> None:
-    request, server = exchange.request, exchange.generation.settings.server
+    request, generation = exchange.request, exchange.generation
     target: str = request.raw_path
-    limit = server.max_header_bytes - line_size(exchange.method, target)
+    limit = generation.max_header_bytes - line_size(exchange.method, target)
     head: Head | None = getattr(request, "plain_head", None)  # which was judged when it was read
     if head is None:
         head = read_head(request.raw_headers, request.version, limit)
     else:
         check_size(head, limit)
     exchange.head = head
-    exchange.target, exchange.route = exchange.generation.routes.locate(target, head.host)
-    if server.trusted_proxies and is_trusted(exchange.client, server.trusted_proxies):
-        exchange.client = client_of(exchange.client, head, server.trusted_proxies)
+    exchange.target, exchange.route = generation.routes.locate(target, head.host)
+    trusted = generation.trusted_proxies
+    if trusted and is_trusted(exchange.client, trusted):
+        exchange.client = client_of(exchange.client, head, trusted)
         exchange.correlation_id = _opaque(head.only(b"x-request-id"))
     if b"traceparent" in head.named or b"x-trace-id" in head.named:
         _continue_trace(exchange, head)

@@ -66,7 +66,7 @@ class Passage:
         """Whatever happens, the books are closed, the agent is let go, and an answer is whole or visibly is not."""
         failure: BaseException | None
         try:
-            if total := self._rule.timeouts.total:
+            if total := self._rule.total:
                 async with asyncio.timeout(total):
                     carrier = await self._pass()
             else:
@@ -171,7 +171,7 @@ class Passage:
     async def _attempt(self) -> AnswerHead:
         exchange, rule = self._exchange, self._rule
         exchange.asked = exchange.asked or exchange.clock.monotonic()
-        way, call = rule.balance.round.idle() or await rule.balance.connect(rule.timeouts.connect)
+        way, call = rule.round.idle() or await rule.balance.connect(rule.connect)
         self._call = call
         call.expect(bodiless=exchange.method == "HEAD")
         message = self._message(way, call)
@@ -183,7 +183,7 @@ class Passage:
         if self._body is None:
             self._upload = Upload(exchange, self._request, call, rule)
         else:
-            call.start_clock(rule.timeouts.first_byte)
+            call.start_clock(rule.first_byte)
         while (head := await call.answer()).is_interim:
             send_interim(self._request, head)
         exchange.first_byte = exchange.clock.monotonic()
@@ -214,7 +214,7 @@ class Passage:
         exchange.status = head.status
         exchange.stated, exchange.misstated = head.stated, head.misstated
         exchange.tell_time()
-        idle = self._rule.timeouts.idle
+        idle = self._rule.idle
         if head.status == 101:
             protocol = is_switched(head, exchange.head.upgrade)
             return Tunnel(exchange, request, call, head, protocol, idle)

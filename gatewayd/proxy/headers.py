@@ -77,7 +77,7 @@ def _identity(exchange: Exchange, service: ServiceTokens | None) -> bytes:
 def _origin(exchange: Exchange, head: Head, prefix: str) -> bytes:
     """What the agent learns of the caller's side; a chain before us is repeated only if it is trusted."""
     request = exchange.request
-    host, networks = head.host or b"", exchange.generation.settings.server.trusted_proxies
+    host, networks = head.host or b"", exchange.generation.trusted_proxies
     peer = request.remote or "unknown"
     scheme = b"https" if request._transport_sslcontext is not None else b"http"  # noqa: SLF001  # as `secure` reads it
     if networks and is_trusted(peer, networks):

@@ -2,21 +2,29 @@
 
 from dataclasses import dataclass
 
-from gatewayd.config.settings import RouteSettings, Settings, Timeouts
+from gatewayd.config.settings import RouteSettings, Settings
 from gatewayd.errors import BadRequest, BodyTooLarge, MethodNotAllowed
 from gatewayd.exchange import Exchange
 from gatewayd.identity.service import ServiceTokens
-from gatewayd.proxy.balance import Balance
+from gatewayd.proxy.balance import Balance, Round
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forwarding:
-    """`silence` is the longest that a caller may say nothing in the middle of a body, in seconds."""
+    """Times are in seconds, as the route's settings have them, at hand: those are not the compiler's.
+
+    `silence` is the longest that a caller may say nothing in the middle of a body.
+    """
 
     balance: Balance
+    round: Round
+    """The balance's own."""
     prefix: str
     methods: tuple[str, ...]
-    timeouts: Timeouts
+    connect: float
+    first_byte: float
+    idle: float
+    total: float
     max_body: int
     silence: float
     authorization: bool
@@ -38,11 +46,16 @@ class Forwarding:
 
 def forwarding(settings: Settings, route: RouteSettings, balance: Balance) -> Forwarding:
     """The rule of a configured route. Raises StartError for service tokens that nothing can sign."""
+    timeouts = route.timeouts
     return Forwarding(
         balance=balance,
+        round=balance.round,
         prefix=route.prefix.rstrip("/"),
         methods=route.methods,
-        timeouts=route.timeouts,
+        connect=timeouts.connect,
+        first_byte=timeouts.first_byte,
+        idle=timeouts.idle,
+        total=timeouts.total,
         max_body=route.max_body if route.max_body is not None else settings.server.max_body,
         silence=settings.server.body_timeout,
         authorization=route.forward_authorization,

@@ -55,7 +55,7 @@ class Upload:
             self._call.fail(refusal)
             return
         self.complete = True
-        self._call.start_clock(self._rule.timeouts.first_byte)
+        self._call.start_clock(self._rule.first_byte)
 
     async def _send_all(self) -> None:
         while chunk := await self._next():
@@ -66,7 +66,7 @@ class Upload:
 
     async def _drain(self) -> None:
         try:
-            async with asyncio.timeout(self._rule.timeouts.idle or None):
+            async with asyncio.timeout(self._rule.idle or None):
                 await self._call.drain()
         except TimeoutError:
             if self._call.protocol.writing_paused:

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from gatewayd.config.loading import parse
-from gatewayd.config.settings import Timeouts
 from gatewayd.proxy.balance import Balance
 from gatewayd.proxy.rule import Forwarding, forwarding
 from tests.agents import answering, raw_agent
@@ -35,7 +34,8 @@ def settled(prefix: str = "/api/one", more: str = "") -> Forwarding:
 def test_a_rule_takes_what_the_route_says_and_else_what_the_server_says() -> None:
     rule = settled()
     assert (rule.prefix, rule.max_body, rule.silence) == ("/api/one", 5 << 20, 7.0)
-    assert rule.timeouts == Timeouts(connect=2, first_byte=30, idle=60, total=0)
+    assert (rule.connect, rule.first_byte, rule.idle, rule.total) == (2, 30, 60, 0)
+    assert rule.round is rule.balance.round
     assert rule.upgrades == ("websocket",)
     rule = settled(more='max_body = "1KiB"\nforward_authorization = true')
     assert (rule.max_body, rule.authorization) == (1024, True)
