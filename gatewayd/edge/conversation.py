@@ -12,6 +12,7 @@ from typing import Any, Final
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from gatewayd.bell import Bell
+from gatewayd.edge.habit import Habit, habit_of
 from gatewayd.edge.plain import PlainRequest, plain_request
 from gatewayd.incoming import Asked, Caller, Incoming
 from gatewayd.outbox import Outbox
@@ -34,11 +35,13 @@ class Conversation:
         "closes",
         "deadline",
         "deaf",
+        "habit",
         "idle_timer",
         "idle_until",
         "is_behind",
         "is_busy",
         "is_over",
+        "is_unusual",
         "keeps",
         "leaver",
         "longest_plain",
@@ -55,6 +58,8 @@ class Conversation:
         self.outbox = outbox
         self.caller: Caller | None = None  # known once there was a request
         self.plain: PlainRequest | None = None  # came whole, and is not begun; what was parsed comes behind it
+        self.habit: Habit | None = None  # how its requests are written, but for their tokens
+        self.is_unusual = False  # the last one was not written so
         self.owed = 0
         self.longest_plain = 0
         self.body: StreamReader = _NOTHING  # of the newest request, unless that was plain
@@ -99,10 +104,15 @@ class Conversation:
 
         It is to be called where a request begins, with none before it that is not begun.
         """
-        request = plain_request(data, self.longest_plain)
-        if request is None:
-            self.owed = -1
-            return False
+        request = self.habit.read(data, self.longest_plain) if self.habit is not None else None
+        if request is not None:
+            self.is_unusual = False
+        else:
+            request = plain_request(data, self.longest_plain)
+            if request is None:
+                self.owed = -1
+                return False
+            self._get_used_to(request.said)
         self.owed = request.length - len(request.rest)
         if self.owed:
             return False
@@ -113,6 +123,13 @@ class Conversation:
             self.outbox.flush()  # it may write behind the answer before it, which has not left yet
         self.bell.ring()  # the last thing that is done here
         return True
+
+    def _get_used_to(self, said: bytes) -> None:
+        """What is said twice in another way than before is the habit now: who says two things in turn keeps one."""
+        self.is_unusual = not self.is_unusual
+        if self.habit is None or not self.is_unusual:
+            self.habit = habit_of(said)
+            self.is_unusual = False
 
     def be_in_time(self) -> None:
         """A head is complete."""

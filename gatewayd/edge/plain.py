@@ -26,6 +26,7 @@ from gatewayd.plain import (
     remember,
 )
 
+_USUAL: Final = HttpVersion11
 _METHODS: Final = {name.encode(): name for name in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")}
 _VERSION: Final = b"HTTP/1.1"
 _SLASH: Final = 0x2F
@@ -60,7 +61,7 @@ _KINDS: Final = dict.fromkeys(
 _LINE_END: Final = b"\r\n"
 
 
-class _First:
+class First:
     """What a request line says."""
 
     __slots__ = ("method", "path")
@@ -98,7 +99,7 @@ class _Field:
         self.is_kept = False
 
 
-class _Section:
+class Section:
     """What the fields of a head say that are no token: what `framing.read_head` would find in them. Nobody changes it.
 
     `written`: see `Head.written`; `is_kept`: it may be remembered.
@@ -124,10 +125,21 @@ class _Section:
             head.content_length = self.length
         return head
 
+    def proving(self, token: bytes, mark: int) -> Head | None:
+        """The head that has the token too, behind so many bytes of its line; None if that is not plain."""
+        if not is_plain(token) or not is_printable(token):
+            return None
+        named = self.named.copy()
+        named[_AUTHORIZATION] = [token]
+        head = self.head(named)
+        head.size += mark + len(token)
+        head.join(self.written)
+        return head
+
 
 # What was seen before; each is emptied when it is full.
-_firsts: Final[dict[bytes, _First]] = {}
-_sections: Final[dict[bytes, _Section]] = {}  # of nothing but lines that may be remembered
+_firsts: Final[dict[bytes, First]] = {}
+_sections: Final[dict[bytes, Section]] = {}  # of nothing but lines that may be remembered
 _fields: Final[dict[bytes, _Field]] = {}
 _names: Final[dict[bytes, _Name]] = {}
 
@@ -152,14 +164,14 @@ class PlainRequest:
         "version",
     )
 
-    def __init__(self, first: _First, said: bytes, head: Head, rest: bytes) -> None:
+    def __init__(self, first: First, said: bytes, head: Head, rest: bytes) -> None:
         self.method = first.method
         self.path = first.path
         self.said = said
         self.head = head
         self.rest = rest
         self.length = head.content_length or 0
-        self.version: HttpVersion = HttpVersion11
+        self.version: HttpVersion = _USUAL
         self.should_close = False
         self.compression: str | None = None
         self.upgrade = False
@@ -193,42 +205,46 @@ def plain_request(data: bytes, longest: int) -> PlainRequest | None:
     said, blank, rest = data.partition(BLANK)
     if not blank or len(said) > longest:
         return None
-    public, mark, token = said.partition(_TOKEN)
-    if not mark:
-        public, mark, token = said.partition(_TOKEN_ELSEWHERE)
+    public, mark, token = token_in(said)
     line, _, fields = public.partition(_LINE_END)
-    if (first := _first(line)) is None:
+    if (first := first_of(line)) is None:
         return None
     head = _proving(fields, mark, token) if mark else _head(fields)
     return PlainRequest(first, said, head, rest) if head is not None else None
 
 
+def token_in(said: bytes) -> tuple[bytes, bytes, bytes]:
+    """What stands before a head's token, with what that begins, and what stands there from the token on."""
+    found = said.partition(_TOKEN)
+    return found if found[1] else said.partition(_TOKEN_ELSEWHERE)
+
+
+def around(fields: bytes, end: bytes, others: bytes) -> bytes:
+    """The fields of a head but the one with the token, which stood between these and, if there was an `end`, those."""
+    if not end:
+        return fields
+    return fields + end + others if fields else others
+
+
 def _proving(fields: bytes, mark: bytes, said: bytes) -> Head | None:
     """The head of these fields and what was `said` behind them from the token on; None if it is not plain."""
     token, end, others = said.partition(_LINE_END)
-    if end:
-        fields = fields + end + others if fields else others
-    section = _section(fields)
-    if section is None or _AUTHORIZATION in section.named or not is_plain(token) or not is_printable(token):
+    section = section_of(around(fields, end, others))
+    if section is None or _AUTHORIZATION in section.named:
         return None
-    named = section.named.copy()
-    named[_AUTHORIZATION] = [token]
-    head = section.head(named)
-    head.size += len(mark) + len(token)
-    head.join(section.written)
-    return head
+    return section.proving(token, len(mark))
 
 
 def _head(fields: bytes) -> Head | None:
     """The head of these fields; None if it is not plain."""
-    if (section := _section(fields)) is None:
+    if (section := section_of(fields)) is None:
         return None
     head = section.head(section.named)
     head.join(section.written)
     return head
 
 
-def _section(fields: bytes) -> _Section | None:
+def section_of(fields: bytes) -> Section | None:
     """What they say, remembered if that may be; None if they are not plain."""
     known = _sections.get(fields)
     if known is None and (known := _read_section(fields)) is not None and known.is_kept:
@@ -236,7 +252,7 @@ def _section(fields: bytes) -> _Section | None:
     return known
 
 
-def _read_section(fields: bytes) -> _Section | None:
+def _read_section(fields: bytes) -> Section | None:
     copied: list[bytes] = []
     named: dict[bytes, list[bytes]] = {}
     names: set[bytes] = set()
@@ -255,12 +271,12 @@ def _read_section(fields: bytes) -> _Section | None:
         is_kept = is_kept and field.is_kept
     if len(names) != len(lines) or _HOST not in named:  # repeats are judged by the parser
         return None
-    section = _Section(copied, named, len(fields) + len(_LINE_END), length)
+    section = Section(copied, named, len(fields) + len(_LINE_END), length)
     section.is_kept = is_kept
     return section
 
 
-def _first(line: bytes) -> _First | None:
+def first_of(line: bytes) -> First | None:
     """What a request line says, remembered; None if it is not plain."""
     known = _firsts.get(line)
     if known is None and (known := _read_first(line)) is not None and len(line) <= LONGEST_KEPT:
@@ -268,14 +284,14 @@ def _first(line: bytes) -> _First | None:
     return known
 
 
-def _read_first(line: bytes) -> _First | None:
+def _read_first(line: bytes) -> First | None:
     words = line.split(b" ")
     if len(words) != 3 or words[2] != _VERSION or not is_printable(line):
         return None
     method, target = _METHODS.get(words[0]), words[1]
     if method is None or not target or target[0] != _SLASH:
         return None
-    return _First(method, target.decode("ascii"))
+    return First(method, target.decode("ascii"))
 
 
 def _field(line: bytes) -> _Field | None:
