@@ -54,9 +54,10 @@ class Outbox:
             self.round += 1
             transports, messages = self._transports, self._messages
             self._transports, self._messages = [], []
-            for transport, message in zip(transports, messages, strict=True):
+            for index in range(len(messages)):
+                transport = transports[index]
                 if not transport.is_closing():
-                    transport.write(message)
+                    transport.write(messages[index])
 
     def _turn_ends(self) -> None:
         self._due = False

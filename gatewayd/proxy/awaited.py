@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gatewayd.bell import Bell
+from gatewayd.errors import UpstreamTimeout
 from gatewayd.proxy.plain import PlainAnswer, plain_answer
 
 _TICK: Final = 0.001  # seconds, to which loops round a moment
@@ -20,14 +21,15 @@ class Awaited:
     __slots__ = (
         "_bell",
         "_due",
-        "_late",
         "_loop",
+        "_now",
         "_timer",
         "_timer_at",
         "answer",
         "has_come",
         "is_listening",
         "is_quiet",
+        "is_timed",
         "is_unheard",
         "is_used",
         "parses_on",
@@ -42,7 +44,7 @@ class Awaited:
         self.protocol = protocol  # until it is closed
         self.transport: asyncio.Transport | None = None  # the protocol's
         self.since = 0.0  # when it came back last, by `time.monotonic`
-        self._late: Callable[[], None] | None = None
+        self._now: Callable[[], float] = loop.time
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -50,6 +52,7 @@ class Awaited:
         self.has_come = False  # the protocol has a parsed head, or knows why there will be none
         self.is_listening = False  # what comes is an answer's
         self.is_quiet = False
+        self.is_timed = False  # who waits is to be told that it is late
         self.is_unheard = False  # nothing came yet of the answer that is expected, which may be any but HEAD's
         self.is_used = False  # there was a call before
         self.parses_on = False  # the parser of the last answer goes on with the next
@@ -108,21 +111,16 @@ class Awaited:
         return answer
 
     @property
-    def is_timed(self) -> bool:
-        """Whether somebody is to be told that it is late."""
-        return self._late is not None
-
-    @property
     def is_watched(self) -> bool:
         """Whether there is a timer."""
         return self._timer is not None
 
-    def within(self, seconds: float, late: Callable[[], None]) -> None:
-        """Call `late` in so many seconds, unless `in_time` is called before; of two, the newer counts.
+    def within(self, seconds: float) -> None:
+        """Fail the protocol with UpstreamTimeout in so many seconds, unless `in_time`; of two, the newer counts.
 
         One timer serves all calls of a connection, since nearly all of them are in time.
         """
-        self._late, self._due = late, self._loop.time() + seconds
+        self.is_timed, self._due = True, self._now() + seconds
         if self._timer is not None:
             if self._timer_at <= self._due:
                 return
@@ -132,18 +130,18 @@ class Awaited:
 
     def in_time(self) -> None:
         """There is nothing to be late for any more."""
-        self._late = None
+        self.is_timed = False
 
     def _look(self) -> None:
         self._timer = None
-        if (late := self._late) is None:
+        if not self.is_timed:
             return
-        if self._loop.time() < self._due - _TICK:
+        if self._now() < self._due - _TICK:
             self._timer_at = self._due
             self._timer = self._loop.call_at(self._due, self._look)
         else:
-            self._late = None
-            late()
+            self.is_timed = False
+            self.protocol.set_exception(UpstreamTimeout())
 
     def end(self) -> None:
         """The connection is gone."""

@@ -14,7 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EofStream
 
 from gatewayd.build import stays_python
-from gatewayd.errors import Refusal, UpstreamProtocol, UpstreamReset, UpstreamTimeout
+from gatewayd.errors import Refusal, UpstreamProtocol, UpstreamReset
 from gatewayd.proxy.answer import AnswerHead, judge
 from gatewayd.proxy.awaited import Awaited
 from gatewayd.proxy.body import Body, Whole, body_of
@@ -40,7 +40,6 @@ class Call:
         "_interim",
         "_patience",
         "_reused",
-        "_timed",
         "body",
         "protocol",
     )
@@ -54,7 +53,6 @@ class Call:
         self._bodiless = False
         self._interim = 0
         self._patience = 0.0
-        self._timed = False
         self.body: Body | Whole | None = None
         idle.outbox.speakers += 1
 
@@ -99,17 +97,7 @@ class Call:
         """From now on the answer must come within `patience` seconds (0: ever); an interim one starts it anew."""
         if patience and self.body is None:
             self._patience = patience
-            self._timed = True
-            self._awaited.within(patience, self._run_out)
-
-    def _run_out(self) -> None:
-        self._timed = False
-        self.fail(UpstreamTimeout())
-
-    def _stop_clock(self) -> None:
-        if self._timed:
-            self._timed = False
-            self._awaited.in_time()
+            self._awaited.within(patience)
 
     async def answer(self) -> AnswerHead:
         """The next head; after one that is not interim, `body` is there.
@@ -121,7 +109,7 @@ class Call:
             if (arrival := awaited.arrival()) is not None:
                 await arrival
             if (plain := awaited.take()) is not None:
-                self._stop_clock()
+                awaited.in_time()
                 self.body = Whole(plain.body)
                 return plain.head
             found: Any = self.protocol.take()  # `Parsed` says why
@@ -136,7 +124,7 @@ class Call:
         if head.is_interim:
             self._count_interim()
         else:
-            self._stop_clock()
+            awaited.in_time()
             self.body = body_of(reader, self.protocol, head)
         return head
 
@@ -144,7 +132,7 @@ class Call:
         self._interim += 1
         if self._interim > _MAX_INTERIM:
             raise UpstreamProtocol("The agent sent too many interim answers.")
-        if self._timed:
+        if self._awaited.is_timed:
             self.start_clock(self._patience)
 
     def _broken(self, *, spoke: bool = False) -> Exception:
@@ -162,7 +150,7 @@ class Call:
 
     def release(self) -> None:
         """Let others call on the connection, or close it if it is not clean; what was written still goes out."""
-        self._stop_clock()
+        self._awaited.in_time()
         if self.body is not None:
             self.body.detach()
         self._idle.outbox.speakers -= 1
@@ -175,7 +163,7 @@ class Call:
 
     def abort(self) -> None:
         """Close the connection now: the agent sees at once that nobody listens."""
-        self._stop_clock()
+        self._awaited.in_time()
         self._idle.outbox.speakers -= 1
         transport = self._awaited.transport
         self._idle.close(self._awaited)

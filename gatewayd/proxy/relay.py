@@ -2,11 +2,11 @@
 
 import asyncio
 from email.utils import formatdate
-from typing import Final
+from typing import Final, cast
 
+from aiohttp import web
 from aiohttp.http import HttpVersion11
 
-from gatewayd.build import stays_python
 from gatewayd.edge.conversation import conversation_of
 from gatewayd.errors import ClientClosed
 from gatewayd.exchange import Exchange
@@ -16,7 +16,7 @@ from gatewayd.proxy.answer import TRAILER, AnswerHead
 from gatewayd.proxy.body import Body, Whole
 from gatewayd.proxy.farewell import RETRY_EVENT, is_between_events
 from gatewayd.proxy.headers import answer_head
-from gatewayd.sent import Sent, break_off
+from gatewayd.sent import break_off
 from gatewayd.trailers import announcement, last_chunk
 
 _HOLD_HEAD_BELOW: Final = 64 * 1024
@@ -25,7 +25,7 @@ _HOLD_HEAD_BELOW: Final = 64 * 1024
 class Relay:
     """Passes one answer on to one caller: `run` all but its last piece, `finish` that one, else `break_off`.
 
-    What is told to aiohttp of it, at the end, is its `response`.
+    At the end it is what is told to aiohttp of it, its `response`.
     """
 
     __slots__ = (
@@ -168,9 +168,23 @@ class Relay:
         self.keep_alive = False
         break_off(self._request, reset=self._until_close)
 
-    def response(self) -> "Relayed":
-        """What aiohttp asks when it is done."""
-        return Relayed(self)
+    def response(self) -> web.StreamResponse:
+        """Itself, which has all that a connection asks of an answer that is on its way (`Sent`)."""
+        return cast("web.StreamResponse", self)
+
+    _reusable = True
+    """By which `Sent` is known, whatever it says of the connection in `keep_alive`."""
+
+    def force_close(self) -> None:
+        """No other request follows."""
+        self.keep_alive = False
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """The head is on its way."""
+
+    async def write_eof(self, data: bytes = b"") -> None:  # noqa: ARG002
+        """The body is on its way; the next request waits until it was taken."""
+        await self.be_taken()
 
     async def be_taken(self) -> None:
         """The next request of this connection waits until this answer was taken, or answers would pile up here."""
@@ -185,30 +199,6 @@ class Relay:
             self._exchange.sent = True
             data, self._pending = self._pending + data, b""
         transport.write(data)
-
-
-@stays_python
-class Relayed(Sent):
-    """An answer that was passed on: what there is to know of it, its relay knows."""
-
-    _reusable = True  # a connection asks for no more to know that it was sent
-
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
-
-    @property
-    def status(self) -> int:
-        return self._relay.status
-
-    @property
-    def keep_alive(self) -> bool:
-        return self._relay.keep_alive
-
-    def force_close(self) -> None:
-        self._relay.keep_alive = False
-
-    async def write_eof(self, data: bytes = b"") -> None:  # noqa: ARG002
-        await self._relay.be_taken()
 
 
 def send_interim(request: Asked, head: AnswerHead) -> None:

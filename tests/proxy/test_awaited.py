@@ -6,12 +6,12 @@ from functools import partial
 
 import pytest
 
-from gatewayd.errors import Overloaded
+from gatewayd.errors import Overloaded, UpstreamTimeout
 from gatewayd.proxy.awaited import Awaited
 from gatewayd.proxy.call import Call
 from gatewayd.proxy.plain import plain_answer
 from tests.agents import answering, raw_agent
-from tests.patience import PATIENCE
+from tests.patience import when
 from tests.proxy.upstreams import ask, upstream_at
 from tests.proxy.wire import OK, beat, saying
 
@@ -35,15 +35,43 @@ async def test_an_answer_is_taken_once() -> None:
     assert (awaited.take(), awaited.take()) == (found, None)
 
 
+class Told:
+    """A protocol that notes what it was failed with."""
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException] = []
+
+    def set_exception(self, error: BaseException) -> None:
+        self.errors.append(error)
+
+
 async def test_who_is_late_is_told_once_and_nobody_after_the_end() -> None:
-    awaited, told = Awaited(asyncio.get_running_loop()), asyncio.Event()
-    awaited.within(0.01, told.set)
+    told = Told()
+    awaited = Awaited(asyncio.get_running_loop(), told)
+    awaited.within(0.01)
     assert (awaited.is_timed, awaited.is_watched) == (True, True)
-    await asyncio.wait_for(told.wait(), PATIENCE)
+    await when(lambda: told.errors)
+    assert [type(each) for each in told.errors] == [UpstreamTimeout]
     assert (awaited.is_timed, awaited.is_watched) == (False, False)
-    awaited.within(30, told.set)
+    awaited.within(30)
     awaited.end()
     assert not awaited.is_watched
+
+
+async def test_who_was_in_time_is_told_nothing_and_the_next_one_has_all_of_his_time() -> None:
+    told, loop = Told(), asyncio.get_running_loop()
+    awaited = Awaited(loop, told)
+    awaited.within(0.02)
+    awaited.in_time()
+    await when(lambda: not awaited.is_watched)
+    assert told.errors == []
+    awaited.within(0.02)
+    awaited.in_time()
+    began = loop.time()
+    awaited.within(0.06)
+    await when(lambda: told.errors)
+    assert loop.time() - began > 0.055
+    awaited.end()
 
 
 async def test_a_connection_with_plain_answers_only_is_quiet_until_somebody_speaks_out_of_turn() -> None:

@@ -1,6 +1,7 @@
 """What a caller gets of an agent's answer: all of it, as it came, as it comes, and no more than it can take."""
 
 import asyncio
+import gc
 import gzip
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.test_utils import make_mocked_request
 
 from gatewayd.exchange import Exchange
+from gatewayd.incoming import Incoming
 from gatewayd.proxy.answer import AnswerHead, read_section
 from gatewayd.proxy.body import Body
 from gatewayd.proxy.connector import AgentProtocol
@@ -510,6 +512,20 @@ async def test_the_last_byte_waits_for_the_record_and_the_log_agrees_with_it(sta
         slow.settling.set()
     assert (record["outcome"], record["status"]) == ("delivered", 200)
     assert (line["outcome"], line["status"], line["code"]) == ("delivered", 200, None)
+
+
+async def test_a_connection_that_idles_holds_nothing_of_its_last_request(tmp_path: Path) -> None:
+    async with (
+        raw_agent(answering(OK)) as agent,
+        running_gateway(tmp_path, agent.url) as gateway,
+        calling(gateway) as caller,
+    ):
+        await caller.send(message(gateway))
+        assert (await caller.hear()).status == 200
+        await beat()
+        gc.collect()
+        held = [type(each) for each in gc.get_objects() if isinstance(each, (Exchange, Relay, Incoming))]
+    assert held == []
 
 
 async def test_an_answer_whose_caller_is_gone_at_the_end_is_not_written() -> None:
