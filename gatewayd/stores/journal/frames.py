@@ -30,12 +30,21 @@ _TERMS_KEPT: Final = 10_000
 _OUTCOMES: Final = tuple(Outcome)
 _TAGS: Final[dict[str, int]] = {outcome: tag for tag, outcome in enumerate(_OUTCOMES, 1)}
 _RELEASED: Final = b"\x00"
+_LIKE: Final = ord("l")  # no outcome's tag
 _ENDING: Final = struct.Struct("<Bqqidqq")  # the outcome's tag, then the numbers of an Ending in their order
 _CONCLUDED: Final = _ENDING.size + WORD
-_WORD: Final = struct.Struct("=Q")
+_LIKENESS: Final = struct.Struct("<BQd")  # its tag, where in the segment the other intent stands, its own moment
+_LIKENESS_BYTES: Final = _LIKENESS.size
+# A word's two halves, by this machine's byte order: to read it as one makes a number that is too long to be quick.
+_HALVES: Final = struct.Struct("=II")
+_LENGTH_FIRST: Final = sys.byteorder == "little"
 # Under names that nobody assigns to again, which the compiler need not look up.
 _dumps: Final[Any] = orjson.dumps
 _pack_ending: Final[Any] = _ENDING.pack
+_pack_likeness: Final[Any] = _LIKENESS.pack
+_likeness_at: Final[Any] = _LIKENESS.unpack_from
+_halves_at: Final[Any] = _HALVES.unpack_from
+_crc32: Final[Any] = crc32
 
 
 class Position(NamedTuple):
@@ -70,6 +79,32 @@ class Conclusion:
 Entry = Intent | Conclusion
 
 
+class Likeness:
+    """An Intent that differs in id and moment alone from the one whose frame begins at `place` of its segment."""
+
+    __slots__ = ("id", "place", "started_at")
+
+    def __init__(self, place: int, id: str, started_at: float) -> None:  # noqa: A002  # as a hold's is called
+        self.place: Final = place
+        self.id: Final = id
+        self.started_at: Final = started_at
+
+    def to(self, other: Hold) -> Hold:
+        """The hold that is meant, if that is the other intent's."""
+        return Hold(
+            self.id,
+            other.user_id,
+            other.plan,
+            other.agent,
+            other.route,
+            other.unit,
+            other.units,
+            other.limit,
+            other.cost,
+            self.started_at,
+        )
+
+
 def intent(hold: Hold) -> bytes:
     """The payload of an Intent. Raises ValueError for what could not be read back as it was."""
     if not -inf < hold.started_at < inf:
@@ -91,6 +126,29 @@ def intent(hold: Hold) -> bytes:
         )
     except TypeError as error:  # half a surrogate pair, a number beyond 64 bits
         raise ValueError(f"a hold that cannot be written: {error}") from None
+
+
+def intent_like(hold: Hold, place: int) -> bytes:
+    """The payload of an Intent that says no more than a Likeness to the one at `place`, shorter by a third or more.
+
+    Raises ValueError as `intent`.
+    """
+    moment = hold.started_at
+    if not -inf < moment < inf:
+        raise ValueError("a hold starts at a moment in time")
+    try:
+        likeness: bytes = _pack_likeness(_LIKE, place, moment)
+        return likeness + hold.id.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"a hold that cannot be written: {error}") from None
+
+
+def likeness(payload: bytes) -> Likeness | None:
+    """What an Intent says that is like another one; None for any other payload."""
+    if payload[0] != _LIKE or len(payload) < _LIKENESS_BYTES:
+        return None
+    said = _likeness_at(payload)
+    return Likeness(said[1], payload[_LIKENESS_BYTES:].decode(), said[2])
 
 
 def conclusion(hold_id: str, ending: Ending | None) -> bytes:
@@ -119,7 +177,7 @@ def conclusion_space(hold_id: str) -> int:
 
 
 def decode(payload: bytes) -> Entry:
-    """The entry that was written. Raises ValueError if this version did not write it."""
+    """The entry that was written, if it stands for itself. Raises ValueError if this version did not write it so."""
     if payload[0] == _INTENT:
         return Intent(_hold(payload))
     if payload[:1] == _RELEASED:
@@ -200,7 +258,10 @@ def frame_at(data: bytes, at: int) -> bytes | None:
     """The payload of the frame that begins there; None if there is no whole and sound one."""
     if at + WORD > len(data):
         return None
-    head: int = _WORD.unpack_from(data, at)[0]
-    length = head & _LENGTH
+    halves = _halves_at(data, at)
+    length: int = halves[0 if _LENGTH_FIRST else 1]
+    if not length:
+        return None
     payload = data[at + WORD : at + WORD + length]
-    return payload if 0 < length == len(payload) and crc32(payload) == head >> 32 else None
+    whole = length == len(payload) and _crc32(payload) == halves[1 if _LENGTH_FIRST else 0]
+    return payload if whole else None

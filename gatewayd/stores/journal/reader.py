@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from gatewayd.errors import StoreError
+from gatewayd.model import Hold
 from gatewayd.stores.journal import segment
 from gatewayd.stores.journal.directory import Lock, discard, names, set_aside, take_over
 from gatewayd.stores.journal.frames import (
@@ -18,6 +19,7 @@ from gatewayd.stores.journal.frames import (
     decode,
     frame_at,
     length_of,
+    likeness,
     space,
     word_at,
 )
@@ -27,6 +29,8 @@ __all__ = ["Conclusion", "Entry", "Intent", "JournalReader", "Lock", "discard", 
 _CHUNK: Final = 64 << 10
 _GLANCE: Final = 4 << 10
 """What is looked at first: a journal that is followed has hardly more, and who wants units waits for the look."""
+_SAID_KEPT: Final = 10_000
+"""As many as a writer refers to."""
 
 
 class JournalReader:
@@ -41,6 +45,7 @@ class JournalReader:
         self._directory = directory
         self._file = -1
         self._chunk = _GLANCE
+        self._said: dict[int, Hold] = {}  # by the place of the intent that said it in full; emptied when it is full
         self.position = start or Position(segment.FIRST, segment.START)
 
     def read(self, most: int = 4096, until: Position | None = None) -> list[Entry]:
@@ -82,6 +87,7 @@ class JournalReader:
 
     def _open(self) -> bool:
         """Open the segment of the position, or the oldest after it: a segment is deleted when all of it was read."""
+        self._said.clear()
         numbers = [each for each in segment.numbers(self._directory) if each >= self.position.segment]
         if not numbers:
             return False
@@ -104,11 +110,48 @@ class JournalReader:
             data = os.pread(self._file, min(whole, os.fstat(self._file).st_size), at)
         if until is not None and until.segment == self.position.segment:
             data = data[: until.offset - at]
-        entries, end = _entries(data, most)
+        entries, end = self._entries(data, at, most)
         self.position = Position(self.position.segment, at + end)
         ended = end + WORD <= len(data) and not word_at(data, end)
         self._chunk = _GLANCE if ended else _CHUNK
         return entries, ended
+
+    def _entries(self, data: bytes, at: int, most: int) -> tuple[list[Entry], int]:
+        """Those that can be read of what begins at `at`, `most` at best, and the place just after the last of them."""
+        entries: list[Entry] = []
+        end = 0
+        while len(entries) < most and (payload := frame_at(data, end)) is not None:
+            try:
+                entries.append(self._entry(payload, at + end))
+            except ValueError:
+                break
+            end += space(len(payload))
+        return entries, end
+
+    def _entry(self, payload: bytes, at: int) -> Entry:
+        """Raises ValueError if this version did not write it."""
+        if (like := likeness(payload)) is not None:
+            said = self._said.get(like.place)
+            return Intent(like.to(said if said is not None else self._look_back(like.place)))
+        entry = decode(payload)
+        if isinstance(entry, Intent):
+            self._remember(entry.hold, at)
+        return entry
+
+    def _look_back(self, place: int) -> Hold:
+        """What an intent says that this reader has not read, or not kept. Raises ValueError if there is none."""
+        length = length_of(word_at(os.pread(self._file, WORD, place), 0))
+        payload = frame_at(os.pread(self._file, WORD + min(length, os.fstat(self._file).st_size), place), 0)
+        entry = decode(payload) if payload is not None else None
+        if isinstance(entry, Intent):
+            self._remember(entry.hold, place)
+            return entry.hold
+        raise ValueError(f"no intent stands at byte {place}")
+
+    def _remember(self, hold: Hold, place: int) -> None:
+        if len(self._said) >= _SAID_KEPT:
+            self._said.clear()
+        self._said[place] = hold
 
     def _turn_over(self) -> bool:
         """Whether the journal goes on in a next segment."""
@@ -148,19 +191,6 @@ class JournalReader:
     def _unreadable(self, error: OSError) -> StoreError:
         hint = "it must be open to the daemon's user, and its disk sound"
         return StoreError(f"journal {self._path()} cannot be read ({error.strerror}): {hint}")
-
-
-def _entries(data: bytes, most: int) -> tuple[list[Entry], int]:
-    """Those that can be read, `most` at best, and the place just after the last of them."""
-    entries: list[Entry] = []
-    end = 0
-    while len(entries) < most and (payload := frame_at(data, end)) is not None:
-        try:
-            entries.append(decode(payload))
-        except ValueError:
-            break
-        end += space(len(payload))
-    return entries, end
 
 
 def _written(data: bytes) -> bool:

@@ -15,6 +15,7 @@ from gatewayd.model import Ending, Hold
 from gatewayd.stores.journal import frames
 from gatewayd.stores.journal.directory import NO_ROOM, STATE_DIR_HINT, Lock, create, discard, reason
 from gatewayd.stores.journal.frames import WORD, Position
+from gatewayd.stores.journal.precedents import NONE, Precedents
 from gatewayd.stores.journal.retention import Retention
 from gatewayd.stores.journal.segment import FIRST, Segment, path_of, sync
 
@@ -69,7 +70,7 @@ class Journal:
 
     Segments are numbered, contiguous, and deleted from the oldest on, so that a reader that starts anew at the oldest
     finds the intent of every conclusion that is not in the ledger yet. Intents that stay open are written again
-    further on.
+    further on. What an intent has in common with an earlier one of its segment it says by that one's place.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Journal:
         self._most = most_bytes // segment_bytes
         self._at_rest = min(AT_REST, self._most - _SPARE - 1)
         self._retention = Retention(directory)
+        self._precedents = Precedents()
         # Oldest first, by the segment that has the (latest) intent; with the space that the conclusion will need.
         self._open: dict[str, tuple[Hold, int, int]] = {}
         self._reserved = 0
@@ -116,15 +118,20 @@ class Journal:
         Raises JournalFull, or ValueError for a hold that could not be read back or is open already; then nothing
         was written.
         """
-        payload = frames.intent(hold)
+        if hold.id in self._open:
+            raise ValueError(f"hold {hold.id[:64]} is open already")
+        precedent = self._precedents.place_for(hold)
+        payload = frames.intent_like(hold, precedent) if precedent else self._whole(hold)
         size = (len(payload) + WORD + 7) & -8  # `frames.space`, made without a call: every request's intent asks
         space = frames.conclusion_space(hold.id)
         reserved = self._reserved + space
-        if hold.id in self._open or size > self._longest:
-            raise ValueError(f"hold {hold.id[:64]} is open already, or too long for a journal")
         if reserved > self._most_reserved or self._segment.offset + size + reserved > self._limit:
+            whole = self._whole(hold)  # a new segment has nothing to refer to
             self._make_room(reserved)
+            precedent, payload = NONE, whole
         segment = self._segment
+        if not precedent:
+            self._precedents.add(hold, segment.offset)
         segment.append(payload)
         self._reserved = reserved
         self._open[hold.id] = hold, segment.number, space
@@ -185,6 +192,12 @@ class Journal:
         finally:
             self._lock.release()
 
+    def _whole(self, hold: Hold) -> bytes:
+        payload = frames.intent(hold)
+        if frames.space(len(payload)) > self._longest:
+            raise ValueError(f"hold {hold.id[:64]} is too long for a journal")
+        return payload
+
     def _make_room(self, reserved: int) -> None:
         """Go on in a new segment. Raises JournalFull if there is none to be had; nothing was changed then."""
         if reserved > self._most_reserved:
@@ -205,6 +218,7 @@ class Journal:
         segment = self._allocate(number)
         self._segment.finish()
         self._segment = segment
+        self._precedents.clear()
 
     def _allocate(self, number: int) -> Segment:
         """Ask the disk, but not for every request while it refuses: that costs a hundred times the request's entry."""

@@ -40,6 +40,27 @@ def test_a_hold_with_the_id_of_another_is_not_taken_for_it(one: Hold, other: Hol
         assert frames.decode(frames.intent(each)) == Intent(each)
 
 
+@given(HOLDS, TEXTS, st.floats(0, 4e9), st.integers(8, 2**32))
+def test_a_hold_that_is_like_another_comes_back_from_its_place_id_and_moment(
+    hold: Hold, name: str, moment: float, place: int
+) -> None:
+    like = replace(hold, id=name, started_at=moment)
+    said = frames.likeness(frames.intent_like(like, place))
+    assert said is not None
+    assert (said.place, said.to(hold)) == (place, like)
+
+
+@given(HOLDS, st.none() | ENDINGS)
+def test_what_stands_for_itself_is_like_nothing(hold: Hold, ending: Ending | None) -> None:
+    assert frames.likeness(frames.intent(hold)) is None
+    assert frames.likeness(frames.conclusion(hold.id, ending)) is None
+
+
+def test_an_intent_that_is_like_another_does_not_stand_for_itself() -> None:
+    with pytest.raises(ValueError, match="not an ending"):
+        frames.decode(frames.intent_like(hold(1), 8))
+
+
 def test_words_that_many_holds_share_are_one_string_each() -> None:
     one, other = (frames.decode(frames.intent(hold(number))) for number in (1, 2))
     assert isinstance(one, Intent)
@@ -75,6 +96,16 @@ def test_a_conclusion_comes_back_as_it_was_and_fits_the_room_set_aside(hold_id: 
 def test_a_hold_that_could_not_be_read_back_is_refused(broken: Hold) -> None:
     with pytest.raises(ValueError, match="a hold"):
         frames.intent(broken)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [replace(hold(1), id="\udfff"), replace(hold(1), started_at=math.nan), replace(hold(1), started_at=math.inf)],
+    ids=["half a pair as id", "no moment", "never"],
+)
+def test_nor_is_it_written_as_being_like_another(broken: Hold) -> None:
+    with pytest.raises(ValueError, match="a hold"):
+        frames.intent_like(broken, 8)
 
 
 @pytest.mark.parametrize("ending", [replace(ENDING, quantity=2**63), replace(ENDING, status=2**31)])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gatewayd.errors import StoreError
 from gatewayd.stores.journal import segment
-from gatewayd.stores.journal.frames import Position
+from gatewayd.stores.journal.frames import Position, intent_like
 from gatewayd.stores.journal.reader import Conclusion, Entry, Intent, JournalReader, take_over
 from gatewayd.stores.journal.writer import open_journal
 from tests.stores.journal.entries import ENDING, SMALL, hold, read_all, segments, serve
@@ -114,6 +114,25 @@ def test_an_entry_longer_than_one_look_into_the_file_is_read(tmp_path: Path) -> 
         journal.intend(each)
     assert read_all(tmp_path / journal.name) == [Intent(each) for each in holds]
     journal.close()
+
+
+def test_a_reader_that_starts_behind_what_an_intent_refers_to_looks_it_up(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path)
+    journal.intend(hold(1))
+    behind = journal.position
+    journal.intend(hold(2))
+    assert JournalReader(tmp_path / journal.name, behind).read() == [Intent(hold(2))]
+    journal.close()
+
+
+@pytest.mark.parametrize("place", [8, 16, 4088, 2**40], ids=["a conclusion", "amid one", "zeros", "beyond the end"])
+def test_an_intent_that_refers_to_none_ends_the_reading(tmp_path: Path, place: int) -> None:
+    made = segment.Segment(tmp_path, 1, SMALL)
+    for payload in (b"\x00id", intent_like(hold(1), place)):
+        made.append(payload)
+    made.close()
+    count, said = damage_of(tmp_path)
+    assert (count, said) == (1, f"{tmp_path / '000001.seg'}: the entry at byte 24 is damaged")
 
 
 def test_nothing_is_read_where_nothing_is_yet(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A journal takes what it can keep, keeps what it took, and forgets what the ledger has."""
 
+import itertools
 import logging
 import random
 import shutil
@@ -66,6 +67,39 @@ def test_all_that_was_written_is_read_back_over_the_bounds_of_segments(
     assert left - {entry.hold_id for entry in written if isinstance(entry, Conclusion)} == journal.open_holds().keys()
     journal.close()
     shutil.rmtree(root)
+
+
+@given(
+    kinds=st.lists(HOLDS, min_size=1, max_size=4),
+    requests=st.lists(st.tuples(st.integers(0, 3), st.floats(0, 4e9), st.booleans()), max_size=100),
+)
+def test_what_callers_say_again_and_again_is_read_back_over_the_bounds_of_segments(
+    tmp_path_factory: pytest.TempPathFactory, kinds: list[Hold], requests: list[tuple[int, float, bool]]
+) -> None:
+    root = tmp_path_factory.mktemp("journal")
+    journal = small(root, 32)
+    written: list[Entry] = []
+    for number, (kind, moment, concluded) in enumerate(requests):
+        held = replace(kinds[kind % len(kinds)], id=f"{number}", started_at=moment)
+        journal.intend(held)
+        written.append(Intent(held))
+        if concluded:
+            journal.conclude(held.id, ENDING)
+            written.append(Conclusion(held.id, ENDING))
+    assert read_all(root / journal.name) == written
+    journal.close()
+    shutil.rmtree(root)
+
+
+def test_an_intent_that_says_nothing_new_but_id_and_moment_takes_two_thirds_of_the_room(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path)
+    ends = [journal.position.offset]
+    for number in range(3):
+        journal.intend(hold(number))
+        ends.append(journal.position.offset)
+    first, second, third = (end - begin for begin, end in itertools.pairwise(ends))
+    assert second == third <= first * 2 / 3
+    journal.close()
 
 
 def test_a_new_journal_is_private_named_once_and_held(tmp_path: Path) -> None:
