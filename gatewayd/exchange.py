@@ -12,7 +12,7 @@ from typing import Final, TypeVar, cast
 
 from aiohttp import web
 
-from gatewayd.clock import Clock
+from gatewayd.clock import Clock, at_hand
 from gatewayd.errors import IssuerUnavailable, Refusal, TokenMissing, TokenRevoked, Unauthenticated
 from gatewayd.framing import Head, Target
 from gatewayd.generation import Generation
@@ -116,9 +116,9 @@ class Exchange:
         self.request = request
         self.method = request.method
         self.generation = generation
-        self.clock = clock
-        self.started = clock.monotonic()
-        self.started_at = clock.utc()
+        self.clock = readings = at_hand(clock)
+        self.started = readings.monotonic()
+        self.started_at = readings.utc()
         self.request_id, self.span_id = new_request_id(self.started_at)
         self.trace_id = self.request_id
         self.trace_flags = "00"

@@ -5,7 +5,7 @@ from typing import cast
 
 from aiohttp import web
 
-from gatewayd.clock import Clock
+from gatewayd.clock import Clock, at_hand
 from gatewayd.drain import Drain
 from gatewayd.exchange import Exchange, enter, exchange_of, leave
 from gatewayd.generation import Generation
@@ -18,7 +18,7 @@ class Generations:
 
     def __init__(self, first: Generation, clock: Clock, drain: Drain) -> None:
         self.current = first
-        self._clock = clock
+        self._clock = at_hand(clock)
         self._drain = drain
 
     def adopt(self, generation: Generation) -> None:

@@ -2,7 +2,7 @@
 
 import time
 
-from gatewayd.clock import Clock, SystemClock
+from gatewayd.clock import Clock, SystemClock, at_hand
 from tests.clocks import ManualClock
 
 
@@ -18,3 +18,10 @@ def test_a_manual_clock_stands_still_until_told(clock: ManualClock) -> None:
     assert standing == (clock.monotonic(), clock.utc())
     clock.advance(2.5)
     assert (clock.monotonic() - standing[0], clock.utc() - standing[1]) == (2.5, 2.5)
+
+
+def test_readings_at_hand_are_the_clocks_own(clock: ManualClock) -> None:
+    readings = at_hand(clock)
+    clock.advance(2.5)
+    assert (readings.monotonic(), readings.utc()) == (clock.monotonic(), clock.utc())
+    assert at_hand(readings) is readings
