@@ -12,7 +12,8 @@ PACKAGE = ROOT / "gatewayd"
 
 # A module imports only from its own line or from lines above it (docs/design.md draws it).
 FLOORS = (
-    ("gatewayd", "build", "clock", "errors", "numerals", "periods", "rates", "records", "model", "keys", "pidlock"),
+    ("gatewayd", "build", "leaves", "clock", "errors", "numerals", "periods", "rates", "records", "model"),
+    ("keys", "pidlock"),
     ("config", "framing", "plain", "trailers"),
     ("forwarded", "identity.base", "incoming", "routing", "stores.base"),
     ("generation",),

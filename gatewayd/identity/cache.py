@@ -6,12 +6,14 @@ from math import inf
 from secrets import token_bytes
 from typing import Final
 
+from gatewayd.leaves import mypyc_attr
 from gatewayd.model import Identity
 
 _SECRET: Final = 16  # bytes in each of the two places that a digest has for them
 _LATE: Final = 8  # a token is the most recently used again after an eighth of as many looks as there is room for
 
 
+@mypyc_attr(acyclic=True)
 class _Verified:
     __slots__ = ("identity", "moved", "until")
 
@@ -44,7 +46,10 @@ class VerifiedTokens:
 
     def find(self, token: str | bytes, now: float) -> Identity | None:
         """What the token proved before, while `now` (seconds since the epoch) is before its end here."""
-        key = self._digest(token)
+        return self.at(self.digest(token), now)
+
+    def at(self, key: bytes, now: float) -> Identity | None:
+        """As `find`, by the token's digest."""
         entry = self._identities.get(key)
         if entry is None:
             return None
@@ -59,16 +64,20 @@ class VerifiedTokens:
 
     def keep(self, token: str, identity: Identity, now: float, until: float = inf) -> None:
         """Remember what a verified token proves, `until` then at the latest, unless it lives on its leeway only."""
+        self.put(self.digest(token), identity, now, until)
+
+    def put(self, key: bytes, identity: Identity, now: float, until: float = inf) -> None:
+        """As `keep`, by the token's digest."""
         if now >= identity.expires_at:
             return
         self._looks += 1
-        key = self._digest(token)
         self._identities[key] = _Verified(identity, min(until, identity.expires_at), self._looks)
         self._identities.move_to_end(key)
         if len(self._identities) > self._capacity:
             self._identities.popitem(last=False)
 
-    def _digest(self, token: str | bytes) -> bytes:
+    def digest(self, token: str | bytes) -> bytes:
+        """By which it is remembered."""
         salted = self._hash.copy()
         salted.update(token if isinstance(token, bytes) else token.encode("utf-8", "surrogatepass"))
         return salted.digest()

@@ -90,7 +90,7 @@ def _is_audience(value: object) -> bool:
 
 def _is_date(value: object) -> bool:
     """A NumericDate (RFC 7519 section 2). The comparison is false for NaN, too."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LAST_MOMENT
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= _LAST_MOMENT
 
 
 _REGISTERED: Final[Mapping[str, Callable[[object], bool]]] = {
@@ -202,4 +202,4 @@ def _texts(value: object) -> list[str]:
 
 def _date(claims: Claims, name: str, default: float) -> float:
     value = claims.get(name)
-    return float(value) if isinstance(value, int | float) else default
+    return float(value) if isinstance(value, (int, float)) else default

@@ -44,21 +44,22 @@ class TokenVerifier:
 
     def known(self, token: bytes, now: float) -> Identity | None:
         """As `verify`, where nobody has to be waited for; None for any other, and for what `verify` refuses."""
-        return self._verified.find(token, now) or self._proved_at_once(token.decode("latin-1"), now)
+        digest = self._verified.digest(token)
+        return self._verified.at(digest, now) or self._proved_at_once(token.decode("latin-1"), digest, now)
 
     async def verify(self, token: str) -> Identity:
         """The identity that the token proves now. Raises TokenInvalid, TokenExpired or IssuerUnavailable."""
         now = self._clock.utc()
         return self._verified.find(token, now) or await self._prove(token, now)
 
-    def _proved_at_once(self, token: str, now: float) -> Identity | None:
+    def _proved_at_once(self, token: str, digest: bytes, now: float) -> Identity | None:
         """By a key that is at hand. Who it is costs no coroutine then, which a crowd of new callers would make each."""
         try:
             jws = parse_jws(token, self._issuers.algorithms, self._headers)
             issuer = self._issuers.of(jws)
             for key in issuer.keys.at_hand(jws.algorithm, jws.key_id):
                 if key.verifies(jws):
-                    return self._identified(token, jws, issuer, now)
+                    return self._identified(digest, jws, issuer, now)
         except Unauthenticated:
             pass  # `verify` says why
         return None
@@ -68,12 +69,12 @@ class TokenVerifier:
         issuer = self._issuers.of(jws)
         if not await _is_signed(jws, issuer.keys):
             raise TokenInvalid(UNVERIFIED)
-        return self._identified(token, jws, issuer, now)
+        return self._identified(self._verified.digest(token), jws, issuer, now)
 
-    def _identified(self, token: str, jws: CompactJws, issuer: Issuer, now: float) -> Identity:
+    def _identified(self, digest: bytes, jws: CompactJws, issuer: Issuer, now: float) -> Identity:
         """Whose it is, now that its signature is verified."""
         identity = issuer.rules.identify(claims_of(jws), now)
-        self._verified.keep(token, identity, now, now + issuer.remembered)
+        self._verified.put(digest, identity, now, now + issuer.remembered)
         if jws.written not in self._headers:
             if len(self._headers) >= _HEADERS_KEPT:
                 self._headers.clear()

@@ -13,6 +13,7 @@ from zlib import crc32
 
 import orjson
 
+from gatewayd.leaves import mypyc_attr
 from gatewayd.model import Ending, Hold, Outcome
 
 WORD: Final = 8
@@ -54,6 +55,7 @@ class Position(NamedTuple):
     offset: int
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True, unsafe_hash=True, init=False)
 class Intent:
     """A request is about to reach its agent. May be repeated while it is open; a repeat says nothing new."""
@@ -64,6 +66,7 @@ class Intent:
         self.hold = hold
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True, unsafe_hash=True, init=False)
 class Conclusion:
     """How it ended; `ending` None: it reached no agent, and there is nothing to record."""

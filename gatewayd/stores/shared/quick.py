@@ -10,6 +10,7 @@ from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
 
+from gatewayd.leaves import mypyc_attr
 from gatewayd.model import Pace, Tally, Window
 from gatewayd.stores.gcra import SECOND
 from gatewayd.stores.shared.memory import (
@@ -35,6 +36,7 @@ _EXCLUSIVE: Final[Any] = LOCK_EX
 _FREE: Final[Any] = LOCK_UN
 
 
+@mypyc_attr(acyclic=True)
 class Mark:
     """Where a window's key was found in a memory, and the pace in numbers: what `Window.mark` keeps.
 
@@ -74,6 +76,7 @@ class Mark:
         self.row: Row | None = None
 
 
+@mypyc_attr(acyclic=True)
 class Row:
     """Some slots of a bucket, to be read by one look: of each its key, whose turn it is, and the words of both states.
 

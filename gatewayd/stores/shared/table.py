@@ -42,6 +42,11 @@ class Table:
         self._bytes = memory.bytes
         self._doubles = memory.doubles
 
+    def knows(self, bucket: int, beginning: bytes) -> bool:
+        """Whether there may be keys that begin so; False is certain. All keys of a caller begin alike."""
+        base = bucket * BUCKET_BYTES
+        return beginning in self._bytes[base : base + _KEYS_END]
+
     def look(self, bucket: int, key: bytes) -> tuple[int, int, int]:
         """The slot of the key, its number and its limit; ABSENT, 0, 0 if it has none.
 
