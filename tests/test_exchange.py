@@ -5,6 +5,8 @@ import logging
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gatewayd import exchange as exchange_module
 from gatewayd.errors import StoreUnavailable, TokenMissing, TokenRevoked, Unauthenticated, UpstreamConnect
@@ -48,6 +50,12 @@ def test_request_ids_sort_by_time() -> None:
     times = [1.0, 1_763_999_999.999, 1_764_000_000.0, 1_764_000_000.001, 1_764_000_001.0, 2_000_000_000.0, 9e9]
     ids = [new_request_id(utc)[0] for utc in times]
     assert ids == sorted(ids)
+
+
+@given(st.lists(st.floats(0, 2**37), max_size=20))
+def test_an_id_begins_with_its_milliseconds_whatever_was_asked_before(times: list[float]) -> None:
+    for utc in times:
+        assert int(new_request_id(utc)[0][:12], 16) == int(utc * 1000)
 
 
 def test_spans_are_sixteen_digits_and_no_two_are_alike() -> None:

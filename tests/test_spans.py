@@ -200,6 +200,14 @@ async def test_only_callers_with_the_role_are_told_what_took_how_long(
         assert [bool(re.fullmatch(said, each)) for each in fields] == [True] * told_so
 
 
+async def test_a_connection_that_idled_is_had_in_no_time(tmp_path: Path) -> None:
+    async with raw_agent(answering(OK)) as agent, running_gateway(tmp_path, agent.url) as gateway:
+        answers = [await get(gateway, "/api/email/x", **gateway.bearer(roles=["admin"])) for _ in range(2)]
+    first, second = (re.findall(r"connect;dur=([0-9.]+)", answer.headers["Server-Timing"]) for answer in answers)
+    assert float(*first) > 0
+    assert second == ["0.000"]
+
+
 async def test_nobody_without_a_proved_name_is_told(tmp_path: Path) -> None:
     async with running_gateway(tmp_path, "http://127.0.0.1:9/api/email") as gateway:
         answer = await get(gateway, "/api/email/x", Authorization="Bearer x")

@@ -72,7 +72,7 @@ class Passage:
             else:
                 carrier = await self._pass()
             exchange = self._exchange
-            exchange.answered = exchange.clock.monotonic()
+            exchange.answered = exchange.answered or exchange.clock.monotonic()
             exchange.outcome = carrier.outcome
             if pending := exchange.conclude():
                 await exchange.wait_for(pending)
@@ -116,12 +116,32 @@ class Passage:
         return self._cut_in_time() if isinstance(failure, asyncio.CancelledError) else None
 
     async def _pass(self) -> Relay | Tunnel:
-        """All of the answer but its last piece is passed on."""
+        """All of the answer but its last piece is passed on. One coroutine, since nearly nobody waits but for the head.
+
+        A pooled connection that turned out stale is replaced once, if that is safe.
+        """
+        exchange = self._exchange
         self._body = self._whole_body()
-        carrier = self._carrier = self._carry(await self._ask())
+        head: AnswerHead | None = None
+        try:
+            call = self._ask_idle() or await self._ask_other()
+            head = await call.answer()
+        except StaleConnectionError:
+            if not self._may_repeat:
+                raise UpstreamReset from None
+        if head is None:
+            call, head = await self._ask_again()
+        while head.is_interim:
+            send_interim(self._request, head)
+            head = await call.answer()
+        exchange.first_byte = exchange.clock.monotonic()
+        carrier = self._carrier = self._carry(head)
         if self._rule.says_goodbye:
-            self._exchange.farewell = self._say_goodbye
-        await carrier.run()
+            exchange.farewell = self._say_goodbye
+        if isinstance(carrier, Relay) and carrier.pass_whole():
+            exchange.answered = exchange.first_byte  # it came with its head, or before that was looked at
+        else:
+            await carrier.run()
         return carrier
 
     def _say_goodbye(self) -> bool:
@@ -150,16 +170,12 @@ class Passage:
         count_body(self._exchange, len(body), self._rule.max_body)
         return body
 
-    async def _ask(self) -> AnswerHead:
-        """The agent's answer; a pooled connection that turned out stale is replaced once, if that is safe."""
-        try:
-            return await self._attempt()
-        except StaleConnectionError:
-            if not self._may_repeat:
-                raise UpstreamReset from None
+    async def _ask_again(self) -> tuple[Call, AnswerHead]:
+        """The answer that comes on another connection. Raises UpstreamReset if that is stale too."""
         self._let_go()  # there is no upload: all of the body is still here, or nothing was sent
         try:
-            return await self._attempt()
+            call = self._ask_idle() or await self._ask_other()
+            return call, await call.answer()
         except StaleConnectionError:
             raise UpstreamReset from None
 
@@ -168,10 +184,20 @@ class Passage:
         """Whether nothing was sent, or all of it is still here and does no harm if it arrives twice."""
         return not self._exchange.reached or (self._body is not None and self._exchange.method in _IDEMPOTENT)
 
-    async def _attempt(self) -> AnswerHead:
-        exchange, rule = self._exchange, self._rule
+    def _ask_idle(self) -> Call | None:
+        """The call that is asked on a connection that idled, if there is one."""
+        exchange = self._exchange
         exchange.asked = exchange.asked or exchange.clock.monotonic()
-        way, call = rule.round.idle() or await rule.balance.connect(rule.connect)
+        found = self._rule.round.idle()
+        return self._send(found[0], found[1], exchange.asked) if found is not None else None
+
+    async def _ask_other(self) -> Call:
+        """The call that is asked on a connection that has to be waited for."""
+        way, call = await self._rule.balance.connect(self._rule.connect)
+        return self._send(way, call, self._exchange.clock.monotonic())
+
+    def _send(self, way: Way, call: Call, now: float) -> Call:
+        exchange, rule = self._exchange, self._rule
         self._call = call
         call.expect(bodiless=exchange.method == "HEAD")
         message = self._message(way, call)
@@ -179,15 +205,12 @@ class Passage:
             call.send(message)
         else:
             call.ask(message)
-        exchange.reached = exchange.reached or exchange.clock.monotonic()
+        exchange.reached = exchange.reached or now
         if self._body is None:
             self._upload = Upload(exchange, self._request, call, rule)
         else:
             call.start_clock(rule.first_byte)
-        while (head := await call.answer()).is_interim:
-            send_interim(self._request, head)
-        exchange.first_byte = exchange.clock.monotonic()
-        return head
+        return call
 
     def _message(self, way: Way, call: Call) -> bytes:
         """The head for the agent, and the body behind it if all of that is here."""

@@ -95,8 +95,19 @@ class Relay:
 
     async def run(self) -> None:
         """Pass on all but the last piece. Raises what the body raises, and ClientClosed once the caller is gone."""
-        self._last = self._source.take() if self._source.is_whole else await self._stream()
-        self._exchange.bytes_out += len(self._last)
+        if not self.pass_whole():
+            self._end_with(await self._stream())
+
+    def pass_whole(self) -> bool:
+        """As `run`, of a body that has come; whether it had."""
+        if not self._source.is_whole:
+            return False
+        self._end_with(self._source.take())
+        return True
+
+    def _end_with(self, last: bytes) -> None:
+        self._last = last
+        self._exchange.bytes_out += len(last)
         if self._in_chunks:
             trailers = self._source.trailers()
             self._end = last_chunk(trailers, self._hops)
