@@ -31,6 +31,9 @@ ABSENT: Final = -1
 WORD: Final = 2**64 - 1
 _STATE: Final = struct.Struct("=QQQ")
 _MOMENTS: Final = struct.Struct(f"{SLOTS}d")
+# At hand by names that the compiler need not look up.
+_unpack_state: Final = _STATE.unpack_from
+_pack_state: Final = _STATE.pack_into
 _TRIED: Final = 8  # slots; to look at all of them costs ten times as much
 _KEYS_END: Final = SLOTS * KEY_BYTES
 
@@ -58,7 +61,7 @@ class Table:
             return ABSENT, 0, 0
         slot = at // KEY_BYTES
         turn = self._bytes[base + TURNS + slot]
-        high, low, limit = _STATE.unpack_from(self._bytes, base + STATES + (2 * slot + turn) * STATE_BYTES)
+        high, low, limit = _unpack_state(self._bytes, base + STATES + (2 * slot + turn) * STATE_BYTES)
         return slot, high << 64 | low, limit
 
     def write(self, bucket: int, slot: int, number: int, limit: int, moment: float) -> None:
@@ -66,7 +69,7 @@ class Table:
         base = bucket * BUCKET_BYTES
         other = 1 - self._bytes[base + TURNS + slot]
         at = base + STATES + (2 * slot + other) * STATE_BYTES
-        _STATE.pack_into(self._bytes, at, number >> 64, number & WORD, limit)
+        _pack_state(self._bytes, at, number >> 64, number & WORD, limit)
         self._bytes[base + TURNS + slot] = other
         self._doubles[(base + MOMENTS) // 8 + slot] = moment
 
