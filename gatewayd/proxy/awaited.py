@@ -75,10 +75,11 @@ class Awaited:
         """Whether the last answer was whole, and nothing came behind it."""
         return self.is_quiet or not (self.protocol is None or self.protocol.should_close)
 
-    def hear(self, data: bytes) -> bool:
-        """Take a plain answer that is waited for, and let who waits go on; False if the protocol is to have it.
+    def hear(self, data: bytes) -> None:
+        """What the loop calls: a plain answer that is waited for is taken, and who waits goes on.
 
-        Nothing of it is kept from the parser but what it need not know: where one message ends, another begins.
+        The protocol has all else, as long as there is one. Nothing is kept from its parser but what that need not know:
+        where one message ends, another begins.
         """
         if self.is_unheard:
             self.is_unheard = False
@@ -86,9 +87,10 @@ class Awaited:
                 self.is_listening = False
                 self.answer = answer
                 self._bell.ring()
-                return True
+                return
         self.is_quiet = False
-        return False
+        if self.protocol is not None:
+            self.protocol.hear(data)
 
     def arrival(self) -> Bell | None:
         """To be awaited before an answer is taken; None if there is something to take already."""

@@ -38,6 +38,7 @@ class AgentProtocol(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self.awaited = Awaited(loop, self)
+        self.data_received = self.awaited.hear  # type: ignore[method-assign]  # what is plain does not come by here
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -113,11 +114,9 @@ class AgentProtocol(ResponseHandler):
         self.force_close()
         super().eof_received()
 
-    def data_received(self, data: bytes) -> None:
-        awaited = self.awaited
-        if awaited.hear(data):
-            return
-        if awaited.is_listening:
+    def hear(self, data: bytes) -> None:
+        """What is no plain answer."""
+        if self.awaited.is_listening:
             self._last = data if not self._last and len(data) <= LONGEST else heard(self._last, data)
         if self._parser is None or self._upgraded or self._payload_parser is not None or not data:
             super().data_received(data)

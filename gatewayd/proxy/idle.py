@@ -24,7 +24,7 @@ class Idle:
     as are those that were lost meanwhile. There is one timer for all of them, and none where nothing is idle.
     """
 
-    __slots__ = ("_close", "_kept", "_loop", "_timer", "keeps", "outbox")
+    __slots__ = ("_close", "_kept", "_loop", "_now", "_timer", "keeps", "outbox")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, keeps: float, outbox: Outbox, close: Callable[[Any], None]
@@ -33,6 +33,7 @@ class Idle:
         self.keeps = keeps
         self.outbox = outbox
         self._loop = loop
+        self._now: Callable[[], float] = monotonic
         self._close = close
         self._kept: list[Awaited] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -44,7 +45,7 @@ class Idle:
         """The connection that came back last and is still open and clean, if there is one that is not too old."""
         while self._kept:
             newest = self._kept[-1]
-            if monotonic() - newest.since > self.keeps:
+            if self._now() - newest.since > self.keeps:
                 return None  # so are all others
             self._kept.pop()
             if newest.is_open() and newest.is_clean():
@@ -57,7 +58,7 @@ class Idle:
         if connection.transport is None or not connection.is_clean() or len(self._kept) >= MOST:
             return False
         connection.is_quiet = True
-        connection.since = monotonic()
+        connection.since = self._now()
         self._kept.append(connection)
         if self._timer is None:
             self._timer = self._loop.call_later(self.keeps, self._sweep)
@@ -71,7 +72,7 @@ class Idle:
 
     def _sweep(self) -> None:
         """Close those that are too old, which are the first ones; some at once, as closing takes time."""
-        eldest, oldest = monotonic() - self.keeps, 0
+        eldest, oldest = self._now() - self.keeps, 0
         while oldest < len(self._kept) and self._kept[oldest].since < eldest:
             oldest += 1
         old = self._kept[: min(oldest, _AT_ONCE)]

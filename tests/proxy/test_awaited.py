@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -43,6 +44,24 @@ class Told:
 
     def set_exception(self, error: BaseException) -> None:
         self.errors.append(error)
+
+
+async def test_a_plain_answer_that_is_waited_for_is_heard_here_and_all_else_by_the_protocol_while_there_is_one() -> (
+    None
+):
+    heard: list[bytes] = []
+    awaited = Awaited(asyncio.get_running_loop(), SimpleNamespace(hear=heard.append))
+    awaited.hear(b"unasked")
+    for answer in (OK, OK[:10]):
+        awaited.expect(bodiless=False)
+        awaited.hear(answer)
+    awaited.hear(OK[10:])
+    taken = awaited.take()
+    awaited.protocol = None
+    awaited.hear(b"after the end")
+    assert heard == [b"unasked", OK[:10], OK[10:]]
+    assert taken is not None
+    assert taken.body == b"ok"
 
 
 async def test_who_is_late_is_told_once_and_nobody_after_the_end() -> None:
