@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal, NamedTuple
 
 from gatewayd.build import stays_python
-from gatewayd.leaves import mypyc_attr
 from gatewayd.periods import BillingPeriod, rfc3339
 from gatewayd.rates import PERIOD_SECONDS, Pace, Rate, Tally, Window
 from gatewayd.records import Account, Ending, Hold, Outcome, Posting, UsageRecord
@@ -39,7 +38,6 @@ Durability = Literal["process", "disk"]
 """What a written record survives: `kill -9`, or power loss too."""
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(slots=True, unsafe_hash=True, init=False)
 class Identity:
     """A caller whose token was verified. `plan` is what the token claims; an account's plan wins over it.

@@ -8,12 +8,9 @@ from dataclasses import dataclass, field
 from math import gcd
 from typing import Any, Final
 
-from gatewayd.leaves import mypyc_attr
-
 PERIOD_SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(frozen=True, slots=True)
 class Pace:
     """A rate in whole numbers, for the arithmetic of `stores/gcra.py`."""
@@ -26,7 +23,6 @@ class Pace:
     """Ticks that an empty bucket takes to fill."""
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(frozen=True, slots=True)
 class Rate:
     """`limit` requests per `period` on average, `burst` of them at once (default: the limit)."""
@@ -62,7 +58,6 @@ class Rate:
         return PERIOD_SECONDS[self.period]
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(slots=True, unsafe_hash=True, init=False)
 class Window:
     """One rate of one caller: `key` is where it counts, `name` is what the caller sees of it.
@@ -82,7 +77,6 @@ class Window:
         self.mark = None
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(slots=True, unsafe_hash=True, init=False)
 class Tally:
     """What a window says after a take, in seconds from now.

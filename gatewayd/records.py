@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from gatewayd.leaves import mypyc_attr
 from gatewayd.periods import month_at
 
 
@@ -53,7 +52,6 @@ def account_shared(user_id: str, unit: str, period: str) -> Account:
     return account
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(slots=True, unsafe_hash=True, init=False)
 class Hold:
     """Units set aside for one request, before its agent is called. `limit` 0: the unit is not limited.
@@ -134,7 +132,6 @@ class Hold:
         )
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(slots=True, unsafe_hash=True, init=False)
 class Ending:
     """How a request that reached its agent ended, for the journal.
@@ -170,7 +167,6 @@ class Ending:
         self.bytes_out = bytes_out
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(slots=True, unsafe_hash=True, init=False)
 class UsageRecord:
     """One request that reached an agent. Times are seconds since the epoch, UTC."""
@@ -222,7 +218,6 @@ class UsageRecord:
         self.bytes_out = bytes_out
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(slots=True, unsafe_hash=True, init=False)
 class Posting:
     """A record for the ledger, and the units of the daemon's lease that it used up."""

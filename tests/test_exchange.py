@@ -2,15 +2,12 @@
 
 import asyncio
 import logging
-import os
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gatewayd import exchange as exchange_module
 from gatewayd.errors import StoreUnavailable, TokenMissing, TokenRevoked, Unauthenticated, UpstreamConnect
-from gatewayd.exchange import Exchange, new_request_id
+from gatewayd.exchange import Exchange
 from gatewayd.framing import Head
 from gatewayd.model import Identity
 from tests.clocks import ManualClock
@@ -38,42 +35,6 @@ def exchange(ring: Ring) -> Exchange:
 def with_token(exchange: Exchange, token: str) -> Exchange:
     exchange.head = Head([], {b"authorization": [f"Bearer {token}".encode()]})
     return exchange
-
-
-def test_request_ids_are_32_hex_digits_and_unique_over_100000() -> None:
-    ids = {new_request_id(1_764_000_000.0)[0] for _ in range(100_000)}
-    assert len(ids) == 100_000
-    assert all(len(each) == 32 and set(each) <= set("0123456789abcdef") for each in list(ids)[:1000])
-
-
-def test_request_ids_sort_by_time() -> None:
-    times = [1.0, 1_763_999_999.999, 1_764_000_000.0, 1_764_000_000.001, 1_764_000_001.0, 2_000_000_000.0, 9e9]
-    ids = [new_request_id(utc)[0] for utc in times]
-    assert ids == sorted(ids)
-
-
-@given(st.lists(st.floats(0, 2**37), max_size=20))
-def test_an_id_begins_with_its_milliseconds_whatever_was_asked_before(times: list[float]) -> None:
-    for utc in times:
-        assert int(new_request_id(utc)[0][:12], 16) == int(utc * 1000)
-
-
-def test_spans_are_sixteen_digits_and_no_two_are_alike() -> None:
-    spans = {new_request_id(1_764_000_000.0)[1] for _ in range(10_000)}
-    assert len(spans) == 10_000
-    assert {len(span) for span in spans} == {16}
-
-
-def test_no_two_processes_draw_the_same_chance() -> None:
-    new_request_id(1.0)  # so that there is something to inherit
-    reader, writer = os.pipe()
-    if not (child := os.fork()):
-        os.write(writer, new_request_id(1.0)[0].encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    assert os.read(reader, 32).decode() != new_request_id(1.0)[0]
-    os.close(reader)
-    os.close(writer)
 
 
 def test_a_fresh_exchange_knows_its_times_and_nothing_else(exchange: Exchange, clock: ManualClock) -> None:

@@ -5,7 +5,6 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Final
 
-from gatewayd.leaves import mypyc_attr
 from gatewayd.model import Account
 from gatewayd.records import account_named
 
@@ -46,7 +45,6 @@ class Waiter:
         self.asked = 0
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(slots=True, unsafe_hash=True, init=False)
 class Wish:
     """What was asked of the bookkeeper under the limit of the first who waits: at least what that one needs, all of it;

@@ -6,14 +6,12 @@ from math import inf
 from secrets import token_bytes
 from typing import Final
 
-from gatewayd.leaves import mypyc_attr
 from gatewayd.model import Identity
 
 _SECRET: Final = 16  # bytes in each of the two places that a digest has for them
 _LATE: Final = 8  # a token is the most recently used again after an eighth of as many looks as there is room for
 
 
-@mypyc_attr(acyclic=True)
 class _Verified:
     __slots__ = ("identity", "moved", "until")
 

@@ -11,7 +11,6 @@ from typing import Final, NoReturn
 
 from gatewayd.errors import TokenInvalid
 from gatewayd.identity.base import MAX_TOKEN
-from gatewayd.leaves import mypyc_attr
 
 MALFORMED: Final = "The token is malformed."
 NOT_ALLOWED: Final = "The token's kind or signature algorithm is not allowed here."
@@ -24,7 +23,6 @@ _FOR_URLS: Final = bytes.maketrans(b"+/", b"-_")
 _MAX_NODES: Final = 256
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(slots=True, unsafe_hash=True, init=False)
 class Header:
     """What a header says that is looked at. `key_id` is its `kid`."""
@@ -37,7 +35,6 @@ class Header:
         self.key_id = key_id
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(slots=True, unsafe_hash=True, init=False)
 class CompactJws:
     """A signed message whose signature is still to be verified, with what its header says in `written`."""

@@ -1,6 +1,6 @@
 """Token → Identity, verified once and then remembered."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from gatewayd.clock import Clock
@@ -9,7 +9,7 @@ from gatewayd.errors import TokenInvalid, Unauthenticated
 from gatewayd.identity.cache import VerifiedTokens
 from gatewayd.identity.issuers import Issuer, Issuers, claims_of
 from gatewayd.identity.jws import CompactJws, Header, parse_jws
-from gatewayd.identity.signatures import KeySource
+from gatewayd.identity.signatures import KeySource, VerificationKey
 from gatewayd.model import Identity
 
 CAPACITY: Final = 50_000
@@ -41,6 +41,7 @@ class TokenVerifier:
         self._clock = clock
         self._verified = VerifiedTokens(capacity)
         self._headers: dict[bytes, Header] = {}  # of tokens that were verified, by their text; emptied when full
+        self._unproved: tuple[bytes, Sequence[VerificationKey]] = (b"", ())  # the last token, by keys that were at hand
 
     def known(self, token: bytes, now: float) -> Identity | None:
         """As `verify`, where nobody has to be waited for; None for any other, and for what `verify` refuses."""
@@ -57,9 +58,11 @@ class TokenVerifier:
         try:
             jws = parse_jws(token, self._issuers.algorithms, self._headers)
             issuer = self._issuers.of(jws)
-            for key in issuer.keys.at_hand(jws.algorithm, jws.key_id):
+            keys = issuer.keys.at_hand(jws.algorithm, jws.key_id)
+            for key in keys:
                 if key.verifies(jws):
                     return self._identified(digest, jws, issuer, now)
+            self._unproved = digest, keys
         except Unauthenticated:
             pass  # `verify` says why
         return None
@@ -67,9 +70,11 @@ class TokenVerifier:
     async def _prove(self, token: str, now: float) -> Identity:
         jws = parse_jws(token, self._issuers.algorithms, self._headers)
         issuer = self._issuers.of(jws)
-        if not await _is_signed(jws, issuer.keys):
+        digest = self._verified.digest(token)
+        known, keys = self._unproved
+        if not await _is_signed(jws, issuer.keys, keys if known == digest else ()):
             raise TokenInvalid(UNVERIFIED)
-        return self._identified(self._verified.digest(token), jws, issuer, now)
+        return self._identified(digest, jws, issuer, now)
 
     def _identified(self, digest: bytes, jws: CompactJws, issuer: Issuer, now: float) -> Identity:
         """Whose it is, now that its signature is verified."""
@@ -82,10 +87,13 @@ class TokenVerifier:
         return identity
 
 
-async def _is_signed(jws: CompactJws, keys: KeySource) -> bool:
-    """Whether one of the keys signed it. What names none may be signed with one that is newer than those known."""
+async def _is_signed(jws: CompactJws, keys: KeySource, refused: Sequence[VerificationKey]) -> bool:
+    """Whether one of the keys signed it, of which `refused` are known not to have.
+
+    What names none may be signed with one that is newer than those known.
+    """
     tried = await keys.find(jws.algorithm, jws.key_id)
-    if any(key.verifies(jws) for key in tried):
+    if any(key.verifies(jws) for key in tried if not any(key is other for other in refused)):
         return True
     if jws.key_id is not None or not tried:
         return False

@@ -8,7 +8,6 @@ from gatewayd.config.settings import RouteSettings, Settings
 from gatewayd.errors import RateLimited, StoreUnavailable
 from gatewayd.exchange import Exchange
 from gatewayd.forwarded import address_group
-from gatewayd.leaves import mypyc_attr
 from gatewayd.model import Identity, Rate, Tally, Window
 from gatewayd.numerals import numeral
 from gatewayd.policies.base import Case, Finding, Policy, gate, refused_with
@@ -44,7 +43,6 @@ class RateLimitRule:
         return general + [Window(f"{here}:{rate.period}", f"route-{rate.period}", rate) for rate in self.route]
 
 
-@mypyc_attr(acyclic=True)
 class _Windows:
     """What a call of one caller takes from, and what is said of it in every answer: `begin` is before the states."""
 

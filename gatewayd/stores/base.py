@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
-from gatewayd.leaves import mypyc_attr
 from gatewayd.model import Account, Balance, DirectoryPage, Hold, Holding, Posting, Tally, UsageRecord, Window
 
 
@@ -67,7 +66,6 @@ class Accounts(Protocol):
         """Set a user's plan from now on."""
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(slots=True, unsafe_hash=True, init=False)
 class Want:
     """A lease that a daemon asks for: at least `least` units of the account or none, at best `most`.
@@ -88,7 +86,6 @@ class Want:
         self.most = most
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(slots=True, unsafe_hash=True, init=False)
 class Grant:
     """The answer to a Want: `units` leased, or 0 where `least` did not fit; and the balance as it stands after it.
@@ -212,7 +209,6 @@ class LedgerStore(Leasing, Recalling, Inquiry, Protocol):
         """End it; nothing is under way any more."""
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(slots=True, unsafe_hash=True, init=False)
 class Standing:
     """An account's balance: `limit` as it is written, None if there is no balance yet."""

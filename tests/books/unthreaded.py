@@ -28,18 +28,9 @@ class Unthreaded:
         self._check = check
         self._release: Callable[[], None] | None = release
         self._chance = chance
-        self._writing = 0
-
-    def writes(self, within: float) -> bool:
-        """While a change is on its way to its commit: who looks then sees what was there before."""
-        return self._writing > 0 and within > 0
 
     async def change(self, work: Work[Answer]) -> Answer:
-        self._writing += 1
-        try:
-            await self._pass()
-        finally:
-            self._writing -= 1
+        await self._pass()
         with schema.transaction(self._connection):
             answer = work(self._connection)
             self._check()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jwt.algorithms import HMACAlgorithm
 
 from gatewayd.config.settings import Secret
 from gatewayd.errors import StartError, TokenExpired, TokenInvalid, Unauthenticated
@@ -77,6 +78,27 @@ def test_a_header_that_was_judged_before_lets_nobody_in_whose_token_is_signed_by
 ) -> None:
     assert verifier.known(forge().encode(), NOW)
     assert verifier.known(forge(secret="guessed").encode(), NOW) is None
+
+
+async def test_a_badly_signed_token_is_tried_once_by_each_key(
+    verifier: TokenVerifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a flood of them would cost twice: by who does not wait, and again by who may."""
+    tried = 0
+    verify = HMACAlgorithm.verify
+
+    def counted(self: HMACAlgorithm, msg: bytes, key: bytes, sig: bytes) -> bool:
+        nonlocal tried
+        tried += 1
+        return verify(self, msg, key, sig)
+
+    monkeypatch.setattr(HMACAlgorithm, "verify", counted)
+    for token in (forge(secret="guessed"), forge(secret="guessed again")):
+        assert verifier.known(token.encode(), NOW) is None
+        with pytest.raises(TokenInvalid):
+            await verifier.verify(token)
+    assert tried == 2
+    assert verifier.known(forge().encode(), NOW)
 
 
 async def test_no_more_headers_are_remembered_than_there_is_room_for(clock: ManualClock) -> None:

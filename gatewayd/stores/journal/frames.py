@@ -13,12 +13,12 @@ from zlib import crc32
 
 import orjson
 
-from gatewayd.leaves import mypyc_attr
 from gatewayd.model import Ending, Hold, Outcome
 
 WORD: Final = 8
-MAGIC: Final = b"gwjrnl\x00\x01"
-"""A segment's first bytes; the last one is the format's version."""
+MAGIC: Final = b"gwjrnl\x00\x02"
+"""A segment's first bytes; the last one is the format's version. In the first one each intent stood for itself."""
+READABLE: Final = (MAGIC, b"gwjrnl\x00\x01")
 NEXT: Final = (1 << 64) - 1
 """The word that says: go on in the next segment. No frame has a length like that."""
 
@@ -55,7 +55,6 @@ class Position(NamedTuple):
     offset: int
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(slots=True, unsafe_hash=True, init=False)
 class Intent:
     """A request is about to reach its agent. May be repeated while it is open; a repeat says nothing new."""
@@ -66,7 +65,6 @@ class Intent:
         self.hold = hold
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(slots=True, unsafe_hash=True, init=False)
 class Conclusion:
     """How it ended; `ending` None: it reached no agent, and there is nothing to record."""

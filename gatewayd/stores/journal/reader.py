@@ -11,6 +11,7 @@ from gatewayd.stores.journal.directory import Lock, discard, names, set_aside, t
 from gatewayd.stores.journal.frames import (
     MAGIC,
     NEXT,
+    READABLE,
     WORD,
     Conclusion,
     Entry,
@@ -97,7 +98,7 @@ class JournalReader:
             self._file = os.open(self._path(), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:  # deleted between the two looks
             return False
-        if os.pread(self._file, len(MAGIC), 0) == MAGIC:
+        if os.pread(self._file, len(MAGIC), 0) in READABLE:
             return True
         self.close()
         return False
@@ -170,7 +171,7 @@ class JournalReader:
         head = word_at(data, at)
         if data.startswith(bytes(len(MAGIC))) and not _written(data):
             return self._entries_later()
-        if not data.startswith(MAGIC):
+        if not data.startswith(READABLE):
             return f"{path}: this version of gatewayd cannot read it"
         if len(data) < at + WORD:
             return f"{path}: it is cut off at byte {len(data)}"

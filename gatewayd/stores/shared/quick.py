@@ -10,7 +10,6 @@ from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
 
-from gatewayd.leaves import mypyc_attr
 from gatewayd.model import Pace, Tally, Window
 from gatewayd.stores.gcra import SECOND
 from gatewayd.stores.shared.memory import (
@@ -36,7 +35,6 @@ _EXCLUSIVE: Final[Any] = LOCK_EX
 _FREE: Final[Any] = LOCK_UN
 
 
-@mypyc_attr(acyclic=True)
 class Mark:
     """Where a window's key was found in a memory, and the pace in numbers: what `Window.mark` keeps.
 
@@ -76,7 +74,6 @@ class Mark:
         self.row: Row | None = None
 
 
-@mypyc_attr(acyclic=True)
 class Row:
     """Some slots of a bucket, to be read by one look: of each its key, whose turn it is, and the words of both states.
 
@@ -200,5 +197,5 @@ def _keep(
         words[places[at + 1]] = tats[index]
         if kept_in != mark.ticks:
             words[places[at + 2]] = mark.ticks
-        data[mark.turn] = other  # the one store that makes it so, as in `Table.write`
-        doubles[mark.moment] = now + tallies[index].resets_in
+        doubles[mark.moment] = now + tallies[index].resets_in  # before, as in `Table.write`: nobody takes the slot over
+        data[mark.turn] = other  # the one store that makes it so

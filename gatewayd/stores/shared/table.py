@@ -6,7 +6,8 @@ A process may be killed between any two machine instructions, and the next one g
   byte, which cannot happen by halves: until then the key has its old number, from then on its new one, never none.
 - A new key's slot is taken over in three steps: the old key is blanked, the state written, the new key written. A
   key that is written by half is found by nobody, and its slot is taken over like any other, in its turn.
-- The moments only say which slot to take over.
+- The moments say which slot to take over. A number's moment is written before its turn comes: a slot may be kept too
+  long, but never is one taken over whose number counts.
 
 Nobody reads a slot without the lock of its bucket, and the kernel frees a dead process's lock only after the last
 thing it wrote, so nothing depends on the order in which processors see each other's writes.
@@ -70,8 +71,8 @@ class Table:
         other = 1 - self._bytes[base + TURNS + slot]
         at = base + STATES + (2 * slot + other) * STATE_BYTES
         _pack_state(self._bytes, at, number >> 64, number & WORD, limit)
-        self._bytes[base + TURNS + slot] = other
         self._doubles[(base + MOMENTS) // 8 + slot] = moment
+        self._bytes[base + TURNS + slot] = other
 
     def add(self, bucket: int, key: bytes, number: int, limit: int, moment: float, now: float = 0.0) -> None:
         """Give a key that is absent a number, in a slot that is worth nothing at `now`: an empty one's moment is 0.

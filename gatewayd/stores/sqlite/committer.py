@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from time import monotonic
 from typing import Any, Final, TypeVar
 
 from gatewayd.errors import StoreUnavailable
@@ -49,18 +48,15 @@ class Committer:
         name: str,
         check: Callable[[], None] = lambda: None,
         capacity: int = CAPACITY,
-        now: Callable[[], float] = monotonic,
     ) -> None:
         self._connection = connection
         self._check = check
         self._release = release
         self._name = name
         self._capacity = capacity
-        self._now = now
         self._queue: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._closed: asyncio.Future[None] | None = None
-        self._holds_since: float | None = None  # the database's lock; the thread's own, others read it
         self._down: set[str] = set()  # what cannot be done at present; the thread's own
         # A daemon thread: a process that ends without `close` must not wait for it.
         threading.Thread(target=self._run, name="ledger", daemon=True).start()
@@ -74,11 +70,6 @@ class Committer:
         """What the work finds, of one moment, after the changes submitted before it. Raises StoreUnavailable."""
         answer: Answer = await self._submit(work, "read")
         return answer
-
-    def writes(self, within: float) -> bool:
-        """Whether the thread has the lock of who writes, and took it in the last so many seconds: it could be had."""
-        since = self._holds_since
-        return since is not None and self._now() - since < within
 
     async def close(self) -> None:
         """Do what was submitted, then end the thread and give up the database. May be called again."""
@@ -120,12 +111,8 @@ class Committer:
             return
         try:
             with schema.transaction(self._connection):
-                self._holds_since = self._now()
-                try:
-                    answers = [each.work(self._connection) for each in batch]
-                    self._check()
-                finally:
-                    self._holds_since = None
+                answers = [each.work(self._connection) for each in batch]
+                self._check()
         except sqlite3.Error as error:
             self._fail(batch, error)
         except Exception as fault:  # a fault of one of them: the others are done without it

@@ -9,7 +9,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from gatewayd.leaves import mypyc_attr
 from gatewayd.model import Account
 
 MOST_SPENT: Final = 2**63 - 1
@@ -39,7 +38,6 @@ CHARGE: Final = (
 )
 
 
-@mypyc_attr(acyclic=True)
 class Sum:
     """What all records of an account in a batch come to. Mutable: it grows with every record."""
 
@@ -55,7 +53,6 @@ class Sum:
             self.drawn += drawn
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(slots=True)
 class Move:
     """What becomes of one account, of which `units` are leased. Mutable: it grows with every record."""

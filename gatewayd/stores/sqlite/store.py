@@ -4,7 +4,6 @@ import asyncio
 import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Final
 
 from gatewayd.clock import Clock
 from gatewayd.errors import StoreError, StoreUnavailable
@@ -14,9 +13,6 @@ from gatewayd.stores.sqlite import inquiry, leasing, posting, schema
 from gatewayd.stores.sqlite.committer import Committer
 from gatewayd.stores.sqlite.migration import migrate
 from gatewayd.stores.sqlite.opening import Opened, open_file, open_glance
-
-WRITES_SECONDS: Final = 0.5
-"""A batch takes some milliseconds; one that takes longer may be about to fail."""
 
 
 class SqliteStore:
@@ -41,14 +37,10 @@ class SqliteStore:
         """A look by the calling thread, which takes some microseconds; to hand it over takes ten times that.
 
         It takes the lock of who writes, and so finds out whether anybody could: units of a ledger that is away would be
-        lent on credit. Where this daemon itself has had that lock for a moment, it was to be had. It waits for
-        nobody; the other thread does.
+        lent on credit. It waits for nobody; the other thread does.
         """
         try:
             self._check()
-            if self._committer.writes(WRITES_SECONDS):
-                with schema.snapshot(self._glance):
-                    return leasing.standings(self._glance, wants)
             with schema.transaction(self._glance):
                 return leasing.standings(self._glance, wants)
         except sqlite3.Error:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gatewayd.errors import StoreError
 from gatewayd.stores.journal import segment
-from gatewayd.stores.journal.frames import Position, intent_like
+from gatewayd.stores.journal.frames import Position, conclusion, intent, intent_like
 from gatewayd.stores.journal.reader import Conclusion, Entry, Intent, JournalReader, take_over
 from gatewayd.stores.journal.writer import open_journal
 from tests.stores.journal.entries import ENDING, SMALL, hold, read_all, segments, serve
@@ -116,6 +116,18 @@ def test_an_entry_longer_than_one_look_into_the_file_is_read(tmp_path: Path) -> 
     journal.close()
 
 
+def test_a_journal_of_the_first_format_is_read_and_a_later_one_says_that_it_is_another(tmp_path: Path) -> None:
+    """What read the first one alone must not take a part of it for all."""
+    made = segment.Segment(tmp_path, 1, SMALL)
+    for payload in (intent(hold(1)), conclusion(hold(1).id, ENDING)):
+        made.append(payload)
+    made.close()
+    assert (tmp_path / "000001.seg").read_bytes()[:8] == b"gwjrnl\x00\x02"
+    overwrite("000001.seg", 7, b"\x01")(tmp_path)
+    assert read_all(tmp_path) == [Intent(hold(1)), Conclusion(hold(1).id, ENDING)]
+    assert damage_of(tmp_path) == (2, None)
+
+
 def test_a_reader_that_starts_behind_what_an_intent_refers_to_looks_it_up(tmp_path: Path) -> None:
     journal = open_journal(tmp_path)
     journal.intend(hold(1))
@@ -199,7 +211,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "zeros amid": (overwrite("000002.seg", 8, bytes(8)), r"000002.seg: nothing can be read from byte 8 to \d+, where"),
     "zeros to the end": (overwrite("000001.seg", 8, bytes(SMALL - 8)), "000001.seg: it ends at byte 8, but .*000002"),
     "all zeros": (overwrite("000002.seg", 0, bytes(SMALL)), "000002.seg: it ends at byte 8, but .*000003"),
-    "another format": (overwrite("000002.seg", 7, b"\x02"), "000002.seg: this version of gatewayd cannot read it"),
+    "another format": (overwrite("000002.seg", 7, b"\x03"), "000002.seg: this version of gatewayd cannot read it"),
     "missing": (lambda path: (path / "000002.seg").unlink(), "000002.seg: it is missing"),
     "cut off": (lambda path: os.truncate(path / "000002.seg", 8), "000002.seg: it is cut off at byte 8"),
 }

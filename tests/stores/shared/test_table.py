@@ -110,6 +110,25 @@ def test_a_write_that_dies_at_any_instruction_leaves_the_old_number_or_the_new(w
     assert found == sorted(found, key=(OLD, NEW).index)
 
 
+def test_a_write_that_dies_at_any_instruction_leaves_no_number_that_counts_to_be_taken_over() -> None:
+    """New keys come when the old number is worth nothing any more, and the new one is."""
+    memory = SharedMemory.create(400 * SLOTS)
+    written = as_written()(memory)
+    instruction, died, counts = 0, True, False
+    while died:
+        written.add(instruction, key(0), *OLD, 1.0)
+        slot = written.look(instruction, key(0))[0]
+        died = die_at(instruction, partial(written.write, instruction, slot, *NEW, 9.0))
+        counts = kept(written, key(0), instruction) == NEW
+        for number in range(1, 2 * SLOTS):
+            written.add(instruction, key(number), *OLD, 4.0, 5.0)
+        assert not counts or kept(written, key(0), instruction) == NEW
+        instruction += 1
+    assert counts
+    assert instruction > 5
+    memory.close()
+
+
 def full_bucket(table: Table, bucket: int) -> None:
     for number in range(SLOTS):
         table.add(bucket, key(number), *OLD, 1.0 if number == 9 else 5.0)

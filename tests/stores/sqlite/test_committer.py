@@ -224,17 +224,3 @@ def test_a_loop_that_ended_without_closing_leaves_the_thread_at_work() -> None:
     asyncio.run(leave())
     gate.set()
     assert done_after_all.wait(timeout=10)
-
-
-async def test_whether_the_thread_has_the_lock_of_who_writes_is_known_while_a_batch_is_under_way() -> None:
-    database, now = Database(), [100.0]
-    committer = Committer(database.connection, database.close, name="it", now=lambda: now[0])
-    assert not committer.writes(0.5)
-    busy = await database.busy(committer)
-    assert committer.writes(0.5)
-    now[0] += 1.0
-    assert not committer.writes(0.5)
-    database.gate.set()
-    await busy
-    assert not committer.writes(5.0)
-    await committer.close()

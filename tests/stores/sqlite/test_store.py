@@ -1,6 +1,5 @@
 import asyncio
 import sqlite3
-import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -203,27 +202,6 @@ async def test_a_balance_of_a_file_that_could_not_be_written_cannot_be_looked_up
         await store.standings([want()])
     trouble.end()
     assert await store.standings([want()]) == [Standing(100, 0)]
-
-
-async def test_who_wants_units_does_not_wait_for_the_batch_under_way_and_is_told_what_was_committed_before(
-    store: SqliteStore,
-) -> None:
-    await store.post(NODE, batch(posting(quantity=7, drawn=0)))
-    entered, gate, loop = asyncio.Event(), threading.Event(), asyncio.get_running_loop()
-
-    def stand_still(connection: sqlite3.Connection) -> None:
-        connection.execute("UPDATE usage_balances SET spent = 50")
-        loop.call_soon_threadsafe(entered.set)
-        gate.wait()
-
-    changing = asyncio.create_task(store._committer.change(stand_still))
-    await entered.wait()
-    with pytest.raises(StopIteration) as told:
-        store.standings([want()]).__await__().send(None)
-    gate.set()
-    await changing
-    assert [each.spent for each in told.value.value] == [7]
-    assert [each.spent for each in await store.standings([want()]) if each is not None] == [50]
 
 
 async def test_standings_are_as_last_committed_and_none_of_what_cannot_be_stored(
