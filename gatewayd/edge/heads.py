@@ -10,7 +10,7 @@ from aiohttp.web_server import Server
 from gatewayd.build import stays_python
 from gatewayd.edge.line import CallerLine
 from gatewayd.edge.parser import MAX_FIELDS, READ_BUFFER, EdgeLimits, RefusedHead
-from gatewayd.errors import HeadersTooLarge, Overloaded, Refusal, RequestTimeout
+from gatewayd.errors import Draining, HeadersTooLarge, Overloaded, Refusal, RequestTimeout
 
 
 @stays_python
@@ -48,10 +48,12 @@ class AwaitedHeads(CallerLine):
 
     def end(self) -> None:
         """After the present answer if there is one to come, else now."""
-        if self._waiter is not None and not self.talk.begun:
-            self.force_close()
-        else:
+        if self._waiter is None:
             self.close()
+        elif self.talk.begun:
+            self.refuse(Draining())  # there is half a head, of somebody who waits for an answer
+        else:
+            self.force_close()
 
     def count_head(self, piece: bytes) -> None:
         """Some more of a head came, which is not complete with it."""

@@ -158,7 +158,8 @@ class Turns(web.RequestHandler):
                 raise
             if not talk.keeps or talk.closes or talk.is_over:
                 break
-            del asked, plain, response  # who idles holds nothing of the last request, and of no generation
+            del asked, handler, plain, response  # who idles holds nothing of the last request, and of no generation
+            message, payload = None, EMPTY_PAYLOAD
             talk.idle_until = time() + idle_for  # one timer serves all requests of a connection
             if talk.idle_timer is None:
                 talk.idle_timer = self._loop.call_at(talk.idle_until, self._process_keepalive)

@@ -72,8 +72,11 @@ class Awaited:
         return (transport := self.transport) is not None and not transport.is_closing()
 
     def is_clean(self) -> bool:
-        """Whether the last answer was whole, and nothing came behind it."""
-        return self.is_quiet or not (self.protocol is None or self.protocol.should_close)
+        """Whether the last answer was whole, and nothing came behind it. What came plain was seen to be both."""
+        if self.is_quiet:
+            return True
+        protocol = self.protocol
+        return protocol is not None and not protocol.should_close and bool(protocol.is_between_answers())
 
     def hear(self, data: bytes) -> None:
         """What the loop calls: a plain answer that is waited for is taken, and who waits goes on.

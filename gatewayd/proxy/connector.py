@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable
 from functools import partial
+from secrets import token_hex
 from typing import Any, Final, cast
 from weakref import WeakValueDictionary
 
@@ -25,6 +26,9 @@ _MAX_FIELD: Final = 32 * 1024
 _MAX_FIELDS: Final = 256
 _NO_TIMEOUT: Final = ClientTimeout()
 _LAST_READS: Final = 4
+_REASON: Final = token_hex(8)
+"""Which no agent can know."""
+_ONE_MORE: Final = f"HTTP/1.1 200 {_REASON}\r\nContent-Length: 0\r\n\r\n".encode()
 _BODILESS: Final = frozenset((204, 304, *range(100, 200)))
 
 
@@ -56,6 +60,19 @@ class AgentProtocol(ResponseHandler):
             max_field_size=_MAX_FIELD,
             max_headers=_MAX_FIELDS,
         )
+
+    def is_between_answers(self) -> bool:
+        """Whether its parser was given nothing behind the last answer: it is given one more, and has to find just that.
+
+        A part of a head that an agent said too much would begin the next caller's answer.
+        """
+        if self._parser is None:
+            return True
+        try:
+            found, _, rest = self._parser.feed_data(_ONE_MORE)
+        except HttpProcessingError:
+            return False
+        return [message.reason for message, _ in found] == [_REASON] and not rest
 
     def spend(self) -> None:
         """The next answer gets a new parser: behind a chunked one, aiohttp's takes its trailers for the next head."""
@@ -89,7 +106,7 @@ class AgentProtocol(ResponseHandler):
         return found
 
     def feed_data(self, data: Any, size: int = 0) -> None:
-        self._buffer.append((data, size))
+        super().feed_data(data, size)  # who waits may be aiohttp's own client: identity providers are asked by it
         self.awaited.come()
 
     def force_close(self) -> None:

@@ -48,7 +48,7 @@ class Idle:
             if self._now() - newest.since > self.keeps:
                 return None  # so are all others
             self._kept.pop()
-            if newest.is_open() and newest.is_clean():
+            if newest.is_open() and newest.is_quiet:  # it was when it was kept
                 return newest
             self.close(newest)
         return None

@@ -31,6 +31,17 @@ async def test_a_first_head_that_is_not_complete_in_time_gets_408(tmp_path: Path
     assert not received
 
 
+async def test_half_a_head_on_a_connection_that_is_to_end_gets_503_at_once(tmp_path: Path) -> None:
+    async with edge() as running, caller(running.port) as slow:
+        slow.writer.write(b"GET /a HTTP/1.1\r\nHo")
+        while not (running.connections and running.connections[0].talk.begun):
+            await slow.pause(0.001)
+        running.connections[0].end()
+        answer = await slow.all()
+    assert [each.code for each in running.refused] == ["draining"]
+    assert answer.startswith(b"HTTP/1.1 5")
+
+
 async def test_a_dribbling_head_gets_no_extra_time(tmp_path: Path) -> None:
     async with gateway_before(tmp_path, answering(OK)) as (gateway, _):
         began = asyncio.get_running_loop().time()

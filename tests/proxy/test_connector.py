@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from aiohttp import TCPConnector
+from aiohttp import ClientSession, TCPConnector
 from aiohttp.client_proto import ResponseHandler
 
 from gatewayd.errors import UpstreamConnect
@@ -233,6 +233,59 @@ async def test_an_agent_that_said_its_last_word_is_not_asked_again() -> None:
         call.protocol.eof_received()
         call.release()
         assert (upstream.way.idle(), upstream._connector._acquired) == (None, set())
+
+
+SIZED = b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 9_000 + b"\r\nContent-Length: 2\r\n\r\nok"
+"""Nothing that is remembered as plain."""
+EMPTY = b"HTTP/1.1 204 No Content\r\n\r\n"
+WHOLE_CHUNKED = CHUNKED + b"2\r\nok\r\n0\r\n\r\n"
+ANSWERS = {"plain": OK, "sized": SIZED, "chunked": WHOLE_CHUNKED, "trailed": TRAILED, "empty": EMPTY}
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+async def test_a_connection_whose_answer_was_whole_is_kept(answer: bytes) -> None:
+    async with raw_agent(saying(answer)) as agent, upstream_at(agent.port) as upstream:
+        call, _ = await ask(upstream)
+        await taken(call)
+        call.release()
+        assert upstream.way.idle() is not None
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize(
+    "more",
+    [b"H", b"HTTP/1.1 201 Evil\r\nSet-Cookie: evil=1\r\nX-Swallow: ", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"],
+    ids=["a letter", "a field", "all but its end"],
+)
+async def test_a_part_of_a_head_behind_an_answer_begins_nobody_elses(answer: bytes, more: bytes) -> None:
+    async with raw_agent(saying(answer + more)) as agent, upstream_at(agent.port) as upstream:
+        call, _ = await ask(upstream)
+        await taken(call)
+        call.release()
+        assert (upstream.way.idle(), upstream._connector._acquired) == (None, set())
+
+
+async def test_a_part_of_a_head_on_an_idle_connection_begins_nobody_elses_answer() -> None:
+    async with raw_agent(saying(OK)) as agent, upstream_at(agent.port) as upstream:
+        call, _ = await ask(upstream)
+        await taken(call)
+        protocol = call.protocol
+        call.release()
+        protocol.data_received(b"HTTP/1.1 201 Evil\r\nX-Swallow: ")
+        assert (upstream.way.idle(), upstream._connector._acquired) == (None, set())
+
+
+@pytest.mark.parametrize("answer", [OK, SIZED, WHOLE_CHUNKED], ids=["plain", "sized", "chunked"])
+async def test_aiohttps_own_client_may_use_its_connections(answer: bytes) -> None:
+    """Identity providers are asked by it."""
+    async with (
+        raw_agent(saying(answer)) as agent,
+        AgentConnector(limit=0, keepalive_timeout=4.0) as connector,
+        ClientSession(connector=connector, read_bufsize=1 << 16, max_field_size=1 << 15) as session,
+        asyncio.timeout(PATIENCE),
+        session.get(f"http://127.0.0.1:{agent.port}/") as got,
+    ):
+        assert (got.status, await got.read()) == (200, b"ok")
 
 
 async def test_one_parser_serves_a_connection_until_an_answer_had_chunks_or_no_body_to_have() -> None:

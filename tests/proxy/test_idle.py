@@ -26,7 +26,7 @@ class Wires:
         self.closed.append(protocol.awaited)
 
     def connection(self) -> Awaited:
-        protocol = SimpleNamespace(should_close=False)
+        protocol = SimpleNamespace(should_close=False, is_between_answers=lambda: True)
         protocol.hear = lambda _: setattr(protocol, "should_close", True)
         protocol.awaited = made = Awaited(self.loop, protocol)
         made.transport = cast("asyncio.Transport", SimpleNamespace(is_closing=lambda: False))

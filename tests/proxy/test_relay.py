@@ -6,6 +6,7 @@ import gzip
 from pathlib import Path
 
 import pytest
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.test_utils import make_mocked_request
 
@@ -514,17 +515,25 @@ async def test_the_last_byte_waits_for_the_record_and_the_log_agrees_with_it(sta
     assert (line["outcome"], line["status"], line["code"]) == ("delivered", 200, None)
 
 
-async def test_a_connection_that_idles_holds_nothing_of_its_last_request(tmp_path: Path) -> None:
+@pytest.mark.parametrize("odd", [b"", b"X-Odd: \xc3\xa9\r\n"], ids=["plain", "parsed"])
+async def test_a_connection_that_idles_holds_nothing_of_its_last_request(tmp_path: Path, odd: bytes) -> None:
+    """Of a head there is a token in it."""
+    kinds = (Exchange, Relay, Incoming, RawRequestMessage)
+
+    def there_are() -> list[object]:
+        gc.collect()
+        return [each for each in gc.get_objects() if isinstance(each, kinds)]
+
     async with (
         raw_agent(answering(OK)) as agent,
         running_gateway(tmp_path, agent.url) as gateway,
         calling(gateway) as caller,
     ):
-        await caller.send(message(gateway))
+        before = there_are()
+        await caller.send(message(gateway).replace(b"Host:", odd + b"Host:", 1))
         assert (await caller.hear()).status == 200
         await beat()
-        gc.collect()
-        held = [type(each) for each in gc.get_objects() if isinstance(each, (Exchange, Relay, Incoming))]
+        held = [type(each) for each in there_are() if not any(each is other for other in before)]
     assert held == []
 
 
