@@ -70,7 +70,7 @@ def may_mount() -> bool:
 
 
 @contextmanager
-def small_disk(directory: Path, size: int = 64 * MIB) -> Iterator[SmallDisk]:
+def small_disk(directory: Path, size: int = 160 * MIB) -> Iterator[SmallDisk]:
     directory.mkdir()
     assert mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", directory)
     try:

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from itertools import count
 from pathlib import Path
 
 import aiohttp
@@ -27,22 +28,27 @@ from tests.problems import Answered, ask
 from tests.process.crews import pids
 
 LIMITED = bearer("ann")
-# Their intents are so long that a segment is soon full.
-UNLIMITED = bearer("\N{GRINNING FACE}" * 256, plan="open")
+UNLIMITED = bearer("bob", plan="open")
 CALLERS = 16
+_numbers = count()
 
 mounting = pytest.mark.skipif(not may_mount(), reason="only root may mount")
 DISKS = [pytest.param(small_disk, id="a full disk") if may_mount() else pytest.param(short_files, id="short files")]
 Making = Callable[[Path], AbstractContextManager[Disk]]
 
 
-async def until_refused(daemon: RunningDaemon, headers: dict[str, str]) -> Answered:
+def somebody() -> dict[str, str]:
+    """Always another one, whose intent is so long that a segment is soon full."""
+    return bearer(f"{next(_numbers)}{chr(0x1F600) * 250}", plan="open")
+
+
+async def until_refused(daemon: RunningDaemon, anybody: Callable[[], dict[str, str]]) -> Answered:
     """Call and call; the first answer that is not the agent's."""
     found: list[Answered] = []
 
     async def keep_calling(session: aiohttp.ClientSession) -> None:
         while not found:
-            if (answer := await ask(session, PATH, headers)).status != 200:
+            if (answer := await ask(session, PATH, anybody())).status != 200:
                 found.append(answer)
 
     async with daemon.session() as session, asyncio.timeout(PATIENCE):
@@ -71,8 +77,8 @@ async def test_without_room_callers_get_service_or_503_and_with_it_every_record_
                 disk.fill(processes)
                 assert (await call(daemon, UNLIMITED)).status == 200
                 await daemon.said("the ledger is away")
-                (await until_refused(daemon, LIMITED)).problem(503, "store_unavailable")
-                (await until_refused(daemon, UNLIMITED)).problem(503, "store_unavailable")
+                (await until_refused(daemon, lambda: LIMITED)).problem(503, "store_unavailable")
+                (await until_refused(daemon, somebody)).problem(503, "store_unavailable")
                 assert (await call(daemon, {}, "/health")).status == 200
                 assert f"ledger {disk.directory}/ledger.db cannot be written (" in daemon.log
                 assert f"journal {disk.directory}/journal/" in daemon.log
