@@ -6,18 +6,27 @@ what the loop would do, without the turn.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable, Generator
 from contextvars import Context
 from typing import Any, Final
 
 _tasks: Any = asyncio.tasks
-CURRENT: Final[dict[asyncio.AbstractEventLoop, object]] = _tasks._current_tasks  # noqa: SLF001
-"""The tasks that take a step now: what `asyncio.current_task` looks at, which is a function of Python's in 3.11."""
+_CURRENT: Final[dict[asyncio.AbstractEventLoop, object]] = _tasks._current_tasks  # noqa: SLF001
+_IS_ELSEWHERE: Final = sys.version_info >= (3, 14)  # there each thread has its own, and the dictionary stays empty
 
 _IDLE: Final = 0
 _AWAITED: Final = 1
 _RUNG: Final = 2
 _CANCELLED: Final = 3
+
+
+def is_stepping(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether a task of the loop takes a step now.
+
+    It is looked up where `asyncio.current_task` does, which is a function of Python's in 3.11.
+    """
+    return asyncio.current_task(loop) is not None if _IS_ELSEWHERE else loop in _CURRENT
 
 
 class Bell:
@@ -54,7 +63,7 @@ class Bell:
         wake, context = self._wake, self._context
         if self._state != _AWAITED or wake is None or context is None:
             return
-        if self._loop in CURRENT:  # no task can take a step within another's
+        if is_stepping(self._loop):  # no task can take a step within another's
             self.set_result(None)
             return
         self._state = _RUNG

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from gatewayd.bell import CURRENT, Bell
+from gatewayd.bell import Bell, is_stepping
 
 _SAID: ContextVar[str] = ContextVar("said", default="nothing")
 
@@ -130,7 +130,8 @@ async def test_it_belongs_to_its_loop() -> None:
 
 async def test_whether_a_task_takes_a_step_is_looked_up_where_asyncio_does(waiting: Waiting) -> None:
     loop = asyncio.get_running_loop()
-    assert CURRENT.get(loop) is asyncio.current_task() is not None
+    assert is_stepping(loop)
+    assert asyncio.current_task() is not None
     seen: list[tuple[bool, object]] = []
-    await waiting.between_callbacks(lambda: seen.append((loop in CURRENT, asyncio.current_task())))
+    await waiting.between_callbacks(lambda: seen.append((is_stepping(loop), asyncio.current_task())))
     assert seen == [(False, None)]
