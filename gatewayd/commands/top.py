@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import sys
 import termios
 import time
@@ -81,22 +82,43 @@ def _picture(state_dir: Path, width: int) -> RenderableType:
 
 @contextmanager
 def _keys() -> Iterator[Callable[[float], bool]]:
-    """Keys as they are pressed, without their echo: waits so many seconds, and tells whether one of them quits."""
+    """Keys as they are pressed, without their echo: waits so many seconds, and tells whether one of them quits.
+
+    So does SIGINT, which is heard here and raises nothing: what it raises is lost where a finalizer just runs.
+    """
     terminal = sys.stdin.fileno()
     before = termios.tcgetattr(terminal)
 
-    def pressed(timeout: float) -> bool:
-        until = time.monotonic() + timeout
-        while select.select([terminal], [], [], max(0.0, until - time.monotonic()))[0]:
-            keys = os.read(terminal, 64)
-            if not keys or _QUIT & set(keys):  # nothing to be read: nobody is there any more
-                return True
-        return False
+    with _interrupts() as interrupts:
 
+        def pressed(timeout: float) -> bool:
+            until = time.monotonic() + timeout
+            while heard := select.select([terminal, interrupts], [], [], max(0.0, until - time.monotonic()))[0]:
+                if interrupts in heard:
+                    return True
+                keys = os.read(terminal, 64)
+                if not keys or _QUIT & set(keys):  # nothing to be read: nobody is there any more
+                    return True
+            return False
+
+        try:
+            tty.setcbreak(terminal)
+            yield pressed
+        finally:
+            termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+
+
+@contextmanager
+def _interrupts() -> Iterator[int]:
+    """A descriptor from which something can be read once SIGINT came."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    handler = signal.signal(signal.SIGINT, lambda *_: None)
+    others = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     try:
-        tty.setcbreak(terminal)
-        yield pressed
-    except KeyboardInterrupt:
-        pass
+        yield reader
     finally:
-        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+        signal.set_wakeup_fd(others)
+        signal.signal(signal.SIGINT, handler)
+        os.close(reader)
+        os.close(writer)
