@@ -103,6 +103,9 @@ def _keys() -> Iterator[Callable[[float], bool]]:
 
         try:
             tty.setcbreak(terminal)
+            mode = termios.tcgetattr(terminal)
+            mode[3] |= termios.NOFLSH  # or Ctrl-C would take along what is written last: to leave the screen
+            termios.tcsetattr(terminal, termios.TCSADRAIN, mode)
             yield pressed
         finally:
             termios.tcsetattr(terminal, termios.TCSADRAIN, before)
