@@ -24,14 +24,13 @@ from gatewayd.stores.journal.frames import (
     space,
     word_at,
 )
+from gatewayd.stores.journal.precedents import MOST
 
 __all__ = ["Conclusion", "Entry", "Intent", "JournalReader", "Lock", "discard", "names", "set_aside", "take_over"]
 
 _CHUNK: Final = 64 << 10
 _GLANCE: Final = 4 << 10
 """What is looked at first: a journal that is followed has hardly more, and who wants units waits for the look."""
-_SAID_KEPT: Final = 10_000
-"""As many as a writer refers to."""
 
 
 class JournalReader:
@@ -150,7 +149,7 @@ class JournalReader:
         raise ValueError(f"no intent stands at byte {place}")
 
     def _remember(self, hold: Hold, place: int) -> None:
-        if len(self._said) >= _SAID_KEPT:
+        if len(self._said) >= MOST:  # as many as a writer refers to
             self._said.clear()
         self._said[place] = hold
 
