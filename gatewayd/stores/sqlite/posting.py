@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from gatewayd.model import Account, Posting
@@ -42,52 +42,84 @@ def post(connection: sqlite3.Connection, node: str, batch: Batch, rowless: Colle
     moves.write()
 
 
+class Rows:
+    """Postings as rows of the chain; and what all of them come to, by account, once the rows were taken.
+
+    Each is looked at once: it waited, and is far from the processor's caches. Its row is made when its turn comes, and
+    gone once it is bound. What a row cannot hold is told and passed over. Mutable: it counts.
+    """
+
+    def __init__(self, sealing: chain.Sealing, postings: Sequence[Posting]) -> None:
+        self.count = 0
+        self.sums: dict[Account, Sum] = {}
+        self._passed_over: set[int] = set()
+        self._sealing = sealing
+        self._postings = postings
+
+    def __iter__(self) -> Iterator[chain.Row]:
+        sealing, total = self._sealing, Sum()
+        user_id = unit = month = ""
+        for posting in self._postings:
+            if not _is_storable(posting):
+                self._passed_over.add(id(posting))
+                continue
+            record = posting.record
+            begun = month_at(record.started_at)
+            if not (record.user_id is user_id and record.unit is unit and begun is month):
+                user_id, unit, month = record.user_id, record.unit, begun
+                total = self._sum_of(posting.account)
+            total.add(record.quantity, posting.drawn)
+            self.count += 1
+            yield sealing.row(record)
+
+    @property
+    def storable(self) -> Sequence[Posting]:
+        """Those that rows were made of."""
+        passed_over = self._passed_over
+        return [each for each in self._postings if id(each) not in passed_over] if passed_over else self._postings
+
+    def _sum_of(self, account: Account) -> Sum:
+        if (total := self.sums.get(account)) is None:
+            total = self.sums[account] = Sum()
+        return total
+
+
 def _write_records(connection: sqlite3.Connection, moves: Moves, postings: Sequence[Posting]) -> None:
     """Write those that are not there yet, and charge them.
 
     As nearly always none is there, they are written as if, and looked for only if one was.
     """
-    new: Sequence[Posting] = [each for each in postings if _is_storable(each)]
-    if not new:
+    if not postings:
         return
     head, records = (value for (value,) in connection.execute(SELECT_META).fetchall())
     (last,) = connection.execute(SELECT_LAST).fetchone()
     sealing = chain.Sealing(head)
-    if _write(connection, sealing, new) < len(new):
-        connection.execute(DELETE_AFTER, (last,))
-        new = _new(connection, new)
-        sealing.head = head
-        _write(connection, sealing, new)
-    kept = _charged(moves, new)
-    if len(kept) < len(new):
+    rows = Rows(sealing, postings)
+    if _write(connection, rows) < rows.count:
         connection.execute(DELETE_AFTER, (last,))
         sealing.head = head
-        _write(connection, sealing, kept)
+        rows = Rows(sealing, _new(connection, rows.storable))
+        _write(connection, rows)
+    kept = _charged(moves, rows)
+    if len(kept) < rows.count:
+        connection.execute(DELETE_AFTER, (last,))
+        sealing.head = head
+        _write(connection, Rows(sealing, kept))
     if kept:
         connection.executemany(WRITE_META, ((sealing.head, "head"), (str(int(records) + len(kept)), "records")))
 
 
-def _write(connection: sqlite3.Connection, sealing: chain.Sealing, postings: Sequence[Posting]) -> int:
-    """Add them to the end of the chain; how many were not there. A row is made when its turn comes, and gone then."""
-    return connection.executemany(WRITE_RECORD, (sealing.row(each.record) for each in postings)).rowcount
+def _write(connection: sqlite3.Connection, rows: Rows) -> int:
+    """Add them to the end of the chain; how many were not there."""
+    return connection.executemany(WRITE_RECORD, iter(rows)).rowcount
 
 
-def _charged(moves: Moves, postings: Sequence[Posting]) -> Sequence[Posting]:
+def _charged(moves: Moves, rows: Rows) -> Sequence[Posting]:
     """Charge them; those that their accounts can hold."""
-    left = {account for account, total in _sums(postings).items() if not moves.charge_at_once(account, total)}
+    left = {account for account, total in rows.sums.items() if not moves.charge_at_once(account, total)}
     if not left:
-        return postings
-    return [each for each in postings if (account := each.account) not in left or _charge(moves, account, each)]
-
-
-def _sums(postings: Sequence[Posting]) -> dict[Account, Sum]:
-    sums: dict[Account, Sum] = {}
-    for posting in postings:
-        account = posting.account
-        if (total := sums.get(account)) is None:
-            total = sums[account] = Sum()
-        total.add(posting.record.quantity, posting.drawn)
-    return sums
+        return rows.storable
+    return [each for each in rows.storable if (account := each.account) not in left or _charge(moves, account, each)]
 
 
 def _charge(moves: Moves, account: Account, posting: Posting) -> bool:

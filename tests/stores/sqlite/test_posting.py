@@ -74,6 +74,37 @@ def test_however_batches_repeat_each_other_the_chain_goes_on_and_each_record_is_
         assert_whole(connection, first)
 
 
+FACTS = st.tuples(
+    st.integers(0, 9),
+    st.sampled_from(["", "ann", "bob"]),
+    st.sampled_from(["api_calls", "tokens"]),
+    st.sampled_from([1_763_000_000.0, 1_766_500_000.0]),
+    st.integers(0, 2) | st.just(2**53),
+)
+
+
+@given(st.lists(st.lists(FACTS, max_size=8), max_size=4))
+def test_whatever_follows_whatever_in_a_batch_each_account_is_charged_what_its_rows_say(
+    batches: list[list[tuple[int, str, str, float, int]]],
+) -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        schema.create(connection)
+        for facts in batches:
+            made = [
+                replace(
+                    posting(f"r{number}").record, user_id=user, unit=unit, started_at=at, ended_at=at, quantity=quantity
+                )
+                for number, user, unit, at, quantity in facts
+            ]
+            post(connection, "n", Batch([Posting(each, 0) for each in made]))
+        summed = connection.execute(
+            "SELECT user_id, unit, substr(started_at, 1, 7), sum(quantity) FROM usage_records GROUP BY 1, 2, 3"
+        )
+        spent = connection.execute("SELECT user_id, unit, period, spent FROM usage_balances ORDER BY 1, 2, 3")
+        assert spent.fetchall() == summed.fetchall()
+        assert_chained(connection)
+
+
 def test_a_record_that_its_account_cannot_hold_leaves_no_gap_in_the_chain(connection: sqlite3.Connection) -> None:
     full = ALICE._replace(user_id="full")
     post(connection, "n", batch(posting("r0", account=full)))
