@@ -3,10 +3,10 @@
 from typing import Final
 
 _KEPT: Final = 4_096
-_MICROSECONDS_KEPT: Final = 16_384
 _NUMERALS: Final = [str(number) for number in range(_KEPT)]
-_THOUSANDTHS: Final = [f".{number:03d}" for number in range(1000)]
-_milliseconds: Final = [""] * _MICROSECONDS_KEPT  # those that were written before, by microseconds: 1 MB if all were
+
+THOUSANDTHS: Final = [f"{number:03d}" for number in range(1000)]
+"""What stands behind the point, of a number of thousandths."""
 
 
 def numeral(number: int) -> str:
@@ -14,16 +14,28 @@ def numeral(number: int) -> str:
     return _NUMERALS[number] if 0 <= number < _KEPT else str(number)
 
 
-def milliseconds(seconds: float) -> str:
-    """To the microsecond."""
-    microseconds = int(seconds * 1e6 + 0.5)
-    if not 0 <= microseconds < _MICROSECONDS_KEPT:
-        return _written(microseconds)
-    known = _milliseconds[microseconds]
-    if not known:
-        known = _milliseconds[microseconds] = _written(microseconds)
-    return known
+def microseconds(seconds: float) -> int:
+    """The nearest; half of one is rounded up."""
+    return int(seconds * 1e6 + 0.5)
 
 
-def _written(microseconds: int) -> str:
-    return f"{microseconds // 1000}{_THOUSANDTHS[microseconds % 1000]}"
+class Milliseconds:
+    """Durations behind one text, in two pieces, so that whoever joins many makes no text in between.
+
+    The second piece is of `THOUSANDTHS`: that of the microseconds beyond whole milliseconds.
+    """
+
+    __slots__ = ("_before", "_kept")
+
+    def __init__(self, before: str) -> None:
+        self._before = before
+        self._kept = [f"{before}{number}." for number in range(_KEPT)]
+
+    def whole(self, microseconds: int) -> str:
+        """The first piece: the text before it, the whole milliseconds, and the point."""
+        whole = microseconds // 1000
+        return self._kept[whole] if 0 <= whole < _KEPT else f"{self._before}{whole}."
+
+    def text(self, microseconds: int) -> str:
+        """Both."""
+        return self.whole(microseconds) + THOUSANDTHS[microseconds % 1000]

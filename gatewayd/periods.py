@@ -12,12 +12,17 @@ _MILLISECONDS: Final = tuple([f".{number:03d}Z" for number in range(1000)])
 
 def rfc3339(utc: float) -> str:
     """Milliseconds, cut and not rounded, so that no moment slips into the next billing period."""
+    second, milliseconds = split(utc)
+    return written_second(second) + _MILLISECONDS[milliseconds]
+
+
+def split(utc: float) -> tuple[int, int]:
+    """Whole seconds and the milliseconds beyond them, as `rfc3339` writes them."""
     second = int(utc)
     if second > utc:  # before 1970
         second -= 1
     # What was written with three digits is told with the same three; but the last moment of a second stays in it.
-    milliseconds = min(int((utc - second) * 1e6 + 0.5) // 1000, 999)
-    return _second(second) + _MILLISECONDS[milliseconds]
+    return second, min(int((utc - second) * 1e6 + 0.5) // 1000, 999)
 
 
 class _Second:
@@ -32,7 +37,8 @@ class _Second:
 _seconds: Final = [_Second(-1, "1969-12-31T23:59:59")] * _SECONDS_KEPT
 
 
-def _second(utc: int) -> str:
+def written_second(utc: int) -> str:
+    """As `rfc3339` begins."""
     place = utc % _SECONDS_KEPT
     known = _seconds[place]
     if known.utc != utc:

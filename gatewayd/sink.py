@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
+from functools import partial
+from queue import SimpleQueue
 from typing import Final
 
 from gatewayd.outlets import LinesLost, open_outlet
@@ -17,14 +18,18 @@ PATIENCE: Final = 5.0
 """Seconds that `close` waits for a slow sink."""
 _GATHER: Final = 0.02  # seconds that lines are gathered for one write
 
-Notice = Callable[[int], bytes]
+Notice = Callable[[int], str]
+_Errand = Callable[[], None]
 
 
 class LineSink:
-    """Takes lines from one event loop. Bounded: what does not fit is dropped and counted, never waited for."""
+    """Takes lines from one event loop. Bounded: what does not fit is dropped and counted, never waited for.
+
+    Lines are gathered in a list of the loop's own, which goes to the thread as a whole, as one of its errands.
+    """
 
     def __init__(
-        self, target: str, *, name: str = "", capacity: int = CAPACITY, notice: Notice = lambda _lost: b""
+        self, target: str, *, name: str = "", capacity: int = CAPACITY, notice: Notice = lambda _lost: ""
     ) -> None:
         """`target` is what `open_outlet` takes; `notice` makes the line that says how many lines are missing there.
 
@@ -35,14 +40,14 @@ class LineSink:
         self.name = name
         self._notice = notice
         self._capacity = capacity
-        self._lines: deque[bytes] = deque()
-        self._wake = threading.Event()
-        self._closing = False
-        self._reopening = False
+        self._lines: list[str] = []
+        self._errands: SimpleQueue[_Errand | None] = SimpleQueue()  # bounded, as the lines are; None is the last
+        self._handed = 0  # lines that went to the thread
         self._flush: asyncio.TimerHandle | None = None
         self.overflowed = 0  # lines that found no room
         # The thread's own; the loop only reads.
         self.lost = 0  # lines that could not be written
+        self._begun = 0  # of those that were handed over
         self._told = 0  # of those that were dropped, how many the sink itself knows of
         self._in_hand = 0
         self._failing = False
@@ -54,9 +59,14 @@ class LineSink:
         """Lines that were taken and not written, or not even taken."""
         return self.overflowed + self.lost
 
-    def write(self, line: bytes) -> None:
+    @property
+    def waiting(self) -> int:
+        """Lines that were taken and that the thread has not begun to write."""
+        return len(self._lines) + self._handed - self._begun
+
+    def write(self, line: str) -> None:
         """Take a line with its newline; it is written within some milliseconds."""
-        if len(self._lines) >= self._capacity:
+        if self.waiting >= self._capacity:
             if not self.overflowed:
                 logger.warning("the %s log is too slow, its lines are dropped while it is", self.name)
             self.overflowed += 1
@@ -67,40 +77,41 @@ class LineSink:
 
     def reopen(self) -> None:
         """What was taken so far still goes where it was going; from then on, to what has the target's name now."""
-        self._reopening = True
-        self._wake.set()
+        self._pass_on()
+        self._errands.put(self._reopen)
 
     def _hand_over(self) -> None:
         self._flush = None
-        self._wake.set()
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        if lines := self._lines:
+            self._lines = []
+            self._handed += len(lines)
+            self._errands.put(partial(self._write, lines))
 
     async def close(self) -> None:
         """Write what was taken, then close. Takes at most PATIENCE seconds, however slow the sink."""
         if self._flush is not None:
             self._flush.cancel()
-        self._closing = True
-        self._wake.set()
+        self._pass_on()
+        self._errands.put(None)
         await asyncio.get_running_loop().run_in_executor(None, self._scribe.join, PATIENCE)
-        if dropped := self.dropped + len(self._lines) + self._in_hand:
+        if dropped := self.dropped + self.waiting + self._in_hand:
             logger.warning("the %s log was too slow or failed: %d lines were dropped", self.name, dropped)
 
     def _write_on(self) -> None:
-        closing = False
-        while not closing:
-            self._wake.wait()
-            self._wake.clear()
-            closing, reopening = self._closing, self._reopening
-            self._in_hand = len(self._lines)
-            self._write([self._lines.popleft() for _ in range(self._in_hand)])
-            self._in_hand = 0
-            if reopening:
-                self._reopening = False
-                self._reopen()
+        while (errand := self._errands.get()) is not None:
+            errand()
         self._outlet.close()
 
-    def _write(self, lines: list[bytes]) -> None:
-        if not lines:
-            return
+    def _write(self, lines: list[str]) -> None:
+        self._in_hand = len(lines)
+        self._begun += len(lines)
+        self._put_out(lines)
+        self._in_hand = 0
+
+    def _put_out(self, lines: list[str]) -> None:
         if missing := self.dropped - self._told:
             lines = [self._notice(missing), *lines]
         try:

@@ -9,7 +9,8 @@ from gatewayd.clock import Clock
 from gatewayd.config.settings import Settings
 from gatewayd.errors import StartError
 from gatewayd.exchange import Exchange
-from gatewayd.policies.access_log import is_wanted, line
+from gatewayd.policies.access_log import is_wanted
+from gatewayd.policies.log_line import line
 from gatewayd.sink import LineSink
 
 ACCESS: Final = "access"
@@ -77,7 +78,7 @@ class Logs:
 
     def _open(self, name: str, target: str) -> LineSink:
         try:
-            return LineSink(target, name=name, notice=lambda count: missing_line(self._clock.utc(), count))
+            return LineSink(target, name=name, notice=lambda count: missing_line(self._clock.utc(), count).decode())
         except OSError as error:
             raise StartError(f"{name}_log.file: cannot open {target}: {error.strerror}") from None
 
@@ -92,7 +93,7 @@ class Logs:
         if (access := sinks.get(ACCESS)) is not None and is_wanted(exchange):
             access.write(line(exchange))
         if exchange.code and (audit := sinks.get(AUDIT)) is not None and is_refusal(exchange):
-            audit.write(refusal_line(exchange))
+            audit.write(refusal_line(exchange).decode())
 
     def dropped(self) -> list[list[Any]]:
         """Lines that were not written, as samples labelled by log and by why: `full` or `failed`."""

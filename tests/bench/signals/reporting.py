@@ -26,7 +26,7 @@ from gatewayd.metrics import Metrics
 from gatewayd.model import Identity, Outcome
 from gatewayd.pinning import Generations
 from gatewayd.policies import POLICIES
-from gatewayd.policies.access_log import line
+from gatewayd.policies.log_line import line
 from gatewayd.routing import Route, RouteTable
 from tests.bench.declare import Bench, Figure, Measured, Round, at_most, scaled
 from tests.gateways import CONFIG, PLANS, ROUTE, SECRET
@@ -77,7 +77,7 @@ def ended(exchange: Exchange, number: int) -> Exchange:
 def own(scale: float) -> Iterator[Round]:
     requests, given = scaled(REQUESTS, scale, KEPT), exchanges()
     metrics = Metrics()
-    lines: deque[bytes] = deque(maxlen=KEPT)  # as many as wait for their thread
+    lines: deque[str] = deque(maxlen=KEPT)  # as many as wait for their thread
 
     def measure() -> Measured:
         begun = process_time()
