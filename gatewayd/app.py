@@ -53,11 +53,12 @@ def make_app(
 
 def malformed(generations: Generations, reporters: Sequence[Reporter]) -> Malformed:
     """How requests are answered that are too broken to enter the ring: alike, and they are logged too."""
+    told = tuple(reporters)
 
     def refuse(request: web.BaseRequest, refusal: Refusal) -> web.StreamResponse:
         exchange = generations.begin(request)
         exchange.refused(refusal)
-        tell(reporters, exchange)
+        tell(told, exchange)
         return answer(exchange, refusal)
 
     return refuse

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gatewayd.errors import Draining, Refusal, TokenRevoked
 from gatewayd.exchange import Exchange
+from gatewayd.kept import Kept
 from gatewayd.model import Identity
 from gatewayd.sent import break_off
 
@@ -89,3 +90,9 @@ def _cut(exchange: Exchange, why: Refusal) -> None:
 
 
 DRAIN: Final = web.AppKey("drain", Drain)
+_kept: Final = Kept(DRAIN)
+
+
+def drain_of(app: web.Application) -> Drain:
+    """What `app[DRAIN]` is."""
+    return _kept.of(app)

@@ -6,7 +6,7 @@ loose keys on the request.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, TypeVar, cast
 
 from aiohttp import web
@@ -31,15 +31,18 @@ Conclusion = Callable[["Exchange"], Awaitable[None] | None]
 _BEARER: Final = b"Bearer "
 _NO_HEAD: Final = Head([], {})
 _NO_TARGET: Final = Target("", "", "")
+_NOTHING_PENDING: Final[list[Awaitable[None]]] = []  # and this is for nobody to change
+_NO_OTHERS: Final[list[Conclusion]] = []  # nor this
 
 
 class Exchange:
     """What is known of one request and its answer. Times: `_at` are UTC seconds, the others monotonic."""
 
     __slots__ = (
-        "_conclusions",
+        "_conclusion",
         "_identity",
         "_ids",
+        "_other_conclusions",
         "_plan",
         "_planned",
         "_refused",
@@ -122,7 +125,8 @@ class Exchange:
         self._plan: Plan | None = None
         self._planned = False
         self._refused: Unauthenticated | IssuerUnavailable | None = None
-        self._conclusions: tuple[Conclusion, ...] = ()
+        self._conclusion: Conclusion | None = None
+        self._other_conclusions: list[Conclusion] = _NO_OTHERS
 
     def trace(self, trace_id: str, flags: str) -> None:
         """The request is part of this trace, which the answer names."""
@@ -152,7 +156,7 @@ class Exchange:
         connecting to it, and the agent until its first byte.
         """
         identity, roles = self._identity, self.generation.server_timing
-        if not roles or identity is None or identity.roles.isdisjoint(roles):
+        if identity is None or not _has_one_of(identity, roles):
             return
         own = (self.asked or self.clock.monotonic()) - self.started
         parts = [("gateway", own)]
@@ -242,17 +246,24 @@ class Exchange:
 
     def on_conclusion(self, conclusion: Conclusion) -> None:
         """Let `conclusion` run once, before the last byte of the answer goes out or when the request dies."""
-        self._conclusions = (conclusion, *self._conclusions)
+        if self._conclusion is not None:
+            self._other_conclusions = [self._conclusion, *self._other_conclusions]
+        self._conclusion = conclusion
 
-    def conclude(self) -> list[Awaitable[None]]:
+    def conclude(self) -> Sequence[Awaitable[None]]:
         """Close the books of this exchange, once: the work is submitted here, awaiting it is for durability.
 
         The last to ask for it comes first, as the ring unwinds. Empty when there is nothing (more) to wait for.
         """
-        if not self._conclusions:
-            return []
-        conclusions, self._conclusions = self._conclusions, ()
-        return [pending for conclusion in conclusions if (pending := conclusion(self)) is not None]
+        last, others = self._conclusion, self._other_conclusions
+        if last is None:
+            return _NOTHING_PENDING
+        self._conclusion, self._other_conclusions = None, _NO_OTHERS
+        pending = last(self)
+        if not others:
+            return [pending] if pending is not None else _NOTHING_PENDING
+        each_pending = [pending, *[conclusion(self) for conclusion in others]]
+        return [each for each in each_pending if each is not None]
 
     async def close_books(self) -> None:
         """Conclude, and wait until what was submitted is durable, for at most SETTLE_WAIT seconds."""
@@ -283,13 +294,15 @@ class Exchange:
         self.status, self.code = refusal.status, refusal.code
 
 
+def _has_one_of(identity: Identity, roles: tuple[str, ...]) -> bool:
+    mine = identity.roles
+    for role in roles:  # a generator for `any` would be made for each request  # noqa: SIM110
+        if role in mine:
+            return True
+    return False
+
+
 EXCHANGE: Final = web.RequestKey("exchange", Exchange)
-
-
-def kept_in(app: web.Application, key: web.AppKey[R]) -> R:
-    """What `app[key]` is, which aiohttp would answer with a function in Python too."""
-    found: R = app._state[key]  # type: ignore[assignment]  # noqa: SLF001  # whose types are its keys'
-    return found
 
 
 def exchange_of(request: Asked) -> Exchange:

@@ -5,6 +5,7 @@ the caller, again and again, since it has fallen asleep in between; on one machi
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 MOST: Final = 16
@@ -19,7 +20,8 @@ LARGE: Final = 64 * 1024
 class Outbox:
     """Messages of one loop's connections. Mutable: it is emptied once in a turn.
 
-    `speakers` is how many may put something, as whoever owns it counts them.
+    `speakers` is how many may put something, as whoever owns it counts them. `first` is done before messages leave,
+    and at the end of a turn in which there were any (`is_due`) in any case. Nothing may be raised by it.
 
     A message leaves before anything that the loop is asked to do after it was put, so who waits for a next request, and
     then writes without an outbox, writes behind it. Whoever closes a connection that may have one here calls `flush`
@@ -30,7 +32,8 @@ class Outbox:
         self._loop = loop
         self._transports: list[asyncio.Transport] = []
         self._messages: list[bytes] = []
-        self._due = False
+        self.is_due = False
+        self.first: Callable[[], None] | None = None
         self.speakers = 0
         self.round = 0
         """Whether something has left since: it is another one after that."""
@@ -44,14 +47,16 @@ class Outbox:
         self._messages.append(message)
         if len(self._messages) >= MOST:
             self.flush()
-        elif not self._due:
-            self._due = True
+        elif not self.is_due:
+            self.is_due = True
             self._loop.call_soon(self._turn_ends)
 
     def flush(self) -> None:
         """Write now what there is."""
         if self._messages:
             self.round += 1
+            if self.first is not None:
+                self.first()
             transports, messages = self._transports, self._messages
             self._transports, self._messages = [], []
             for index in range(len(messages)):
@@ -60,5 +65,8 @@ class Outbox:
                     transport.write(messages[index])
 
     def _turn_ends(self) -> None:
-        self._due = False
-        self.flush()
+        self.is_due = False
+        if self._messages:
+            self.flush()
+        elif self.first is not None:
+            self.first()

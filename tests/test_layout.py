@@ -15,7 +15,7 @@ FLOORS = (
     ("gatewayd", "build", "clock", "errors", "ids", "numerals", "periods", "rates", "records", "model"),
     ("keys", "pidlock"),
     ("config", "framing", "plain", "trailers"),
-    ("forwarded", "identity.base", "incoming", "routing", "stores.base"),
+    ("forwarded", "identity.base", "incoming", "kept", "routing", "stores.base"),
     ("generation",),
     ("exchange",),
     ("audit", "bell", "drain", "outbox", "outlets", "problem", "sent", "sink"),

@@ -128,3 +128,34 @@ async def test_whoever_flushes_has_it_written_now_and_once() -> None:
     assert log == [b"now"]
     await a_turn()
     assert log == [b"now"]
+
+
+async def test_what_is_done_first_is_done_before_messages_leave_however_they_do() -> None:
+    log: list[bytes] = []
+    outbox = an_outbox()
+    outbox.first = lambda: log.append(b"first")
+    (wire,) = wires(log, 1)
+    outbox.put(wire, b"at the turn's end")
+    await a_turn()
+    assert log == [b"first", b"at the turn's end"]
+    log.clear()
+    for _ in range(MOST):
+        outbox.put(wire, b".")
+    assert log == [b"first", *[b"."] * MOST]
+    log.clear()
+    outbox.put(wire, b"flushed")
+    outbox.flush()
+    assert log == [b"first", b"flushed"]
+
+
+async def test_what_is_done_first_is_done_at_the_end_of_a_turn_whose_messages_have_left_already() -> None:
+    log: list[bytes] = []
+    outbox = an_outbox()
+    (wire,) = wires(log, 1)
+    outbox.put(wire, b"early")
+    outbox.flush()
+    outbox.first = lambda: log.append(b"first")
+    assert outbox.is_due
+    await a_turn()
+    assert log == [b"early", b"first"]
+    assert not outbox.is_due

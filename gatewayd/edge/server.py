@@ -35,7 +35,7 @@ class EdgeServer(Server):
         self._limits = limits
         self._malformed = malformed
         self._options = options
-        self._outbox = Outbox(asyncio.get_running_loop())
+        self.outbox = Outbox(asyncio.get_running_loop())
 
     def adopt(self, limits: EdgeLimits) -> None:
         """Connections keep the limits that they began with; those that come get these."""
@@ -46,7 +46,7 @@ class EdgeServer(Server):
             self,
             limits=self._limits,
             malformed=self._malformed,
-            outbox=self._outbox,
+            outbox=self.outbox,
             loop=asyncio.get_running_loop(),
             access_log=None,
             lingering_time=_LINGERING,
@@ -76,6 +76,12 @@ class EdgeRunner(web.AppRunner):
         self._limits = _limits(settings)
         if isinstance(self.server, EdgeServer):
             self.server.adopt(self._limits)
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where its answers wait for the end of a turn, once it is set up."""
+        assert isinstance(self.server, EdgeServer)
+        return self.server.outbox
 
     def end_connections(self) -> None:
         """Idle ones end now, those with a request after their answer."""

@@ -19,25 +19,32 @@ from gatewayd.metrics.families import (
     Gauge,
     Labels,
 )
+from gatewayd.metrics.series import Counter, Histogram, Tab
 from gatewayd.metrics.sheet import Sheet
 from gatewayd.metrics.tally import Tally
+from gatewayd.outbox import Outbox
 
 _UNROUTED: Final = "none"
 _OWN: Final = "gateway"
 
 
 class Metrics:
-    """Counts what it is shown. Mutable by nature; one for each process."""
+    """Counts what it is shown. Mutable by nature; one for each process.
+
+    What it counted is on the sheet at once, or before anybody has an answer of this turn of the loop (`settle_with`).
+    """
 
     def __init__(self, sheet: Sheet | None = None) -> None:
         """`sheet` may have what a predecessor counted: this goes on from there."""
         self._sheet = sheet or Sheet()
         self._numbers = self._sheet.numbers
         self._known = self._sheet.series()
-        self._requests: dict[tuple[str, str, int], _Counter] = {}
+        self._tab = Tab()
+        self._outbox: Outbox | None = None
+        self._requests: dict[tuple[str, str, int], Counter] = {}
         self._rejected: dict[str, int] = {}
-        self._units: dict[Labels, _Counter] = {}
-        self._nowhere = _Counter(self._numbers, 0)  # for what finds no room
+        self._units: dict[Labels, Counter] = {}
+        self._nowhere = Counter(self._numbers, 0)  # for what finds no room
         self._routes: dict[str, _Times] = {}
         self._aborts = self._at(ABORTS, ())
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
@@ -46,8 +53,20 @@ class Metrics:
         """Show what somebody else counts, as it stands at the moment of a scrape."""
         self._gauges[gauge.name] = gauge.help, read
 
+    def settle_with(self, outbox: Outbox) -> None:
+        """Let what was counted wait with the answers in there, and go on the sheet before they leave."""
+        self._outbox = outbox
+        outbox.first = self._tab.settle
+
     def report(self, exchange: Exchange) -> None:
         """Count an ended request."""
+        self._count(exchange)
+        outbox = self._outbox
+        if outbox is None or not outbox.is_due:
+            self._tab.settle()
+
+    def _count(self, exchange: Exchange) -> None:
+        tab = self._tab
         route = exchange.route.name or (_OWN if exchange.route.own else _UNROUTED)
         times = self._routes.get(route)
         if times is None:
@@ -56,17 +75,21 @@ class Metrics:
             times.method, times.status = exchange.method, exchange.status
             times.requests = self._request((route, exchange.method, exchange.status))
         times.requests.add(1.0)
+        tab.note(times.requests)
         times.duration.observe(exchange.ended - exchange.started)
+        tab.note(times.duration)
         if exchange.first_byte:
             times.first_byte.observe(exchange.first_byte - exchange.reached)
+            tab.note(times.first_byte)
         if exchange.asked:
             times.overhead.observe(exchange.overhead)
+            tab.note(times.overhead)
         if exchange.code:
             self._refused(exchange.code)
         if exchange.quantity:
             self._charge(exchange, times)
 
-    def _request(self, key: tuple[str, str, int]) -> "_Counter":
+    def _request(self, key: tuple[str, str, int]) -> Counter:
         if (counter := self._requests.get(key)) is None:
             route, method, status = key
             counter = self._counter(REQUESTS, (route, method, str(status)))
@@ -77,9 +100,9 @@ class Metrics:
     def _route(self, route: str) -> "_Times":
         numbers, labels = self._numbers, (route,)
         times = self._routes[route] = _Times(
-            _Histogram(numbers, self._at(DURATION, labels), BUCKETS),
-            _Histogram(numbers, self._at(FIRST_BYTE, labels), BUCKETS),
-            _Histogram(numbers, self._at(OVERHEAD, labels), OVERHEAD_BUCKETS),
+            Histogram(numbers, self._at(DURATION, labels), BUCKETS),
+            Histogram(numbers, self._at(FIRST_BYTE, labels), BUCKETS),
+            Histogram(numbers, self._at(OVERHEAD, labels), OVERHEAD_BUCKETS),
             self._nowhere,
         )
         return times
@@ -100,17 +123,18 @@ class Metrics:
             times.unit, times.plan = unit, name
             times.units = self._unit((exchange.route.name, unit, name))
         times.units.add(float(exchange.quantity))
+        self._tab.note(times.units)
 
-    def _unit(self, labels: Labels) -> "_Counter":
+    def _unit(self, labels: Labels) -> Counter:
         if (counter := self._units.get(labels)) is None:
             counter = self._counter(UNITS, labels)
             if counter is not self._nowhere:
                 self._units[labels] = counter
         return counter
 
-    def _counter(self, family: Family, labels: Labels) -> "_Counter":
+    def _counter(self, family: Family, labels: Labels) -> Counter:
         at = self._at(family, labels)
-        return _Counter(self._numbers, at) if at else self._nowhere
+        return Counter(self._numbers, at) if at else self._nowhere
 
     def _at(self, family: Family, labels: Labels) -> int:
         """Where the series is; 0 if there is no room for it. A histogram is its sum, then the count of each bucket."""
@@ -126,6 +150,7 @@ class Metrics:
 
     def samples(self) -> dict[str, Any]:
         """All of it as plain lists, for another process to add up."""
+        self._tab.settle()
         return self._sheet.samples() | self.levels()
 
     def text(self) -> bytes:
@@ -133,57 +158,12 @@ class Metrics:
         return Tally.of([self.samples()]).text()
 
 
-class _Counter:
-    """A series of one number, which nobody else writes: what is added to is at hand. Mutable: it counts.
-
-    The place is an object of Python's (`Any`), made once; the compiler would make one for each look into the memory.
-    """
-
-    __slots__ = ("_at", "_count", "_numbers")
-
-    def __init__(self, numbers: "memoryview[float]", at: int) -> None:
-        self._numbers = numbers
-        self._at: Any = at
-        self._count: float = numbers[at]
-
-    def add(self, number: float) -> None:
-        self._count += number
-        self._numbers[self._at] = self._count
-
-
-class _Histogram:
-    """A series in the sheet, which nobody else writes, as `_Counter`. Mutable: it counts."""
-
-    __slots__ = ("_at", "_bounds", "_counts", "_numbers", "_places", "_sum")
-
-    def __init__(self, numbers: "memoryview[float]", at: int, bounds: tuple[float, ...]) -> None:
-        self._numbers = numbers
-        self._at: Any = at
-        self._bounds: list[float] = [float(bound) for bound in bounds]
-        self._sum: float = numbers[at]
-        self._places: list[Any] = [at + 1 + bucket for bucket in range(len(bounds) + 1)]
-        self._counts: list[float] = [numbers[place] for place in self._places]
-
-    def observe(self, value: float) -> None:
-        """As `bisect_left` would find the bucket, which most values have among the first."""
-        bucket = 0
-        for bound in self._bounds:
-            if value <= bound:
-                break
-            bucket += 1
-        numbers, count = self._numbers, self._counts[bucket] + 1.0
-        self._sum += value
-        self._counts[bucket] = count
-        numbers[self._at] = self._sum
-        numbers[self._places[bucket]] = count
-
-
 class _Times:
     """How long requests of one route take, and what the last of them added to besides: the next one likely does too."""
 
     __slots__ = ("duration", "first_byte", "method", "overhead", "plan", "requests", "status", "unit", "units")
 
-    def __init__(self, duration: _Histogram, first_byte: _Histogram, overhead: _Histogram, nowhere: _Counter) -> None:
+    def __init__(self, duration: Histogram, first_byte: Histogram, overhead: Histogram, nowhere: Counter) -> None:
         self.duration = duration
         self.first_byte = first_byte
         self.overhead = overhead

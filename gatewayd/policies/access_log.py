@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
 
 from gatewayd.errors import ClientClosed
-from gatewayd.exchange import Exchange, exchange_of, kept_in
+from gatewayd.exchange import Exchange, exchange_of
 from gatewayd.incoming import Asked
+from gatewayd.kept import Kept
 from gatewayd.model import Outcome
 from gatewayd.policies.base import Frame, Policy, middleware
 
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 Reporter = Callable[[Exchange], None]
 REPORTERS: Final = web.AppKey[tuple[Reporter, ...]]("reporters")
+_reporters: Final = Kept(REPORTERS)
 
 
 class _AccessLog(Frame):
@@ -38,11 +40,10 @@ class _AccessLog(Frame):
         return None
 
     def left(self, request: Asked) -> None:
-        reporters = kept_in(request.app, REPORTERS)
-        tell(reporters, exchange_of(request))
+        tell(_reporters.of(request.app), exchange_of(request))
 
 
-def tell(reporters: Iterable[Reporter], exchange: Exchange) -> None:
+def tell(reporters: tuple[Reporter, ...], exchange: Exchange) -> None:
     """The request has ended: show it to everybody. A reporter that fails spoils neither the answer nor the others."""
     exchange.ended = exchange.clock.monotonic()
     for report in reporters:

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from gatewayd.drain import DRAIN
+from gatewayd.drain import drain_of
 from gatewayd.errors import (
     BadRequest,
     Crowded,
@@ -13,9 +13,10 @@ from gatewayd.errors import (
     UriTooLong,
     VersionUnsupported,
 )
-from gatewayd.exchange import Exchange, kept_in
+from gatewayd.exchange import Exchange
 from gatewayd.forwarded import client_of, is_trusted
 from gatewayd.framing import Head, check_size, line_size, read_head
+from gatewayd.incoming import Incoming
 from gatewayd.policies.base import Finding, Policy, gate, refused_with
 from gatewayd.policies.crowding import CrowdRule
 
@@ -30,19 +31,20 @@ _REFUSALS: Final = {
     kind.code: kind.title
     for kind in (BadRequest, Crowded, Draining, HeadersTooLarge, RequestTimeout, UriTooLong, VersionUnsupported)
 }
+_CROWD_RULE: Final = CrowdRule  # not the compiler's, which would look for it in a dictionary
 _OPAQUE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
 def admit(exchange: Exchange) -> None:
     """Raises what the request is refused with."""
     _read(exchange)
-    drain, route = kept_in(exchange.request.app, DRAIN), exchange.route
+    drain, route = drain_of(exchange.request.app), exchange.route
     if drain.began and not route.own:
         raise Draining
     most = exchange.generation.max_in_flight
     if most and drain.in_flight > most and not route.own:
         raise Crowded("The gateway has as many requests as it may.")
-    if (crowding := route.rule(CrowdRule)) is not None:
+    if (crowding := route.rule(_CROWD_RULE)) is not None:
         crowding.enter(exchange)
 
 
@@ -50,7 +52,8 @@ def _read(exchange: Exchange) -> None:
     request, generation = exchange.request, exchange.generation
     target: str = request.raw_path
     limit = generation.max_header_bytes - line_size(exchange.method, target)
-    head: Head | None = getattr(request, "plain_head", None)  # which was judged when it was read
+    # Which was judged when it was read; aiohttp's own requests have none.
+    head = request.plain_head if isinstance(request, Incoming) else getattr(request, "plain_head", None)
     if head is None:
         head = read_head(request.raw_headers, request.version, limit)
     else:

@@ -32,6 +32,7 @@ class Logs:
         self._clock = clock
         self._targets: dict[str, str] = {}
         self._sinks: dict[str, LineSink] = {}
+        self._access: LineSink | None = None  # of these, for each request to have at hand
         self._dropped: dict[tuple[str, str], int] = {}  # by sinks that are closed
 
     async def open(self, settings: Settings, stack: AsyncExitStack) -> None:
@@ -68,6 +69,7 @@ class Logs:
         gone = [self._sinks.pop(name) for name in list(self._sinks) if self._targets[name] != opened.targets[name]]
         self._sinks.update(opened.fresh)
         self._targets = opened.targets
+        self._access = self._sinks.get(ACCESS)
         for sink in gone:
             await self._end(sink)
 
@@ -89,10 +91,10 @@ class Logs:
 
     def report(self, exchange: Exchange) -> None:
         """Write what there is to say of an ended request."""
-        sinks = self._sinks
-        if (access := sinks.get(ACCESS)) is not None and is_wanted(exchange):
+        access = self._access
+        if access is not None and is_wanted(exchange):
             access.write(line(exchange))
-        if exchange.code and (audit := sinks.get(AUDIT)) is not None and is_refusal(exchange):
+        if exchange.code and (audit := self._sinks.get(AUDIT)) is not None and is_refusal(exchange):
             audit.write(refusal_line(exchange).decode())
 
     def dropped(self) -> list[list[Any]]:
@@ -107,6 +109,7 @@ class Logs:
         for sink in list(self._sinks.values()):
             await self._end(sink)
         self._sinks.clear()
+        self._access = None
 
     async def _end(self, sink: LineSink) -> None:
         await sink.close()

@@ -104,6 +104,7 @@ class Worker:
         app = make_app(generations, self._drain, reporters, open_spans(settings, stack))
         runner = self._runner = EdgeRunner(app, server, malformed(generations, reporters), whole_ring(app))
         await runner.setup()
+        self.metrics.settle_with(runner.outbox)
         stack.push_async_callback(self._close, runner)
         lag = Lag()
         stack.callback(lag.stop)

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
 
-from gatewayd.drain import DRAIN
+from gatewayd.drain import drain_of
 from gatewayd.edge.turns import has_ended
 from gatewayd.errors import (
     BadRequest,
@@ -21,7 +21,7 @@ from gatewayd.errors import (
     UpstreamReset,
     UpstreamTimeout,
 )
-from gatewayd.exchange import Exchange, exchange_of, kept_in
+from gatewayd.exchange import Exchange, exchange_of
 from gatewayd.incoming import Asked, Incoming
 from gatewayd.model import Outcome
 from gatewayd.proxy.answer import AnswerHead
@@ -242,7 +242,7 @@ class Passage:
             protocol = is_switched(head, exchange.head.upgrade)
             return Tunnel(exchange, request, call, head, protocol, idle)
         sent = upload is None or upload.complete
-        return Relay(exchange, request, head, call.body, idle, sent and not kept_in(request.app, DRAIN).closing)
+        return Relay(exchange, request, head, call.body, idle, sent and not drain_of(request.app).closing)
 
     async def _fail(self, refusal: Refusal) -> web.StreamResponse:
         """Raise the refusal while it can still be the answer; afterwards the answer breaks off."""

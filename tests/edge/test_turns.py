@@ -128,7 +128,7 @@ async def test_who_was_answered_or_refused_speaks_no_longer() -> None:
             await sender.hear(status)
     assert counts == [1, 1, 1]
     assert running.server is not None
-    assert running.server._outbox.speakers == 0
+    assert running.server.outbox.speakers == 0
 
 
 @pytest.mark.parametrize(

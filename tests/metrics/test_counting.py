@@ -7,6 +7,7 @@ import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -19,6 +20,7 @@ from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.metrics import Metrics, Sheet
 from gatewayd.metrics.families import Gauge
 from gatewayd.model import Identity
+from gatewayd.outbox import FEW, Outbox
 from gatewayd.policies import access_log, faults
 from gatewayd.policies.access_log import REPORTERS
 from tests.agents import answering, raw_agent
@@ -177,6 +179,45 @@ def test_a_successor_goes_on_where_a_dead_process_had_counted(clock: ManualClock
     assert sheet.samples()["counters"]["gatewayd_requests"] == [[("none", "GET", "200"), 4]]
     [[_, (_, *buckets)]] = successor.samples()["histograms"]["gatewayd_request_duration_seconds"]
     assert sum(buckets) == 4
+
+
+async def test_what_is_counted_in_a_turn_is_on_the_sheet_before_its_answers_leave(clock: ManualClock) -> None:
+    sheet, outbox = Sheet(), Outbox(asyncio.get_running_loop())
+    left: list[Any] = []
+    outbox.speakers = FEW
+    metrics = Metrics(sheet)
+    metrics.settle_with(outbox)
+
+    class Wire:
+        def write(self, _data: bytes) -> None:
+            left.append(sheet.samples()["counters"]["gatewayd_requests"])
+
+        def is_closing(self) -> bool:
+            return False
+
+    for _ in range(3):
+        outbox.put(cast("asyncio.Transport", Wire()), b"an answer")
+        metrics.report(exchange(clock))
+    assert (left, sheet.samples()["counters"]["gatewayd_requests"]) == ([], [[("none", "GET", "200"), 0]])
+    await asyncio.sleep(0)
+    assert left == [[[("none", "GET", "200"), 3]]] * 3
+
+
+async def test_what_is_counted_when_no_answer_waits_is_on_the_sheet_at_once(clock: ManualClock) -> None:
+    sheet = Sheet()
+    metrics = Metrics(sheet)
+    metrics.settle_with(Outbox(asyncio.get_running_loop()))
+    metrics.report(exchange(clock))
+    assert sheet.samples()["counters"]["gatewayd_requests"] == [[("none", "GET", "200"), 1]]
+
+
+async def test_who_asks_a_process_for_its_numbers_has_those_of_this_turn_too(clock: ManualClock) -> None:
+    outbox = Outbox(asyncio.get_running_loop())
+    metrics = Metrics()
+    metrics.settle_with(outbox)
+    outbox.is_due = True
+    metrics.report(exchange(clock))
+    assert metrics.samples()["counters"]["gatewayd_requests"] == [[("none", "GET", "200"), 1]]
 
 
 def test_without_room_for_a_series_the_others_count_on(clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
