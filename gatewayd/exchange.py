@@ -101,7 +101,7 @@ class Exchange:
         self.target = _NO_TARGET
         self.route = generation.routes.unknown
         self.added = ""
-        self._ids = ""
+        self._ids = b""
         self.status = 0
         self.code = ""
         self.unit = ""
@@ -131,12 +131,14 @@ class Exchange:
     def trace(self, trace_id: str, flags: str) -> None:
         """The request is part of this trace, which the answer names."""
         self.trace_id, self.trace_flags = trace_id, flags
-        self._ids = ""
+        self._ids = b""
 
-    def ids(self) -> str:
+    def ids(self) -> bytes:
         """What names the request, as lines of fields: agent and caller are told alike."""
         if not self._ids:
-            self._ids = f"X-Trace-ID: {self.trace_id}\r\nX-Request-ID: {self.request_id}\r\n"
+            own = self.request_id.encode()
+            trace = own if self.trace_id == self.request_id else self.trace_id.encode()
+            self._ids = b"X-Trace-ID: %b\r\nX-Request-ID: %b\r\n" % (trace, own)
         return self._ids
 
     def add(self, name: str, value: str) -> None:
@@ -146,7 +148,7 @@ class Exchange:
     @property
     def fields(self) -> list[tuple[str, str]]:
         """What any answer has of ours, `ids` and what was added, for answers that are no bytes yet."""
-        lines = (self.ids() + self.added).split("\r\n")
+        lines = (self.ids().decode() + self.added).split("\r\n")
         return [(name, value) for name, _, value in [line.partition(": ") for line in lines[:-1]]]
 
     def tell_time(self) -> None:
@@ -185,7 +187,7 @@ class Exchange:
 
     async def _verify(self) -> None:
         try:
-            token = bearer_token(self.head.named.get(b"authorization", ()))
+            token = bearer_token(self.head.proofs())
             if token is None:
                 raise TokenMissing
             identity = await self.generation.verifier.verify(token)
@@ -206,11 +208,11 @@ class Exchange:
 
         Who calls may go on as long as the request lasts if the token was good when it began.
         """
-        sent = self.head.named.get(b"authorization")
-        if sent is None or len(sent) != 1 or not sent[0].startswith(_BEARER):
+        proof = self.head.proof
+        if proof is None or not proof.startswith(_BEARER):
             return
         generation = self.generation
-        identity = generation.verifier.known(sent[0][len(_BEARER) :], self.started_at)
+        identity = generation.verifier.known(proof[len(_BEARER) :], self.started_at)
         if identity is not None and not generation.accounts.refuses(identity):
             self._identity = identity
 

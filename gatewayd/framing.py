@@ -61,6 +61,7 @@ NOT_COPIED: Final = HOP_BY_HOP | OWNED | _REPLACED | _DANGEROUS
 _FOLD: Final = bytes(ord(chr(code).lower()) if code < 128 and chr(code).isalnum() else 0x2D for code in range(256))
 _KEPT: Final = 4096
 _LONGEST_KEPT: Final = 64  # bytes of a name or a host that is remembered: callers choose them, and their number
+_AUTHORIZATION: Final = b"authorization"
 _UPGRADE: Final = b"websocket"  # the only protocol that a route can allow
 _LINE_OVERHEAD: Final = len("  HTTP/1.1\r\n\r\n")  # what a head has beside its method, its target and its fields
 
@@ -98,8 +99,9 @@ class Head:
     """What one pass over a request's header section found; written by `read_head`, and by who reads plain ones.
 
     `host` is the one that was addressed. `lines` are the fields that may be copied to the agent, in order, with
-    repeats, as they are written again; `hops` what Connection names; `size` the bytes of all fields. Who has other
-    lines to copy says so by `copy`.
+    repeats, as they are written again; `named` the values of those that are judged, but for an Authorization that was
+    sent once: that is `proof`. `hops` is what Connection names; `size` the bytes of all fields. Who has other lines to
+    copy says so by `copy`.
     """
 
     __slots__ = (
@@ -111,6 +113,7 @@ class Head:
         "host",
         "lines",
         "named",
+        "proof",
         "size",
         "upgrade",
     )
@@ -125,6 +128,7 @@ class Head:
         self.expects_continue = False
         self.hops = _NO_HOPS
         self.host: bytes | None = None
+        self.proof: bytes | None = None
         self.size = 0
 
     def copy(self, lines: list[bytes]) -> None:
@@ -146,6 +150,10 @@ class Head:
     @property
     def has_body(self) -> bool:
         return self.chunked or bool(self.content_length)
+
+    def proofs(self) -> Sequence[bytes]:
+        """The values of Authorization, however often it was sent."""
+        return (self.proof,) if self.proof is not None else self.named.get(_AUTHORIZATION, ())
 
     def only(self, name: bytes) -> bytes | None:
         """The field's value if it was sent exactly once."""
@@ -242,6 +250,8 @@ def read_head(raw_headers: RawHeaders, version: Version, limit: int) -> Head:
         raise BadRequest("A header field's value has a control character.")
     if (hosts := named.get(b"host")) is not None:
         head.host = hosts[0]
+    if (proofs := named.get(_AUTHORIZATION)) is not None and len(proofs) == 1:
+        head.proof = named.pop(_AUTHORIZATION)[0]
     _judge_host(hosts, version)
     _judge_framing(head, version)
     _judge_connection(head, version)

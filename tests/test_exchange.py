@@ -191,8 +191,8 @@ def test_whatever_is_added_goes_out_behind_the_ids_and_a_trace_that_goes_on_is_n
     exchange.add("Server-Timing", "gateway;dur=0.100, agent;dur=1.000")
     own, request_id = exchange.ids(), exchange.request_id
     exchange.trace("a" * 32, "01")
-    assert own == f"X-Trace-ID: {request_id}\r\nX-Request-ID: {request_id}\r\n"
-    assert exchange.ids() == f"X-Trace-ID: {'a' * 32}\r\nX-Request-ID: {request_id}\r\n"
+    assert own == f"X-Trace-ID: {request_id}\r\nX-Request-ID: {request_id}\r\n".encode()
+    assert exchange.ids() == f"X-Trace-ID: {'a' * 32}\r\nX-Request-ID: {request_id}\r\n".encode()
     assert exchange.fields == [
         ("X-Trace-ID", "a" * 32),
         ("X-Request-ID", request_id),

@@ -10,13 +10,12 @@ from gatewayd.edge.plain import First, PlainRequest, Section, around, first_of, 
 from gatewayd.plain import BLANK, LONGEST_KEPT, LONGEST_MESSAGE
 
 _LINE_END: Final = b"\r\n"
-_AUTHORIZATION: Final = b"authorization"
 
 
 class Habit:
     """A plain head, in two pieces: what stands before the token and behind it. Nobody changes it."""
 
-    __slots__ = ("_begin", "_end", "_first", "_mark", "_section", "_size")
+    __slots__ = ("_begin", "_body", "_end", "_first", "_mark", "_section", "_size")
 
     def __init__(self, begin: bytes, end: bytes, mark: int, first: First, section: Section) -> None:
         """`mark` is how many bytes before the token are of its own line, and the end of the line before."""
@@ -26,18 +25,33 @@ class Habit:
         self._first = first
         self._section = section
         self._size = len(begin) + len(end)
+        self._body = max(section.length, 0)
 
     def read(self, data: bytes, longest: int) -> PlainRequest | None:
-        """What `plain_request` finds; None for what is not as usual, and may be plain all the same."""
-        begin = self._begin
+        """What `plain_request` finds; None for what is not as usual, and may be plain all the same.
+
+        Where a whole request and nothing else has come, its end says where the token's is. That is the first place
+        where what stands behind a token follows: what begins with the end of a line is in none that is printable.
+        """
+        begin, end = self._begin, self._end
         if not data.startswith(begin) or len(data) > LONGEST_MESSAGE:
             return None
-        token, end, rest = data[len(begin) :].partition(self._end)
+        at = len(begin)
+        behind = len(data) - self._body - len(end)
+        rest = data[behind:] if behind > at else b""
+        if rest.startswith(end):
+            request = self._request(data, data[at:behind], rest[len(end) :], longest)
+            if request is not None:
+                return request
+        token, found, rest = data[at:].partition(end)
+        return self._request(data, token, rest, longest) if found else None
+
+    def _request(self, data: bytes, token: bytes, rest: bytes, longest: int) -> PlainRequest | None:
         size = self._size + len(token)
-        if not end or size > longest:
+        if size > longest:
             return None
         head = self._section.proving(token, self._mark)  # none if there is the end of a line in it
-        return PlainRequest(self._first, data[:size], head, rest) if head is not None else None
+        return PlainRequest(self._first, data, size, head, rest) if head is not None else None
 
 
 def habit_of(said: bytes) -> Habit | None:
@@ -48,6 +62,6 @@ def habit_of(said: bytes) -> Habit | None:
     if not mark or len(line) > LONGEST_KEPT or (first := first_of(line)) is None:
         return None
     section = section_of(around(fields, end, others))
-    if section is None or not section.is_kept or _AUTHORIZATION in section.named:
+    if section is None or not section.is_kept or section.proof is not None:
         return None
     return Habit(public + mark, end + others, len(mark), first, section)

@@ -102,10 +102,10 @@ class _Field:
 class Section:
     """What the fields of a head say that are no token: what `framing.read_head` would find in them. Nobody changes it.
 
-    `written`: see `Head.written`; `is_kept`: it may be remembered.
+    `written`: see `Head.written`; `is_kept`: it may be remembered, so there is no `proof`.
     """
 
-    __slots__ = ("host", "is_kept", "length", "lines", "named", "size", "written")
+    __slots__ = ("host", "is_kept", "length", "lines", "named", "proof", "size", "written")
 
     def __init__(self, lines: list[bytes], named: dict[bytes, list[bytes]], size: int, length: int) -> None:
         self.lines = lines
@@ -114,13 +114,15 @@ class Section:
         self.length = length
         self.is_kept = False
         self.host = named[_HOST][0]
-        self.written = self.head(named).written()
+        self.proof = named.pop(_AUTHORIZATION)[0] if _AUTHORIZATION in named else None
+        self.written = self.head().written()
 
-    def head(self, named: dict[bytes, list[bytes]]) -> Head:
-        """The head that has these fields, and whatever else is named there."""
-        head = Head(self.lines, named)
+    def head(self) -> Head:
+        """The head that has these fields."""
+        head = Head(self.lines, self.named)
         head.size = self.size
         head.host = self.host
+        head.proof = self.proof
         if self.length >= 0:
             head.content_length = self.length
         return head
@@ -129,9 +131,8 @@ class Section:
         """The head that has the token too, behind so many bytes of its line; None if that is not plain."""
         if not is_plain(token) or not is_printable(token):
             return None
-        named = self.named.copy()
-        named[_AUTHORIZATION] = [token]
-        head = self.head(named)
+        head = self.head()
+        head.proof = token
         head.size += mark + len(token)
         head.join(self.written)
         return head
@@ -151,6 +152,8 @@ class PlainRequest:
     """
 
     __slots__ = (
+        "_data",
+        "_size",
         "chunked",
         "compression",
         "head",
@@ -158,16 +161,17 @@ class PlainRequest:
         "method",
         "path",
         "rest",
-        "said",
         "should_close",
         "upgrade",
         "version",
     )
 
-    def __init__(self, first: First, said: bytes, head: Head, rest: bytes) -> None:
+    def __init__(self, first: First, data: bytes, size: int, head: Head, rest: bytes) -> None:
+        """Its head is so many bytes of the data that came."""
         self.method = first.method
         self.path = first.path
-        self.said = said
+        self._data = data
+        self._size = size
         self.head = head
         self.rest = rest
         self.length = head.content_length or 0
@@ -176,6 +180,11 @@ class PlainRequest:
         self.compression: str | None = None
         self.upgrade = False
         self.chunked = False
+
+    @property
+    def said(self) -> bytes:
+        """The head as it came, without its empty line."""
+        return self._data[: self._size]
 
     @property
     def raw_headers(self) -> RawHeaders:
@@ -210,7 +219,7 @@ def plain_request(data: bytes, longest: int) -> PlainRequest | None:
     if (first := first_of(line)) is None:
         return None
     head = _proving(fields, mark, token) if mark else _head(fields)
-    return PlainRequest(first, said, head, rest) if head is not None else None
+    return PlainRequest(first, data, len(said), head, rest) if head is not None else None
 
 
 def token_in(said: bytes) -> tuple[bytes, bytes, bytes]:
@@ -230,7 +239,7 @@ def _proving(fields: bytes, mark: bytes, said: bytes) -> Head | None:
     """The head of these fields and what was `said` behind them from the token on; None if it is not plain."""
     token, end, others = said.partition(_LINE_END)
     section = section_of(around(fields, end, others))
-    if section is None or _AUTHORIZATION in section.named:
+    if section is None or section.proof is not None:
         return None
     return section.proving(token, len(mark))
 
@@ -239,7 +248,7 @@ def _head(fields: bytes) -> Head | None:
     """The head of these fields; None if it is not plain."""
     if (section := section_of(fields)) is None:
         return None
-    head = section.head(section.named)
+    head = section.head()
     head.join(section.written)
     return head
 

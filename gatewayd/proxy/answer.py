@@ -112,17 +112,21 @@ class AnswerHead:
     """A status line and its section. `length` None: where the body ends is not known beforehand. Nobody changes it.
 
     `start` is what of it goes on to the caller, as it is written; `sized` the length as it is written again, if it is;
-    `stated` and `misstated` are what `stated_quantity` says.
+    `stated` and `misstated` are what `stated_quantity` says. `said` is how it came, with its empty line, and `size` the
+    bytes of the whole message, if that may be remembered; else nothing, and -1.
     """
 
     __slots__ = (
         "chunked",
         "has_body",
         "is_dated",
+        "is_limiting",
         "length",
         "misstated",
         "reason",
+        "said",
         "section",
+        "size",
         "sized",
         "start",
         "stated",
@@ -144,6 +148,14 @@ class AnswerHead:
         if length is not None and status != 204:  # RFC 9110 section 8.6
             self.sized = b"Content-Length: %d\r\n" % length
         self.stated, self.misstated = stated_quantity(section)
+        self.is_limiting = LIMITS in section.named
+        self.said = b""
+        self.size = -1
+
+    def was_said(self, said: bytes) -> None:
+        """It came so, with its length, and nothing of it may be anybody's secret."""
+        self.said = said
+        self.size = len(said) + (self.length or 0)
 
     def start_with(self, lines: list[bytes]) -> bytes:
         """The status line and these fields."""

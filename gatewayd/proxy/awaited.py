@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from gatewayd.bell import Bell
 from gatewayd.errors import UpstreamTimeout
+from gatewayd.proxy.answer import AnswerHead
 from gatewayd.proxy.plain import PlainAnswer, plain_answer
 
 _TICK: Final = 0.001  # seconds, to which loops round a moment
@@ -36,6 +37,7 @@ class Awaited:
         "protocol",
         "since",
         "transport",
+        "usual",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, protocol: Any = None) -> None:
@@ -55,6 +57,7 @@ class Awaited:
         self.is_timed = False  # who waits is to be told that it is late
         self.is_unheard = False  # nothing came yet of the answer that is expected, which may be any but HEAD's
         self.is_used = False  # there was a call before
+        self.usual: AnswerHead | None = None  # how the last answer began, if that may be remembered
         self.parses_on = False  # the parser of the last answer goes on with the next
 
     def expect(self, *, bodiless: bool) -> bool:
@@ -86,9 +89,11 @@ class Awaited:
         """
         if self.is_unheard:
             self.is_unheard = False
-            if (answer := plain_answer(data)) is not None:
+            if (answer := plain_answer(data, self.usual)) is not None:
                 self.is_listening = False
                 self.answer = answer
+                if answer.head.said:
+                    self.usual = answer.head
                 self._bell.ring()
                 return
         self.is_quiet = False

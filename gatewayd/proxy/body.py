@@ -11,43 +11,8 @@ from gatewayd.edge.whole import WholeBody
 from gatewayd.errors import Refusal, UpstreamProtocol, UpstreamReset, UpstreamTimeout
 from gatewayd.proxy.answer import AnswerHead
 from gatewayd.proxy.connector import AgentProtocol
+from gatewayd.proxy.whole import Whole
 from gatewayd.trailers import Fields
-
-
-class Whole:
-    """A body that was all there with its head: nothing is left to wait for, to watch, or to go wrong."""
-
-    __slots__ = ("_data",)
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    is_whole = True
-    """All of it has come."""
-
-    @property
-    def at_end(self) -> bool:
-        """Whether it was taken."""
-        return not self._data
-
-    def take(self) -> bytes:
-        """All of it."""
-        data, self._data = self._data, b""
-        return data
-
-    async def read(self, idle: float) -> bytes:  # noqa: ARG002
-        """All of it, then nothing."""
-        return self.take()
-
-    def trailers(self) -> Fields:
-        """None: it was not chunked."""
-        return []
-
-    def fail(self, refusal: Refusal) -> None:
-        """It is here."""
-
-    def detach(self) -> None:
-        """It never watched its connection."""
 
 
 def taken(reader: StreamReader, protocol: BaseProtocol) -> bytes:

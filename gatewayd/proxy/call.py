@@ -17,9 +17,10 @@ from gatewayd.build import stays_python
 from gatewayd.errors import Refusal, UpstreamProtocol, UpstreamReset
 from gatewayd.proxy.answer import AnswerHead, judge
 from gatewayd.proxy.awaited import Awaited
-from gatewayd.proxy.body import Body, Whole, body_of
+from gatewayd.proxy.body import Body, body_of
 from gatewayd.proxy.connector import AgentProtocol
 from gatewayd.proxy.idle import Idle
+from gatewayd.proxy.whole import Whole
 from gatewayd.sent import hang_up
 
 _MAX_INTERIM: Final = 16
@@ -110,7 +111,7 @@ class Call:
                 await arrival
             if (plain := awaited.take()) is not None:
                 awaited.in_time()
-                self.body = Whole(plain.body)
+                self.body = plain
                 return plain.head
             found: Any = self.protocol.take()  # `Parsed` says why
         except HttpProcessingError:

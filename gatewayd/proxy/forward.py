@@ -27,7 +27,7 @@ from gatewayd.model import Outcome
 from gatewayd.proxy.answer import AnswerHead
 from gatewayd.proxy.body import taken
 from gatewayd.proxy.call import Call, StaleConnectionError
-from gatewayd.proxy.headers import request_head
+from gatewayd.proxy.headers import request_message
 from gatewayd.proxy.relay import Relay, send_interim
 from gatewayd.proxy.rule import Forwarding
 from gatewayd.proxy.tunnel import Tunnel
@@ -216,19 +216,19 @@ class Passage:
         """The head for the agent, and the body behind it if all of that is here."""
         exchange, rule = self._exchange, self._rule
         upgrade, chunked, body = exchange.head.upgrade, exchange.head.chunked, self._body
-        head = request_head(
+        if body is None:
+            body = b""
+        elif chunked:
+            body = (frame(body, chunked=True) if body else b"") + end_of_chunks(exchange, self._request, call)
+        return request_message(
             exchange,
             way.begin(exchange.method, exchange.target, rule.prefix),
+            body,
             prefix=rule.prefix,
             upgrade=upgrade.encode() if upgrade is not None else None,
             authorization=rule.authorization,
             service=rule.service,
         )
-        if body is None:
-            return head
-        if not chunked:
-            return head + body
-        return head + (frame(body, chunked=True) if body else b"") + end_of_chunks(exchange, self._request, call)
 
     def _carry(self, head: AnswerHead) -> Relay | Tunnel:
         exchange, request, call, upload = self._exchange, self._request, self._call, self._upload

@@ -8,36 +8,52 @@ from gatewayd.forwarded import as_chain, as_elements, extended, is_trusted, node
 from gatewayd.framing import HOST, Head
 from gatewayd.identity.service import ServiceTokens
 from gatewayd.incoming import Incoming
+from gatewayd.model import Identity
 from gatewayd.proxy.answer import LIMITS, AnswerHead, kind_of, name_of
 from gatewayd.trailers import announcement
 
 _VIA: Final = b"1.1 gatewayd"
-_END: Final = b"\r\n"
 _SCHEMES: Final = frozenset({b"http", b"https"})
 _LIMITED: Final = "RateLimit: "
 
 
-def request_head(
+def request_message(
     exchange: Exchange,
     begun: bytes,
+    body: bytes,
     *,
     prefix: str,
     upgrade: bytes | None = None,
     authorization: bool = False,
     service: ServiceTokens | None = None,
 ) -> bytes:
-    """The whole head of the request to an agent, which has `begun`: the caller's end-to-end fields, then ours."""
+    """The whole head of the request to an agent, which has `begun`, and what is there of the body behind it.
+
+    The caller's end-to-end fields come first, then ours, of which nothing was taken from the caller but a trace that
+    goes on.
+    """
     head = exchange.head
     more = b""
     if head.chunked:
         more = _chunked(head)
     if authorization:
-        sent = head.named.get(b"authorization", ())
-        more = b"".join([more, *[b"Authorization: %b\r\n" % value for value in sent]])
+        more = b"".join([more, *[b"Authorization: %b\r\n" % value for value in head.proofs()]])
     if upgrade is not None:
         more += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % upgrade
-    own, origin = _identity(exchange, service), _origin(exchange, head, prefix)
-    return b"".join([begun, head.written(), more, own, origin, _END])
+    trace, span, flags = exchange.trace_id.encode(), exchange.span_id.encode(), exchange.trace_flags.encode()
+    # One piece of memory, written once: what is joined again and again is copied as often.
+    return b"%b%b%b%btraceparent: 00-%b-%b-%b\r\n%b%b\r\n%b" % (
+        begun,
+        head.written(),
+        more,
+        exchange.ids(),
+        trace,
+        span,
+        flags,
+        _identity(exchange, service),
+        _origin(exchange, head, prefix),
+        body,
+    )
 
 
 def _chunked(head: Head) -> bytes:
@@ -46,32 +62,34 @@ def _chunked(head: Head) -> bytes:
 
 
 def _identity(exchange: Exchange, service: ServiceTokens | None) -> bytes:
-    """Whose request it is, and which: nothing of it was taken from the caller but a trace that goes on."""
-    ids, trace, span, flags = exchange.ids(), exchange.trace_id, exchange.span_id, exchange.trace_flags
+    """Whose request it is."""
     identity = exchange.proved
-    plan = exchange.plan(identity) if identity is not None else None
-    if identity is None:
-        text = f"{ids}traceparent: 00-{trace}-{span}-{flags}\r\n"
-    elif plan is None:
-        text = f"{ids}traceparent: 00-{trace}-{span}-{flags}\r\nX-User-ID: {identity.user}\r\n"
-    else:  # as nearly always, by one text that is made
-        text = (
-            f"{ids}traceparent: 00-{trace}-{span}-{flags}\r\nX-User-ID: {identity.user}\r\nX-User-Plan: {plan.name}\r\n"
-        )
-    if exchange.correlation_id:
-        text += f"X-Correlation-ID: {exchange.correlation_id}\r\n"
+    said = b""
     if identity is not None:
-        if identity.tenant is not None:
-            text += f"X-User-Tenant: {identity.tenant}\r\n"
-        if identity.run is not None:
-            text += f"X-Service-ID: {identity.service}\r\n"
-        if service is not None:
-            own = exchange.request_id
-            token = service.sign(identity, own, exchange.clock.utc())
-            text += f"X-Run-ID: {identity.run or own}\r\nX-Service-Token: {token}\r\n"
-        elif identity.run is not None:
-            text += f"X-Run-ID: {identity.run}\r\n"
-    return text.encode()
+        plan = exchange.plan(identity)
+        if plan is not None:
+            said = b"X-User-ID: %b\r\nX-User-Plan: %b\r\n" % (identity.user.encode(), plan.name.encode())
+        else:
+            said = b"X-User-ID: %b\r\n" % identity.user.encode()
+    if exchange.correlation_id:
+        said += b"X-Correlation-ID: %b\r\n" % exchange.correlation_id.encode()
+    if identity is None:
+        return said
+    if identity.tenant is not None:
+        said += b"X-User-Tenant: %b\r\n" % identity.tenant.encode()
+    if service is not None or identity.run is not None:
+        said += _run(exchange, identity, service).encode()
+    return said
+
+
+def _run(exchange: Exchange, identity: Identity, service: ServiceTokens | None) -> str:
+    """Which agent calls for the user, in which run, and by what the one that is called may call on for him."""
+    text = f"X-Service-ID: {identity.service}\r\n" if identity.run is not None else ""
+    if service is None:
+        return f"{text}X-Run-ID: {identity.run}\r\n"
+    own = exchange.request_id
+    token = service.sign(identity, own, exchange.clock.utc())
+    return f"{text}X-Run-ID: {identity.run or own}\r\nX-Service-Token: {token}\r\n"
 
 
 def _origin(exchange: Exchange, head: Head, prefix: str) -> bytes:
@@ -130,10 +148,13 @@ def _lines(
     ) % (extended(chain, peer.encode()), scheme, host, prefix, extended(elements, element), via)
 
 
-def answer_head(head: AnswerHead, framing: bytes, own: str) -> bytes:
-    """The head of an answer: the agent's end-to-end fields as they came, our lines, the framing of our side."""
+def answer_message(head: AnswerHead, ids: bytes, own: str, framing: bytes, body: bytes) -> bytes:
+    """The head of an answer, and what is there of the body behind it.
+
+    The agent's end-to-end fields come as they came, then our lines, then the framing of our side.
+    """
     start = head.start
-    if LIMITS in head.section.named and _LIMITED in own:
+    if head.is_limiting and _LIMITED in own:
         # Two gateways' limits in one field would be read as one.
         start = head.start_with([line for line in head.section.lines if kind_of(name_of(line)) != LIMITS])
-    return b"".join([start, own.encode(), framing, _END])
+    return b"%b%b%b%b\r\n%b" % (start, ids, own.encode(), framing, body)

@@ -32,6 +32,7 @@ from gatewayd.proxy.answer import (
     is_passed_on,
     kind_of,
 )
+from gatewayd.proxy.whole import Whole
 
 _VERSION: Final = b"HTTP/1.1 "
 _KEPT: Final = 1024
@@ -68,21 +69,24 @@ _fields: Final[dict[bytes, _Field]] = {}
 _kinds: Final[dict[bytes, int]] = {}  # of names
 
 
-class PlainAnswer:
+class PlainAnswer(Whole):
     """The answer, as `Call` and whoever reads its body would have found it."""
 
-    __slots__ = ("body", "head")
+    __slots__ = ("head",)
 
     def __init__(self, head: AnswerHead, body: bytes) -> None:
         self.head = head
         self.body = body
 
 
-def plain_answer(data: bytes) -> PlainAnswer | None:
+def plain_answer(data: bytes, usual: AnswerHead | None) -> PlainAnswer | None:
     """What came in one piece as the answer to anything but HEAD; None if it is not plain or not whole.
 
     An agent says the same again and again, but for the moment and the length: a head that was read is not read again.
+    If it is the `usual` one, which was read of such an answer, its end need not even be looked for.
     """
+    if usual is not None and len(data) == usual.size and data.startswith(usual.said):
+        return PlainAnswer(usual, data[len(usual.said) :])
     if len(data) > LONGEST_MESSAGE:
         return None
     said, blank, body = data.partition(BLANK)
@@ -117,6 +121,7 @@ def _read(said: bytes) -> AnswerHead | None:
     section, length = Section(passed, named), int(lengths[0])
     head = AnswerHead(first.status, first.reason, section, length, chunked=False, has_body=True)
     if is_kept:
+        head.was_said(said + BLANK)
         remember(_heads, said, head, _KEPT)
     return head
 

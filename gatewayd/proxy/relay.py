@@ -10,12 +10,13 @@ from aiohttp.http import HttpVersion11
 from gatewayd.edge.conversation import conversation_of
 from gatewayd.errors import ClientClosed
 from gatewayd.exchange import Exchange
-from gatewayd.incoming import Asked
+from gatewayd.incoming import Asked, Incoming
 from gatewayd.model import Outcome
 from gatewayd.proxy.answer import TRAILER, AnswerHead
-from gatewayd.proxy.body import Body, Whole
+from gatewayd.proxy.body import Body
 from gatewayd.proxy.farewell import RETRY_EVENT, is_between_events
-from gatewayd.proxy.headers import answer_head
+from gatewayd.proxy.headers import answer_message
+from gatewayd.proxy.whole import Whole
 from gatewayd.sent import break_off
 from gatewayd.trailers import announcement, last_chunk
 
@@ -31,15 +32,16 @@ class Relay:
     __slots__ = (
         "_end",
         "_exchange",
-        "_hops",
+        "_framing",
+        "_head",
         "_idle",
         "_in_chunks",
+        "_is_pending",
         "_last",
         "_may_wait",
-        "_pending",
+        "_own",
         "_protocol",
         "_request",
-        "_section",
         "_source",
         "_talk",
         "_until_close",
@@ -56,7 +58,7 @@ class Relay:
         idle: float,
         reusable: bool,  # keywords would cost each answer a dictionary
     ) -> None:
-        modern: bool = request.version >= HttpVersion11
+        modern = _is_modern(request)
         unsized = head.has_body and head.length is None
         self._in_chunks = unsized and modern
         self._until_close = unsized and not modern
@@ -71,22 +73,28 @@ class Relay:
         self._talk = conversation_of(request)
         self._source = body
         self._idle = idle
-        self._hops = head.section.hops
-        self._section = head.section
-        self._pending = answer_head(head, self._framing(head, stays, modern), exchange.ids() + exchange.added)
+        self._head = head
+        self._own = exchange.added
+        self._framing = head.sized
+        if self._in_chunks or not (stays and modern and head.is_dated):
+            self._frame(stays, modern)
+        self._is_pending = True  # the head has not gone out
         # A small answer of known size may wait for its first bytes, to leave in one write with them.
         self._may_wait = head.length is not None and head.length <= _HOLD_HEAD_BELOW
 
-    def _framing(self, head: AnswerHead, stays: bool, modern: bool) -> bytes:
-        framing = head.sized
+    def _frame(self, stays: bool, modern: bool) -> None:
+        """What our side says besides the length: how a body is framed, the moment, what becomes of the connection."""
+        framing, section = self._framing, self._head.section
         if self._in_chunks:
-            announced = announcement(head.section.named.get(TRAILER, ()), self._hops)
+            announced = announcement(section.named.get(TRAILER, ()), section.hops)
             framing = b"".join([b"Transfer-Encoding: chunked\r\n", *[b"%b: %b\r\n" % each for each in announced]])
-        if not head.is_dated:  # RFC 9110 section 6.6.1
+        if not self._head.is_dated:  # RFC 9110 section 6.6.1
             framing += b"Date: %b\r\n" % formatdate(self._exchange.clock.utc(), usegmt=True).encode()
         if not stays:
-            return framing + b"Connection: close\r\n"
-        return framing if modern else framing + b"Connection: keep-alive\r\n"
+            framing += b"Connection: close\r\n"
+        elif not modern:
+            framing += b"Connection: keep-alive\r\n"
+        self._framing = framing
 
     @property
     def outcome(self) -> Outcome:
@@ -110,7 +118,7 @@ class Relay:
         self._exchange.bytes_out += len(last)
         if self._in_chunks:
             trailers = self._source.trailers()
-            self._end = last_chunk(trailers, self._hops)
+            self._end = last_chunk(trailers, self._head.section.hops)
 
     async def _stream(self) -> bytes:
         source = self._source
@@ -152,12 +160,10 @@ class Relay:
             chunk = b"%x\r\n%b\r\n%b" % (len(chunk), chunk, self._end) if chunk else self._end
         talk = self._talk
         transport = talk.transport if talk is not None else self._protocol.transport
-        if not (chunk or self._pending) or transport is None or transport.is_closing():
+        if not (chunk or self._is_pending) or transport is None or transport.is_closing():
             return
-        if self._pending and self.keep_alive and talk is not None:
-            self._exchange.sent = True
-            talk.say(self._pending + chunk)
-            self._pending = b""
+        if self._is_pending and self.keep_alive and talk is not None:
+            talk.say(self._with_head(chunk))
         else:
             self._write(chunk)
 
@@ -166,9 +172,9 @@ class Relay:
         transport = self._protocol.transport
         if (
             not self._in_chunks
-            or self._pending
+            or self._is_pending
             or transport is None
-            or not is_between_events(self._section.fields, self._last)
+            or not is_between_events(self._head.section.fields, self._last)
         ):
             return False
         transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(RETRY_EVENT), RETRY_EVENT))
@@ -206,14 +212,25 @@ class Relay:
         transport = self._protocol.transport
         if transport is None or transport.is_closing():
             raise ClientClosed
-        if self._pending:
-            self._exchange.sent = True
-            data, self._pending = self._pending + data, b""
-        transport.write(data)
+        transport.write(self._with_head(data) if self._is_pending else data)
+
+    def _with_head(self, data: bytes) -> bytes:
+        """What is to be written, with the head before it, which goes out now."""
+        exchange = self._exchange
+        exchange.sent = True
+        self._is_pending = False
+        return answer_message(self._head, exchange.ids(), self._own, self._framing, data)
+
+
+def _is_modern(request: Asked) -> bool:
+    """Whether it came by HTTP/1.1. A plain one did, of which no tuple need be asked."""
+    if isinstance(request, Incoming) and request.plain_head is not None:
+        return True
+    return bool(request.version >= HttpVersion11)
 
 
 def send_interim(request: Asked, head: AnswerHead) -> None:
     """Pass a 1xx on to a caller who can read it; 100 is between us and whoever waits for it (RFC 9110 section 15.2)."""
     transport = request.transport
     if request.version >= HttpVersion11 and head.status != 100 and transport is not None:
-        transport.write(answer_head(head, b"", ""))
+        transport.write(answer_message(head, b"", "", b"", b""))

@@ -13,7 +13,7 @@ from gatewayd.model import Outcome
 from gatewayd.proxy.answer import AnswerHead
 from gatewayd.proxy.call import Call
 from gatewayd.proxy.farewell import GOING_AWAY, SERVICE_RESTART, close_frame
-from gatewayd.proxy.headers import answer_head
+from gatewayd.proxy.headers import answer_message
 from gatewayd.proxy.websocket import CloseSpotter
 from gatewayd.sent import Sent, break_off, hang_up
 
@@ -129,7 +129,7 @@ class Tunnel(Sent):
             raise ClientClosed
         switch = b"Connection: Upgrade\r\nUpgrade: %b\r\n" % self._protocol
         exchange.sent = True
-        transport.write(answer_head(head, switch, exchange.ids() + exchange.added))
+        transport.write(answer_message(head, exchange.ids(), exchange.added, switch, b""))
 
     def say_goodbye(self) -> bool:
         """Close by WebSocket's own way, between two frames; whether it could. The caller has a moment to answer."""

@@ -28,7 +28,8 @@ def told(request: PlainRequest | None) -> tuple[object, ...] | None:
         return None
     head = request.head
     named = (request.method, request.path, request.said, request.rest, request.length, request.raw_headers)
-    return *named, head.host, head.lines, head.named, head.size, head.content_length, head.hops, head.written()
+    fields = (head.host, head.lines, head.named, head.proof, head.size, head.content_length, head.hops, head.written())
+    return *named, *fields
 
 
 def test_another_token_and_another_body_are_all_that_is_looked_at() -> None:
@@ -53,6 +54,18 @@ def test_whatever_is_as_usual_is_read_as_if_nothing_had_been_said_before(
     for said in (request(token), request(other)):
         if usual is not None and (found := usual.read(said, LONGEST)) is not None:
             assert told(found) == told(plain_request(said, LONGEST))
+
+
+@given(st.text("ab-.", max_size=9), st.lists(st.sampled_from([b"\r\n", b"a", b"\r\nContent-Length: 2"]), max_size=3))
+def test_where_a_token_ends_is_found_whatever_has_come_of_the_body_and_behind_it(token: str, more: list[bytes]) -> None:
+    usual = habit(POST % b"one")
+    whole = POST % token.encode()
+    end = whole[whole.index(b"\r\nContent") :]
+    for said in (whole, whole[:-1], whole[:-2], whole + b"".join(more), whole + whole):
+        assert told(usual.read(said, LONGEST)) == told(plain_request(said, LONGEST))
+    for said in (whole + end, whole[:-2] + end, whole + end[:-2], end.join([whole, b"a", b"hi"])):
+        found = usual.read(said, LONGEST)
+        assert found is None or told(found) == told(plain_request(said, LONGEST))
 
 
 @given(st.integers(0, len(POST)), st.binary(min_size=1, max_size=2))

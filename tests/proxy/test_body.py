@@ -7,7 +7,8 @@ import logging
 import pytest
 
 from gatewayd.errors import BodyTooLarge, Refusal, UpstreamProtocol, UpstreamReset, UpstreamTimeout
-from gatewayd.proxy.body import Body, Whole
+from gatewayd.proxy.body import Body
+from gatewayd.proxy.whole import Whole
 from tests.agents import answering, raw_agent
 from tests.pauses import skip
 from tests.proxy.upstreams import ask, upstream_at

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gatewayd.framing import HOP_BY_HOP
 from gatewayd.proxy.answer import AnswerHead, read_section
-from gatewayd.proxy.headers import answer_head
+from gatewayd.proxy.headers import answer_message
 from tests.agents import answering, raw_agent
 from tests.gateways import running_gateway
 from tests.proxy.test_forward import named
@@ -31,7 +31,7 @@ def test_an_answers_fields_are_a_part_of_the_agents_in_their_order(raw: list[Fie
     connection = [(b"Connection", b", ".join(name for name, _ in named_too))]
     section = (*raw, *connection, *named_too)
     parsed = AnswerHead(200, b"OK", read_section(section), 0, chunked=False, has_body=True)
-    head = answer_head(parsed, b"Content-Length: 0\r\n", "X-Request-ID: ours\r\n")
+    head = answer_message(parsed, b"X-Request-ID: ours\r\n", "", b"Content-Length: 0\r\n", b"")
     status, *lines = lines_of(head)
     hops = HOP_BY_HOP | {name.lower() for name, _ in named_too} | {b"content-length", b"x-request-id"}
     kept = [b"%b: %b" % field for field in raw if field[0].lower() not in hops and field[0].lower() != b"server"]
