@@ -101,7 +101,7 @@ class Exchange:
         self.target = _NO_TARGET
         self.route = generation.routes.unknown
         self.added = ""
-        self._ids = b""
+        self._ids: bytes | None = None
         self.status = 0
         self.code = ""
         self.unit = ""
@@ -131,11 +131,11 @@ class Exchange:
     def trace(self, trace_id: str, flags: str) -> None:
         """The request is part of this trace, which the answer names."""
         self.trace_id, self.trace_flags = trace_id, flags
-        self._ids = b""
+        self._ids = None
 
     def ids(self) -> bytes:
         """What names the request, as lines of fields: agent and caller are told alike."""
-        if not self._ids:
+        if self._ids is None:
             own = self.request_id.encode()
             trace = own if self.trace_id == self.request_id else self.trace_id.encode()
             self._ids = b"X-Trace-ID: %b\r\nX-Request-ID: %b\r\n" % (trace, own)

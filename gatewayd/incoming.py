@@ -36,7 +36,7 @@ class Caller:
         self.remote = remote
         self.tls = tls
         self.told = b""
-        self.told_host = b""
+        self.told_host: bytes | None = None
         self.told_prefix = ""
 
 

@@ -8,13 +8,30 @@ from gatewayd.forwarded import as_chain, as_elements, extended, is_trusted, node
 from gatewayd.framing import HOST, Head
 from gatewayd.identity.service import ServiceTokens
 from gatewayd.incoming import Incoming
-from gatewayd.model import Identity
+from gatewayd.model import Identity, Plan
 from gatewayd.proxy.answer import LIMITS, AnswerHead, kind_of, name_of
 from gatewayd.trailers import announcement
 
 _VIA: Final = b"1.1 gatewayd"
 _SCHEMES: Final = frozenset({b"http", b"https"})
 _LIMITED: Final = "RateLimit: "
+_KEPT: Final = 4096
+_LONGEST_KEPT: Final = 64  # characters of a name that is remembered: issuers choose them, and their number
+
+
+class _User:
+    """What an agent is told of a user: lines of fields."""
+
+    __slots__ = ("identity", "plan", "said")
+
+    def __init__(self, identity: Identity, plan: Plan | None) -> None:
+        self.identity = identity
+        self.plan = plan
+        bought = b"X-User-Plan: %b\r\n" % plan.name.encode() if plan is not None else b""
+        self.said = b"X-User-ID: %b\r\n%b" % (identity.user.encode(), bought)
+
+
+_users: Final[dict[str, _User]] = {}  # by name; it is emptied when it is full
 
 
 def request_message(
@@ -64,13 +81,7 @@ def _chunked(head: Head) -> bytes:
 def _identity(exchange: Exchange, service: ServiceTokens | None) -> bytes:
     """Whose request it is."""
     identity = exchange.proved
-    said = b""
-    if identity is not None:
-        plan = exchange.plan(identity)
-        if plan is not None:
-            said = b"X-User-ID: %b\r\nX-User-Plan: %b\r\n" % (identity.user.encode(), plan.name.encode())
-        else:
-            said = b"X-User-ID: %b\r\n" % identity.user.encode()
+    said = _user(identity, exchange.plan(identity)) if identity is not None else b""
     if exchange.correlation_id:
         said += b"X-Correlation-ID: %b\r\n" % exchange.correlation_id.encode()
     if identity is None:
@@ -80,6 +91,18 @@ def _identity(exchange: Exchange, service: ServiceTokens | None) -> bytes:
     if service is not None or identity.run is not None:
         said += _run(exchange, identity, service).encode()
     return said
+
+
+def _user(identity: Identity, plan: Plan | None) -> bytes:
+    """Who it is and what he bought, remembered by his name, if that is not long, until one of them is told anew."""
+    known = _users.get(identity.user)
+    if known is None or known.identity is not identity or known.plan is not plan:
+        known = _User(identity, plan)
+        if len(identity.user) <= _LONGEST_KEPT:
+            if len(_users) >= _KEPT:
+                _users.clear()
+            _users[identity.user] = known
+    return known.said
 
 
 def _run(exchange: Exchange, identity: Identity, service: ServiceTokens | None) -> str:
@@ -96,19 +119,20 @@ def _origin(exchange: Exchange, head: Head, prefix: str) -> bytes:
     """What the agent learns of the caller's side; a chain before us is repeated only if it is trusted."""
     request = exchange.request
     host, networks = head.host or b"", exchange.generation.trusted_proxies
+    caller = request.caller if isinstance(request, Incoming) and not networks else None
+    known = caller is not None and caller.told_prefix == prefix and b"via" not in head.named
+    if known and caller is not None and (caller.told_host is host or caller.told_host == host):
+        return caller.told
     peer = request.remote or "unknown"
     scheme = b"https" if request._transport_sslcontext is not None else b"http"  # noqa: SLF001  # as `secure` reads it
     if networks and is_trusted(peer, networks):
         return _behind_proxy(peer, scheme, host, head, prefix.encode(), networks)
     if b"via" in head.named:
         return _lines(peer, scheme, host, prefix.encode(), via=extended(head.named[b"via"], _VIA))
-    if not isinstance(request, Incoming):
-        return _lines(peer, scheme, host, prefix.encode())
-    caller = request.caller
-    if not caller.told or caller.told_host != host or caller.told_prefix != prefix:
-        caller.told = _lines(peer, scheme, host, prefix.encode())
-        caller.told_host, caller.told_prefix = host, prefix
-    return caller.told
+    told = _lines(peer, scheme, host, prefix.encode())
+    if caller is not None:
+        caller.told, caller.told_host, caller.told_prefix = told, host, prefix
+    return told
 
 
 def _behind_proxy(

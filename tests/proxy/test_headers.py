@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewayd.framing import HOP_BY_HOP
+from gatewayd.model import Identity, Plan
+from gatewayd.proxy import headers
 from gatewayd.proxy.answer import AnswerHead, read_section
 from gatewayd.proxy.headers import answer_message
 from tests.agents import answering, raw_agent
@@ -58,6 +60,27 @@ async def test_requests_of_one_connection_tell_each_which_host_and_route_was_ask
         (named(head, "x-forwarded-prefix"), named(head, "x-forwarded-host"), named(head, "forwarded")) for head in heads
     ]
     assert told == [([f"/{route}"], [host], [f'for=127.0.0.1;host="{host}";proto=http']) for route, host in asked]
+
+
+def of(user: str, plan: str | None = None) -> Identity:
+    return Identity(user, plan, frozenset(), None, None, 0.0)
+
+
+def test_what_an_agent_is_told_of_a_user_holds_for_that_identity_and_that_plan_alone() -> None:
+    headers._users.clear()
+    one, again, free, paid = of("ann"), of("ann"), Plan("free"), Plan("paid")
+    for identity, plan in ((one, free), (one, free), (one, paid), (again, paid), (one, None), (of("\xe4"), free)):
+        bought = f"X-User-Plan: {plan.name}\r\n" if plan is not None else ""
+        assert headers._user(identity, plan) == f"X-User-ID: {identity.user}\r\n{bought}".encode()
+    assert set(headers._users) == {"ann", "\xe4"}
+
+
+def test_memory_of_users_is_bounded() -> None:
+    for number in range(headers._KEPT + 2):
+        headers._user(of(f"user-{number}"), None)
+    headers._user(of("u" * (headers._LONGEST_KEPT + 1)), None)
+    assert 0 < len(headers._users) <= headers._KEPT
+    assert max(len(name) for name in headers._users) <= headers._LONGEST_KEPT
 
 
 async def test_what_a_trusted_proxy_says_of_its_caller_is_passed_on(tmp_path: Path) -> None:
