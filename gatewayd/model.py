@@ -6,7 +6,7 @@ from typing import Final, Literal, NamedTuple
 
 from gatewayd.build import stays_python
 from gatewayd.periods import BillingPeriod, rfc3339
-from gatewayd.rates import PERIOD_SECONDS, Pace, Rate, Tally, Window
+from gatewayd.rates import PERIOD_SECONDS, Bundle, Pace, Rate, Tally, Window
 from gatewayd.records import Account, Ending, Hold, Outcome, Posting, UsageRecord
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Account",
     "Balance",
     "BillingPeriod",
+    "Bundle",
     "Directory",
     "DirectoryPage",
     "Durability",

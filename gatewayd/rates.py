@@ -4,6 +4,7 @@
 rest is compiled. Nobody assigns to what they say (`Final`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import gcd
 from typing import Any, Final
@@ -62,19 +63,34 @@ class Rate:
 class Window:
     """One rate of one caller: `key` is where it counts, `name` is what the caller sees of it.
 
-    `mark` is the counters', to find again at once what they found before: nothing that the window says.
+    `mark` is the counters', to find again at once what they found before: nothing that the window says. `remaining`
+    and `refilled_in` (nanoseconds until it is full again) are of the last take of a `Bundle` that was given.
     """
 
     key: Final[str]
     name: Final[str]
     rate: Final[Rate]
     mark: Any = field(repr=False, compare=False)
+    remaining: int = field(repr=False, compare=False)
+    refilled_in: int = field(repr=False, compare=False)
 
     def __init__(self, key: str, name: str, rate: Rate) -> None:
         self.key = key
         self.name = name
         self.rate = rate
         self.mark = None
+        self.remaining = 0
+        self.refilled_in = 0
+
+
+class Bundle:
+    """Windows of distinct keys that are taken from together, again and again; `mark` is as a window's."""
+
+    __slots__ = ("each", "mark")
+
+    def __init__(self, each: Sequence[Window]) -> None:
+        self.each: Final = tuple(each)
+        self.mark: Any = None
 
 
 @dataclass(slots=True, unsafe_hash=True, init=False)

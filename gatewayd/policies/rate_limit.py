@@ -8,11 +8,12 @@ from gatewayd.config.settings import RouteSettings, Settings
 from gatewayd.errors import RateLimited, StoreUnavailable
 from gatewayd.exchange import Exchange
 from gatewayd.forwarded import address_group
-from gatewayd.model import Identity, Rate, Tally, Window
+from gatewayd.model import Bundle, Identity, Rate, Tally, Window
 from gatewayd.numerals import numeral
 from gatewayd.policies.base import Case, Finding, Policy, gate, refused_with
 
 _CALLERS_KEPT: Final = 8_192
+_SECOND: Final = 1_000_000_000  # nanoseconds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,15 +47,36 @@ class RateLimitRule:
 class _Windows:
     """What a call of one caller takes from, and what is said of it in every answer: `begin` is before the states."""
 
-    __slots__ = ("begin", "each", "names", "plan")
+    __slots__ = ("_line", "_remaining", "_seconds", "begin", "bundle", "each", "names", "plan")
 
     def __init__(self, plan: str | None, each: list[Window]) -> None:
         self.plan = plan
-        self.each = each
+        self.bundle = Bundle(each)
+        self.each = self.bundle.each
         # Tuples, which the collector leaves alone: there are as many as callers.
         self.names = tuple([f'{", " if number else ""}"{window.name}";r=' for number, window in enumerate(each)])
         policy = ", ".join([f'"{w.name}";q={w.rate.limit};w={w.rate.seconds}' for w in each])
         self.begin = f"RateLimit-Policy: {policy}\r\nRateLimit: "
+        self._remaining = [-1] * len(each)
+        self._seconds = [-1] * len(each)
+        self._line = ""
+
+    def said(self) -> str:
+        """The fields that tell what the windows say, written only where that is something else than the last time."""
+        remaining, seconds, same = self._remaining, self._seconds, True
+        for index, window in enumerate(self.each):
+            left, wait = window.remaining, (window.refilled_in + _SECOND - 1) // _SECOND
+            if remaining[index] != left or seconds[index] != wait:
+                remaining[index], seconds[index], same = left, wait, False
+        if not same:
+            self._line = self._written()
+        return self._line
+
+    def _written(self) -> str:
+        line = self.begin
+        for index, name in enumerate(self.names):
+            line = f"{line}{name}{numeral(self._remaining[index])};t={numeral(self._seconds[index])}"
+        return line + "\r\n"
 
 
 def admit(exchange: Exchange) -> Awaitable[None] | None:
@@ -103,7 +125,11 @@ def _take(exchange: Exchange, windows: _Windows, now: float) -> Awaitable[None] 
     """What the windows say goes out with whatever answer there will be."""
     if not windows.each:
         return None
-    tallies = exchange.generation.counters.take_at_once(windows.each, now)
+    counters = exchange.generation.counters
+    if counters.take_in_passing(windows.bundle, now):
+        exchange.added += windows.said()
+        return None
+    tallies = counters.take_at_once(windows.each, now)
     if tallies is None:
         return _wait_and_take(exchange, windows)
     _tell(exchange, windows, tallies)

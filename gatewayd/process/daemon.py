@@ -47,6 +47,7 @@ class Daemon:
         self._stop_now = asyncio.Event()
         self._books = Bookkeeper(settings, clock)
         self._counters = SharedMemory.create()
+        self._counters.keep()  # there is no other process
         self._sheet = Sheet(fd=-1)
         self._worker = Worker(settings, clock, self._counters, self._sheet, self._stop_now)
         self._listening: tuple[str, ...] = ()

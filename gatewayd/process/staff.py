@@ -37,7 +37,7 @@ class Staff:
         self._clock = clock
         self.crew = Crew(reactor, clock, run, self._buried, self._forget)
         self.listeners = Listeners(environ)
-        self.workers = Workers(self.crew, clock, self.listeners, self.await_ready)
+        self.workers = Workers(reactor, self.crew, clock, self.listeners, self.await_ready)
         self.reception = Reception(self.crew, clock, environ)
         self.bookkeeper: list[Child] = []
         self.departed = Tally()

@@ -77,6 +77,7 @@ class Supervisor:
                 self._course.state = "serving"
                 self._say_ready(announce)
                 Pulse(self._reactor, self._staff.crew, patience(self._environ)).start()
+                self._staff.workers.tenancy.start()
                 if (period := watchdog_period(self._environ)) is not None:
                     self._look_after(period)
             self._obey()

@@ -81,6 +81,7 @@ class Upgrade:
             reply({"image": self._course.image, "said": said})
             self._course.upgrade_failure = ""
             notify(self._environ, *reloading(self._clock.monotonic()), "STATUS=upgrading")
+            self._staff.workers.tenancy.end()  # the next program has workers of its own, and may know of no tenants
             become(command, self._environ, self._left(lock, control))
         except StartError as error:
             self._course.upgrade_failure = str(error)

@@ -25,6 +25,7 @@ from gatewayd.process.entrance import Door, Entrance
 from gatewayd.process.files import allow_connections
 from gatewayd.process.lag import Lag
 from gatewayd.process.logs import Logs
+from gatewayd.process.tenancy import KEEP, SHARE
 from gatewayd.process.tls import certificate
 from gatewayd.ring import whole_ring
 from gatewayd.stores.shared.memory import SharedMemory
@@ -123,6 +124,15 @@ class Worker:
     def reopen_logs(self) -> None:
         """After a rotation: go on in the files that have the names now."""
         self._logs.reopen()
+
+    def keep_counters(self) -> None:
+        """No other process uses the memory of the counters, until this one was told to share it."""
+        self._counters.keep()
+
+    async def share_counters(self, _words: Any = None, _files: Sequence[int] = ()) -> Mapping[str, Any]:
+        """Others use it from now on."""
+        self._counters.share()
+        return {"shared": True}
 
     async def prepare(self, words: Mapping[str, Any], files: Sequence[int]) -> Mapping[str, Any]:
         """Make all that the settings in the first file need, and put none of it in force.
@@ -238,8 +248,9 @@ async def serve_callers(
     collect_seldom(COLLECT_AFTER)
     worker = Worker(settings, clock, counters, sheet, link.cut, number=number)
     link.answers |= {"status": worker.status, "metrics": worker.counted, "sightings": worker.sighted}
-    link.calls["reopen"] = worker.reopen_logs
+    link.calls |= {"reopen": worker.reopen_logs, KEEP: worker.keep_counters}
     link.orders |= {"prepare": worker.prepare, "commit": worker.commit, "discard": worker.discard}
+    link.orders[SHARE] = worker.share_counters
     async with AsyncExitStack() as stack:
         await worker.serve(doors, stack)
         link.ready()

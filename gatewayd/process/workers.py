@@ -17,7 +17,9 @@ from gatewayd.process.hired import Child, Job
 from gatewayd.process.inquiries import Answers
 from gatewayd.process.listeners import Listeners, Proposal, share_out
 from gatewayd.process.parcel import settings_file
+from gatewayd.process.reactor import Reactor
 from gatewayd.process.shares import share_of
+from gatewayd.process.tenancy import Tenancy
 from gatewayd.process.worker import serve_callers
 from gatewayd.stores.shared.memory import SharedMemory
 
@@ -44,6 +46,7 @@ class Workers:
 
     def __init__(
         self,
+        reactor: Reactor,
         crew: Crew,
         clock: Clock,
         listeners: Listeners,
@@ -53,6 +56,8 @@ class Workers:
         self._crew = crew
         self._clock = clock
         self._counters: SharedMemory | None = None
+        self.tenancy = Tenancy(reactor, crew, self._present)
+        """Whether one of them has the counters for itself."""
         self._listeners = listeners
         self._await_ready = await_ready
         self._doors: dict[Child, Sequence[Door]] = {}
@@ -65,6 +70,10 @@ class Workers:
     @property
     def all(self) -> list[Child]:
         return [*self.current, *self.retired]
+
+    def _present(self) -> list[Child]:
+        """Whoever counts, or will: those too who are hired by a reload that may be refused yet."""
+        return [child for child in self._sheets if child.alive or child.wanted]
 
     @property
     def sheets(self) -> Collection[Sheet]:
@@ -211,6 +220,7 @@ class Workers:
     def _hire(
         self, name: str, settings: Settings, number: int, doors: Sequence[Door], *, awaited: bool = True
     ) -> Child:
+        self.tenancy.end()
         sheet = Sheet()
         child = self._crew.hire(name, self._job(settings, number, sheet, doors), awaited=awaited)
         self._sheets[child] = sheet

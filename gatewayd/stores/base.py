@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
-from gatewayd.model import Account, Balance, DirectoryPage, Hold, Holding, Posting, Tally, UsageRecord, Window
+from gatewayd.model import Account, Balance, Bundle, DirectoryPage, Hold, Holding, Posting, Tally, UsageRecord, Window
 
 
 class Counters(Protocol):
@@ -13,8 +13,15 @@ class Counters(Protocol):
     async def take(self, windows: Sequence[Window]) -> Sequence[Tally]:
         """Take one from every window, or from none if any of them is empty; a tally for each, in order."""
 
+    def take_in_passing(self, bundle: Bundle, now: float) -> bool:
+        """The same at the least cost, where it is as usual: each window says what it has then.
+
+        False if it is not, be it that one is empty; then nothing was taken, and another way has to be gone.
+        `now` is this moment, monotonic seconds: who asks has read the clock already.
+        """
+
     def take_at_once(self, windows: Sequence[Window], now: float) -> Sequence[Tally] | None:
-        """The same, where nobody has to be waited for; else None, and nothing was taken.
+        """As `take`, where nobody has to be waited for; else None, and nothing was taken.
 
         `now` is this moment, monotonic seconds: who asks has read the clock already.
         """

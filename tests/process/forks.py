@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import operator
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from gatewayd.process.crew import Crew
 from gatewayd.process.hired import Child, Job
 from gatewayd.process.pulse import Pulse
 from gatewayd.process.reactor import Reactor
+from gatewayd.process.tenancy import KEEP, SHARE, Tenancy
 from tests.clocks import ManualClock
 from tests.patience import PATIENCE
 
@@ -65,6 +67,24 @@ async def answering_once(link: Link) -> None:
         return {"count": len(asked)}
 
     link.answers["count"] = count
+    link.ready()
+    await link.ending.wait()
+
+
+async def tenant(link: Link) -> None:
+    """Says whether it keeps what it is told to keep and to share."""
+    kept = [False]
+
+    async def share(_words: object, _files: Sequence[int]) -> Mapping[str, Any]:
+        kept[0] = False
+        return {"shared": True}
+
+    async def whether() -> Mapping[str, Any]:
+        return {"kept": kept[0]}
+
+    link.calls[KEEP] = lambda: operator.setitem(kept, 0, True)
+    link.orders[SHARE] = share
+    link.answers["kept"] = whether
     link.ready()
     await link.ending.wait()
 
@@ -274,6 +294,86 @@ def standing_still() -> object:
     bridge.crew.kill(bridge.crew.children)
     bridge.reactor.until(lambda: not any(child.alive for child in bridge.crew.children))
     return alive_before, found, restarts, bridge.buried[0].name
+
+
+class House:
+    """Children of whom one may be the tenant."""
+
+    def __init__(self, patience: float = PATIENCE) -> None:
+        self.reactor = Reactor(SystemClock())
+        self.crew = Crew(self.reactor, SystemClock(), asyncio.run, lambda child: None)
+        self.tenancy = Tenancy(
+            self.reactor,
+            self.crew,
+            lambda: [child for child in self.crew.children if child.alive or child.wanted],
+            patience=patience,
+        )
+
+    def hire(self, name: str) -> Child:
+        child = self.crew.hire(name, Job(tenant))
+        self.reactor.until(lambda: child.ready)
+        return child
+
+    def kept(self) -> list[str]:
+        answers = self.crew.hear(self.crew.children, "kept")
+        return [child.name for child in answers if answers[child]["kept"]]
+
+    def until_kept(self, *names: str) -> None:
+        self.reactor.until(lambda: self.kept() == list(names))
+
+
+def alone_and_not_and_alone() -> object:
+    house = House()
+    house.tenancy.end()  # nobody is there yet
+    one = house.hire("one")
+    house.tenancy.start()
+    found = [house.kept()]
+    house.tenancy.end()
+    found.append(house.kept())
+    other = house.hire("other")
+    house.reactor.until(lambda: False, 2.5)  # it looks again meanwhile
+    found.append(house.kept())
+    house.crew.tell([other], "end")
+    house.until_kept("one")
+    os.kill(one.pid, signal.SIGKILL)
+    house.reactor.until(lambda: one.restarts == 1)
+    house.tenancy.end()  # the dead keep nothing
+    house.until_kept("one")  # in another life
+    house.crew.kill([one])
+    house.reactor.until(lambda: not one.alive)
+    return found, one.restarts
+
+
+def a_tenant_that_hangs() -> object:
+    house = House(patience=0.1)
+    one = house.hire("one")
+    house.tenancy.start()
+    house.until_kept("one")
+    os.kill(one.pid, signal.SIGSTOP)
+    said = []
+    for _ in range(2):
+        try:
+            house.tenancy.end()
+        except StartError as error:
+            said.append(str(error))
+    os.kill(one.pid, signal.SIGCONT)
+    house.until_kept()  # it heard it in the end
+    house.tenancy.end()
+    said.append(str(house.kept()))
+    house.crew.kill([one])
+    house.reactor.until(lambda: not one.alive)
+    return said
+
+
+def a_tenant_that_dies_instead() -> object:
+    house = House()
+    one = house.hire("one")
+    house.tenancy.start()
+    house.until_kept("one")
+    os.kill(one.pid, signal.SIGSTOP)
+    house.reactor.later(0.05, lambda: house.crew.kill([one]))
+    house.tenancy.end()
+    return one.alive
 
 
 if __name__ == "__main__":

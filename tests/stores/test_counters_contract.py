@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from gatewayd.errors import StoreUnavailable
-from gatewayd.model import Rate, Tally, Window
+from gatewayd.model import Bundle, Rate, Tally, Window
 from gatewayd.stores.base import Counters
 from tests.clocks import ManualClock
 from tests.stores.counters import PLACES
@@ -77,6 +77,25 @@ async def test_a_changed_rate_goes_on_from_where_the_key_stood(counters: Counter
     assert tally == Tally(True, 1, 3.5, 0.0)
 
 
+async def test_a_take_in_passing_is_a_take_and_every_window_says_what_it_has_or_nothing_was_taken(
+    counters: Counters, clock: ManualClock
+) -> None:
+    bundle = Bundle([Window(MINUTE.key, MINUTE.name, MINUTE.rate), Window(HOUR.key, HOUR.name, HOUR.rate)])
+    left = 3
+    for _ in range(6):
+        if passed := counters.take_in_passing(bundle, clock.monotonic()):
+            left -= 1
+            assert [(each.remaining, each.refilled_in) for each in bundle.each] == [
+                (left, (3 - left) * 10**9),
+                (997 + left, (3 - left) * 36 * 10**8),
+            ]
+        elif (await counters.take(bundle.each))[0].admitted:
+            left -= 1
+        assert left >= 0
+    assert not passed
+    assert [tally.remaining for tally in await counters.take([HOUR])] == [996]
+
+
 async def test_no_window_at_all_is_admitted(counters: Counters) -> None:
     assert list(await counters.take([])) == []
 
@@ -85,3 +104,5 @@ async def test_closed_counters_count_no_more(counters: Counters) -> None:
     await counters.close()
     with pytest.raises(StoreUnavailable):
         await counters.take([MINUTE])
+    with pytest.raises(StoreUnavailable):
+        assert counters.take_in_passing(Bundle([MINUTE]), 0.0) or await counters.take([MINUTE])

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from gatewayd.clock import Clock
 from gatewayd.errors import StoreError, StoreUnavailable
-from gatewayd.model import Tally, Window
+from gatewayd.model import Bundle, Tally, Window
 from gatewayd.stores.redis import script
 from gatewayd.stores.redis.census import GREET, Census, Notes
 from gatewayd.stores.redis.line import PATIENCE, Away, Command, Connect, Line, dial
@@ -114,8 +114,12 @@ class RedisCounters:
             return self._standin.take(windows)
         return await (self._take_twice(windows) if self._standin.returning else self._take(windows))
 
-    def take_at_once(self, windows: Sequence[Window], now: float) -> None:
+    def take_in_passing(self, bundle: Bundle, now: float) -> bool:  # noqa: ARG002  # whatever is asked
         """Never: the server has to be waited for."""
+        return False
+
+    def take_at_once(self, windows: Sequence[Window], now: float) -> None:
+        """Never."""
 
     async def close(self) -> None:
         self._closed = True

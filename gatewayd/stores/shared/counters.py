@@ -7,7 +7,7 @@ from typing import Final
 
 from gatewayd.clock import Clock
 from gatewayd.errors import StoreUnavailable
-from gatewayd.model import Pace, Tally, Window
+from gatewayd.model import Bundle, Pace, Tally, Window
 from gatewayd.stores import gcra
 from gatewayd.stores.shared.memory import SharedMemory
 from gatewayd.stores.shared.quick import Mark, take_known
@@ -45,6 +45,15 @@ class SharedCounters:
         """As `Counters.take`, for windows of distinct keys."""
         return self.judge(windows)
 
+    def take_in_passing(self, bundle: Bundle, now: float) -> bool:
+        """As `Counters.take_in_passing`: of windows that were found before, and have not moved since."""
+        if self._closed:
+            raise StoreUnavailable("The counters are closed.")
+        try:
+            return take_known(self._memory, bundle, gcra.nanoseconds(now))
+        except OSError as error:
+            raise _unavailable(error) from error
+
     def take_at_once(self, windows: Sequence[Window], now: float) -> Sequence[Tally] | None:
         """As `take`; it never waits for anybody."""
         return self._take(windows, gcra.nanoseconds(now), 1, None)
@@ -59,13 +68,10 @@ class SharedCounters:
     def _take(self, windows: Sequence[Window], now: int, cost: int, empty_since: float | None) -> Sequence[Tally]:
         if self._closed:
             raise StoreUnavailable("The counters are closed.")
-        usual = cost == 1 and empty_since is None
         try:
-            if usual and (tallies := take_known(self._memory, windows, now)) is not None:
-                return tallies
             return self._judge_alone(windows, now, cost, empty_since)
         except OSError as error:
-            raise StoreUnavailable(f"The counters cannot be locked: {error.strerror}.") from error
+            raise _unavailable(error) from error
 
     async def close(self) -> None:
         """The memory stays: it is its creator's, and others may count there."""
@@ -140,3 +146,7 @@ class SharedCounters:
         # Last, for they may take over one of the slots that were just found.
         for bucket, key, tat, ticks, moment in absent:
             self._table.add(bucket, key, tat, ticks, moment, now)
+
+
+def _unavailable(error: OSError) -> StoreUnavailable:
+    return StoreUnavailable(f"The counters cannot be locked: {error.strerror}.")

@@ -36,6 +36,11 @@ class SharedMemory:
     Locks are the kernel's (fcntl(2), one byte of the file stands for a bucket), which frees those of a process that
     dies. They are held against other processes, not against other threads: one thread of a process takes them, and
     keeps them for microseconds, since who waits for one does nothing else.
+
+    A process that is the only one to use the memory may `keep` all buckets. Then it locks none of them, and what it
+    saw in a bucket holds for as long as `settled` has the same object there: nobody else writes, and it has neither
+    moved a key of the bucket nor given one another limit. Where it is None, nothing holds without the lock. `latest`
+    is who took last in a bucket, if that has the numbers that it left there.
     """
 
     def __init__(self, fd: int, buckets: int, secret: bytes = b"") -> None:
@@ -47,6 +52,9 @@ class SharedMemory:
         self.words = self._view.cast("Q")
         self.notes = self.doubles[-NOTES:]
         self.fd = fd
+        self.kept = False
+        self.settled: list[object | None] = [None] * buckets
+        self.latest: list[object | None] = [None] * buckets
 
     def handed_over(self) -> dict[str, Any]:
         """What it takes to have the same table in another program: `fd`, `buckets`, and the secret in hex."""
@@ -74,18 +82,45 @@ class SharedMemory:
             size = -(-size_of(buckets) // 2**20)
             raise StoreError(f"counters.url: memory: needs {size} MiB of shared memory: {error.strerror}") from error
 
+    def keep(self) -> bool:
+        """Have all buckets until `share`, the end of this process at the latest, if nobody else has any of them now.
+
+        Others wait for as long as that: see to it that there are none. Never waits; whether it has them.
+        """
+        if not self.kept:
+            try:
+                fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, self.buckets, 0)
+            except OSError:
+                return False
+            self.kept = True
+            self.settled = [object() for _ in range(self.buckets)]
+        return True
+
+    def share(self) -> None:
+        """Let others have the buckets, as it was before `keep`. Raises OSError."""
+        self.kept = False
+        self.settled = [None] * self.buckets
+        fcntl.lockf(self.fd, fcntl.LOCK_UN, self.buckets, 0)
+
+    def unsettle(self, bucket: int) -> None:
+        """What was seen there may be different from now on; whoever calls has the bucket locked."""
+        if self.settled[bucket] is not None:
+            self.settled[bucket] = object()
+
     def lock(self, buckets: Sequence[int]) -> None:
         """Wait until no other process has any of these buckets. They are in ascending order, so none waits in a ring.
 
         Raises OSError; what was locked then is freed by `unlock` of the same.
         """
         for bucket in buckets:
-            fcntl.lockf(self.fd, fcntl.LOCK_EX, 1, bucket)
+            if not self.kept or bucket >= self.buckets:
+                fcntl.lockf(self.fd, fcntl.LOCK_EX, 1, bucket)
 
     def unlock(self, buckets: Sequence[int]) -> None:
-        """Let others have the buckets; those that are not locked stay so."""
+        """Let others have the buckets; those that are not locked stay so, and those that are kept stay kept."""
         for bucket in buckets:
-            fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, bucket)
+            if not self.kept or bucket >= self.buckets:
+                fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, bucket)
 
     def close(self) -> None:
         """Give this process's share of it back; a repeat is harmless."""
@@ -98,3 +133,5 @@ class SharedMemory:
         self.bytes.close()
         os.close(self.fd)
         self.fd = -1
+        self.kept = False
+        self.settled = [None] * self.buckets

@@ -1,16 +1,19 @@
 """What nearly every take comes to: one bucket, keys that are where they were, under the paces asked for, and room.
 
 `counters`, `table` and `gcra` do the same for whatever is asked, a step at a time; a test holds the two against each
-other. Here it is one function over numbers, because it is on every request's way, under a lock.
+other. Here it is a few functions over numbers, because it is on every request's way, under a lock.
+
+A process that keeps the memory for itself needs neither the lock nor a look at the keys: what it saw in a bucket holds
+until that is unsettled, and the numbers are those that it wrote, unless another caller of its own took in the bucket
+since. They are written into the memory with each take all the same: whoever comes after a death goes on from there.
 """
 
-from collections.abc import Sequence
 from fcntl import LOCK_EX, LOCK_UN, lockf
 from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
 
-from gatewayd.model import Pace, Tally, Window
+from gatewayd.model import Bundle, Pace, Window
 from gatewayd.stores.gcra import SECOND
 from gatewayd.stores.shared.memory import (
     BUCKET_BYTES,
@@ -25,7 +28,8 @@ from gatewayd.stores.shared.memory import (
 
 _WORD: Final = 8
 _STATE_WORDS: Final = STATE_BYTES // _WORD
-_SLOT_WORDS: Final = 2 * _STATE_WORDS
+_LOW: Final = 1  # of a state's words the one that has the number, where that is of one word
+_AHEAD: Final = 1.0  # seconds that a moment is written ahead, so that it need not be with each take
 # A tat below this is a small number of the compiler's. What is larger goes the long way, 146 years after the start.
 _LARGEST: Final = 2**62 - 1
 _ROWS_KEPT: Final = SLOTS * SLOTS  # as many as two windows have, each some 600 bytes
@@ -39,7 +43,8 @@ class Mark:
     """Where a window's key was found in a memory, and the pace in numbers: what `Window.mark` keeps.
 
     Places are objects of Python's (`Any`), made once; the compiler would make one for each look into the memory.
-    `row` is of the windows that were last taken from together, where this was the first of them.
+    `number` is the place of the number that counts, and `tat` that number, as they were seen last. `until` is the
+    moment (see `table`) that is written there, or an earlier one.
     """
 
     __slots__ = (
@@ -49,29 +54,31 @@ class Mark:
         "key",
         "memory",
         "moment",
+        "number",
+        "numbers",
         "room",
-        "row",
         "slot",
-        "states",
+        "tat",
         "ticks",
-        "turn",
+        "until",
     )
 
     def __init__(self, memory: SharedMemory, bucket: int, key: bytes, slot: int, pace: Pace) -> None:
         base = bucket * BUCKET_BYTES
-        state = (base + STATES) // _WORD + slot * _SLOT_WORDS
+        low = (base + STATES) // _WORD + slot * 2 * _STATE_WORDS + _LOW
         self.memory = memory
-        self.bucket: Any = bucket
+        self.bucket = bucket
         self.key = key
         self.slot = slot
         self.base: Any = base
-        self.turn: Any = base + TURNS + slot  # a byte
-        self.states: tuple[Any, ...] = tuple(range(state, state + _SLOT_WORDS))  # the words of both
+        self.numbers: tuple[Any, ...] = (low, low + _STATE_WORDS)  # words, of which one is whose turn it is
+        self.number: Any = low
         self.moment: Any = (base + MOMENTS) // _WORD + slot  # a double
         self.ticks = pace.ticks
         self.interval = pace.interval
         self.room = pace.room
-        self.row: Row | None = None
+        self.tat = 0
+        self.until = 0.0
 
 
 class Row:
@@ -87,7 +94,7 @@ class Row:
         order = sorted(slots)
         parts = [(slot * KEY_BYTES, f"{KEY_BYTES}s", KEY_BYTES) for slot in order]
         parts += [(TURNS + slot, "B", 1) for slot in order]
-        parts += [(STATES + slot * 2 * STATE_BYTES, f"{_SLOT_WORDS}Q", 2 * STATE_BYTES) for slot in order]
+        parts += [(STATES + slot * 2 * STATE_BYTES, f"{2 * _STATE_WORDS}Q", 2 * STATE_BYTES) for slot in order]
         layout, end = ["="], 0
         for at, code, size in parts:
             layout.append(f"{at - end}x{code}")
@@ -96,7 +103,7 @@ class Row:
         self.slots = list(slots)
         self.fields: list[int] = []
         for rank in map(order.index, slots):
-            self.fields += [rank, count + rank, 2 * count + rank * _SLOT_WORDS]
+            self.fields += [rank, count + rank, 2 * count + rank * 2 * _STATE_WORDS]
         self.unpack: Any = Struct("".join(layout)).unpack_from
 
 
@@ -106,96 +113,120 @@ def row_of(slots: tuple[int, ...]) -> Row:
     return Row(slots)
 
 
-def take_known(memory: SharedMemory, windows: Sequence[Window], now: int) -> list[Tally] | None:
-    """A tally for each window, all taken; None if this is not the usual case, and then nothing was changed.
+class Sight:
+    """Some windows' marks in one bucket, in their order: what `Bundle.mark` keeps.
 
-    `now` is in nanoseconds. Raises OSError if the bucket cannot be locked.
+    `settled` is the bucket's object in the memory (`SharedMemory.settled`) of the moment when they were last found
+    where they say.
     """
+
+    __slots__ = ("bucket", "marks", "memory", "row", "settled")
+
+    def __init__(self, marks: list[Mark], row: Row) -> None:
+        self.memory = marks[0].memory
+        self.bucket = marks[0].bucket
+        self.marks = marks
+        self.row = row
+        self.settled: object | None = None
+
+
+def take_known(memory: SharedMemory, bundle: Bundle, now: int) -> bool:
+    """Take from all of the windows, which say what they have then; False if this is not the usual case.
+
+    Then nothing was changed. `now` is in nanoseconds. Raises OSError if the bucket cannot be locked.
+    """
+    sight = bundle.mark
+    if not isinstance(sight, Sight) or sight.memory is not memory:
+        sight = _sight(memory, bundle.each)
+        if sight is None:
+            return False
+        bundle.mark = sight
+    settled = memory.settled[sight.bucket]
+    if settled is not None and settled is sight.settled:
+        return _take_settled(memory, sight, bundle, now)
+    done = _take_locked(memory, sight, bundle, now) if settled is None else _take_found(memory, sight, bundle, now)
+    if done:
+        sight.settled = settled
+    else:
+        bundle.mark = None  # its windows may have other marks by the next time
+    return done
+
+
+def _sight(memory: SharedMemory, windows: tuple[Window, ...]) -> Sight | None:
+    """None unless all have been found in one bucket of this memory, no two of them in one slot."""
     marks: list[Mark] = []
     for window in windows:
         mark = window.mark
-        if not isinstance(mark, Mark) or mark.memory is not memory or (marks and mark.base != marks[0].base):
+        if not isinstance(mark, Mark) or mark.memory is not memory or (marks and mark.bucket != marks[0].bucket):
             return None
         marks.append(mark)
-    if not marks or (row := _row(marks)) is None:
-        return None
-    fd, bucket = memory.fd, marks[0].bucket
+    slots = tuple([mark.slot for mark in marks])
+    return Sight(marks, row_of(slots)) if slots and len({*slots}) == len(slots) else None
+
+
+def _take_locked(memory: SharedMemory, sight: Sight, bundle: Bundle, now: int) -> bool:
+    fd, bucket = memory.fd, sight.bucket
     try:
         _lockf(fd, _EXCLUSIVE, 1, bucket)
-        return _take(memory, marks, row, now)
+        return _take_found(memory, sight, bundle, now)
     finally:
         _lockf(fd, _FREE, 1, bucket)
 
 
-def _row(marks: list[Mark]) -> Row | None:
-    """The one in which these are; None if two of them are the same."""
-    first = marks[0]
-    row = first.row
-    if row is None or not _are(marks, row):
-        slots = tuple([mark.slot for mark in marks])
-        if len({*slots}) < len(slots):
-            return None
-        row = first.row = row_of(slots)
-    return row
-
-
-def _are(marks: list[Mark], row: Row) -> bool:
-    slots = row.slots
-    return len(slots) == len(marks) and all(mark.slot == slots[index] for index, mark in enumerate(marks))
-
-
-def _take(memory: SharedMemory, marks: list[Mark], row: Row, now: int) -> list[Tally] | None:
+def _take_found(memory: SharedMemory, sight: Sight, bundle: Bundle, now: int) -> bool:
     """Whoever calls has the bucket locked."""
+    row, marks = sight.row, sight.marks
     found: tuple[Any, ...] = row.unpack(memory.bytes, marks[0].base)
     fields, field = row.fields, 0
-    tats: list[int] = []
-    tallies: list[Tally] = []
     for mark in marks:
         key: bytes = found[fields[field]]
         turn: int = found[fields[field + 1]]
         state = fields[field + 2] + turn * _STATE_WORDS
         field += 3
         high: int = found[state]
-        low: int = found[state + 1]
         kept_in: int = found[state + 2]
-        ticks = mark.ticks
-        if key != mark.key or high != 0 or kept_in != ticks:
-            return None
+        if key != mark.key or high != 0 or kept_in != mark.ticks:
+            return False
+        mark.tat = found[state + _LOW]
+        mark.number = mark.numbers[turn]
+        mark.until = 0.0
+    return _take(memory, sight, bundle.each, now)
+
+
+def _take_settled(memory: SharedMemory, sight: Sight, bundle: Bundle, now: int) -> bool:
+    """Whoever calls has kept the memory since the marks were found, and nothing has moved in the bucket."""
+    if memory.latest[sight.bucket] is not sight:
+        words = memory.words
+        for mark in sight.marks:
+            mark.tat = words[mark.number]
+    return _take(memory, sight, bundle.each, now)
+
+
+def _take(memory: SharedMemory, sight: Sight, windows: tuple[Window, ...], now: int) -> bool:
+    """From the numbers that the marks have, if each has room for one more."""
+    for index, mark in enumerate(sight.marks):
+        ticks, interval, tat = mark.ticks, mark.interval, mark.tat
         begin = now if ticks == 1 else now * ticks
-        interval = mark.interval
-        backlog = low - begin + interval if low > begin else interval
-        tat = begin + backlog
-        if (left := mark.room - backlog) < 0 or tat > _LARGEST:
-            return None
-        tats.append(tat)
-        tallies.append(Tally(True, left // interval, (backlog + ticks - 1) // ticks / SECOND, 0.0))
-    _keep(memory, marks, row, found, tats, tallies, now / SECOND)
-    return tallies
+        tat = tat + interval if tat > begin else begin + interval
+        backlog = tat - begin
+        left = mark.room - backlog
+        if left < 0 or tat > _LARGEST:
+            memory.latest[sight.bucket] = None
+            return False
+        mark.tat = tat
+        window = windows[index]
+        window.remaining = left // interval
+        window.refilled_in = backlog if ticks == 1 else (backlog + ticks - 1) // ticks
+    _keep(memory, sight.marks, windows, now / SECOND)
+    memory.latest[sight.bucket] = sight
+    return True
 
 
-def _keep(
-    memory: SharedMemory,
-    marks: list[Mark],
-    row: Row,
-    found: tuple[Any, ...],
-    tats: list[int],
-    tallies: list[Tally],
-    now: float,
-) -> None:
-    """Of the state whose turn comes, words are written that are not `found` there as they are to be."""
-    data, words, doubles, fields = memory.bytes, memory.words, memory.doubles, row.fields
+def _keep(memory: SharedMemory, marks: list[Mark], windows: tuple[Window, ...], now: float) -> None:
+    """Written over in place: each number is of one word already, under the same limit."""
+    words = memory.words
     for index, mark in enumerate(marks):
-        turn: int = found[fields[3 * index + 1]]
-        other = 1 - turn
-        at = other * _STATE_WORDS
-        state = fields[3 * index + 2] + at
-        high: int = found[state]
-        kept_in: int = found[state + 2]
-        places = mark.states
-        if high != 0:
-            words[places[at]] = 0
-        words[places[at + 1]] = tats[index]
-        if kept_in != mark.ticks:
-            words[places[at + 2]] = mark.ticks
-        doubles[mark.moment] = now + tallies[index].resets_in  # before, as in `Table.write`: nobody takes the slot over
-        data[mark.turn] = other  # the one store that makes it so
+        moment = now + windows[index].refilled_in / SECOND
+        if moment > mark.until:  # before the number, as in `Table.write`: nobody takes the slot over
+            memory.doubles[mark.moment] = mark.until = moment + _AHEAD
+        words[mark.number] = mark.tat  # the one store that makes it so

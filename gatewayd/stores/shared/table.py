@@ -6,8 +6,10 @@ A process may be killed between any two machine instructions, and the next one g
   byte, which cannot happen by halves: until then the key has its old number, from then on its new one, never none.
 - A new key's slot is taken over in three steps: the old key is blanked, the state written, the new key written. A
   key that is written by half is found by nobody, and its slot is taken over like any other, in its turn.
-- The moments say which slot to take over. A number's moment is written before its turn comes: a slot may be kept too
-  long, but never is one taken over whose number counts.
+- A number of one word that stays one, under the same limit, may be written over in place: one store of eight bytes
+  at a multiple of eight, which cannot happen by halves either (`quick` does so).
+- The moments say which slot to take over. A number's moment is written before its turn comes, and may be written a
+  second ahead: a slot may be kept too long, but never is one taken over whose number counts.
 
 Nobody reads a slot without the lock of its bucket, and the kernel frees a dead process's lock only after the last
 thing it wrote, so nothing depends on the order in which processors see each other's writes.
@@ -43,6 +45,7 @@ class Table:
     """Whoever calls has the bucket locked. Numbers are below 2¹²⁸, limits below 2⁶⁴, both not negative."""
 
     def __init__(self, memory: SharedMemory) -> None:
+        self._memory = memory
         self._bytes = memory.bytes
         self._doubles = memory.doubles
 
@@ -67,6 +70,7 @@ class Table:
 
     def write(self, bucket: int, slot: int, number: int, limit: int, moment: float) -> None:
         """Give the slot's key a new number, which is worth nothing any more from `moment` on."""
+        self._memory.unsettle(bucket)
         base = bucket * BUCKET_BYTES
         other = 1 - self._bytes[base + TURNS + slot]
         at = base + STATES + (2 * slot + other) * STATE_BYTES
@@ -80,6 +84,7 @@ class Table:
         A few are looked at, beginning where the key says, which is anywhere; if none of them is, it is the slot of all
         whose moment comes first.
         """
+        self._memory.unsettle(bucket)
         slot = self._worthless(bucket, key, now)
         at = bucket * BUCKET_BYTES + slot * KEY_BYTES
         self._bytes[at : at + KEY_BYTES] = NO_KEY

@@ -1,16 +1,21 @@
 """Processes that count in one shared table, as a program of its own so that nothing but it is forked.
 
-`python -m tests.stores.shared.crowd race|kill ROUNDS` prints a JSON list, for each round what it should and did admit.
+`python -m tests.stores.shared.crowd race|kill|tenancy|death ROUNDS` prints a JSON list, for each round what it should
+and did admit.
 """
 
+import fcntl
 import json
 import os
 import random
+import select
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
-from gatewayd.model import Rate, Window
+from gatewayd.model import Bundle, Rate, Window
 from gatewayd.stores.shared.counters import SharedCounters
 from gatewayd.stores.shared.memory import SharedMemory
 from tests.clocks import ManualClock
@@ -18,20 +23,35 @@ from tests.clocks import ManualClock
 WORKERS = 4
 KILLED = 2
 KEYS = "ab"
+AHEAD = 4_096  # bytes that a child of `Reports` may be ahead of who reads them: a page is the least of a pipe
 
 
 def window(key: str, burst: int) -> Window:
     return Window(f"{{user:{key}}}minute", "user-minute", Rate(60, "minute", burst=burst))
 
 
+class Taking:
+    """What a worker does: by turns from each bundle, in passing where that does."""
+
+    def __init__(self, memory: SharedMemory, orders: list[list[Window]]) -> None:
+        self._counters = SharedCounters(memory, ManualClock())
+        self._bundles = [Bundle([Window(each.key, each.name, each.rate) for each in order]) for order in orders]
+        self._turn = 0
+
+    def admitted(self) -> bool:
+        bundle = self._bundles[self._turn % len(self._bundles)]
+        self._turn += 1
+        if self._counters.take_in_passing(bundle, 1_000.0):
+            return True
+        return all(tally.admitted for tally in self._counters.judge(bundle.each))
+
+
 def worker(memory: SharedMemory, gate: int, report: int, orders: list[list[Window]]) -> None:
     """Once the gate falls, takes in these orders by turns until refused; reports a byte for each that was admitted."""
-    counters = SharedCounters(memory, ManualClock())
+    taking = Taking(memory, orders)
     os.read(gate, 1)
-    turn = 0
-    while all(tally.admitted for tally in counters.judge(orders[turn % len(orders)])):
+    while taking.admitted():
         os.write(report, b"x")
-        turn += 1
 
 
 def forked(work: Callable[[], None]) -> int:
@@ -70,6 +90,105 @@ def run(burst: int, orders: list[list[Window]], kill_after: int | None) -> int:
     return admitted
 
 
+def tenant(memory: SharedMemory, told: int, report: int, orders: list[list[Window]]) -> None:
+    """Takes until it is refused, the memory kept or shared as it is told from time to time; reports that, too."""
+    taking = Taking(memory, orders)
+    while taking.admitted():
+        os.write(report, b"x")
+        if select.select([told], [], [], 0)[0] and (word := os.read(told, 1)):
+            if word == b"k":
+                assert memory.keep()
+            else:
+                memory.share()
+            os.write(report, word)
+
+
+def guest(memory: SharedMemory, told: int, report: int, orders: list[list[Window]]) -> None:
+    """Takes until it is refused, or told to go."""
+    taking = Taking(memory, orders)
+    while taking.admitted():
+        os.write(report, b"x")
+        if select.select([told], [], [], 0)[0]:  # its other end was closed
+            return
+
+
+class Reports:
+    """What comes from a child, counted."""
+
+    def __init__(self, work: Callable[[SharedMemory, int, int, list[list[Window]]], None], *arguments: Any) -> None:
+        memory, orders = arguments
+        told, self.tell = os.pipe()
+        self._fd, report = os.pipe()
+        fcntl.fcntl(report, fcntl.F_SETPIPE_SZ, AHEAD)
+        self.admitted = 0
+
+        def alone() -> None:
+            os.close(self.tell)
+            os.close(self._fd)
+            work(memory, told, report, orders)
+
+        self.pid = forked(alone)
+        os.close(told)
+        os.close(report)
+
+    def until(self, word: bytes = b"", most: int = sys.maxsize) -> bool:
+        """Whether it said the word, or admitted so many more, before it ended."""
+        before = self.admitted
+        while self.admitted < before + most:
+            said = os.read(self._fd, 64)
+            self.admitted += said.count(b"x")
+            if not said:
+                return False
+            if word and word in said:
+                return True
+        return True
+
+    def end(self) -> int:
+        """How many it admitted, once it ended."""
+        os.close(self.tell)
+        while self.until():
+            pass
+        os.waitpid(self.pid, 0)
+        os.close(self._fd)
+        return self.admitted
+
+
+def tenancy(burst: int, orders: list[list[Window]], rng: random.Random) -> int:
+    """One is alone, shares with a guest, and is alone again, over and over, until all is taken."""
+    memory = SharedMemory.create(1_000)
+    tenant_, admitted, going = Reports(tenant, memory, orders), 0, True
+    with suppress(BrokenPipeError):
+        while going and tenant_.until(most=rng.randint(1, 20)):
+            os.write(tenant_.tell, b"k")
+            going = tenant_.until(b"k") and tenant_.until(most=rng.randint(1, 20))
+            os.write(tenant_.tell, b"s")
+            if going and tenant_.until(b"s"):
+                beside = Reports(guest, memory, orders)
+                beside.until(most=rng.randint(1, 20))
+                admitted += beside.end()
+    admitted += tenant_.end()
+    memory.close()
+    return admitted
+
+
+def death(burst: int, orders: list[list[Window]], rng: random.Random) -> int:
+    """One that is alone is killed, while another waits that nobody told of it."""
+    memory = SharedMemory.create(1_000)
+    tenant_ = Reports(tenant, memory, orders)
+    os.write(tenant_.tell, b"k")
+    kept = tenant_.until(b"k") and tenant_.until(most=rng.randint(1, 20))
+    waiting = Reports(guest, memory, orders)
+    kept = kept and tenant_.until(most=rng.randint(1, 20))
+    os.kill(tenant_.pid, signal.SIGSTOP)
+    os.waitpid(tenant_.pid, os.WUNTRACED)
+    assert not kept or not select.select([waiting._fd], [], [], 0.01)[0], "it took what somebody else kept"
+    os.kill(tenant_.pid, signal.SIGKILL)
+    waiting.until()
+    admitted = tenant_.end() + waiting.end()
+    memory.close()
+    return admitted
+
+
 def main(kind: str, rounds: int) -> None:
     rng = random.Random(kind)
     results = []
@@ -77,6 +196,11 @@ def main(kind: str, rounds: int) -> None:
         burst = rng.randint(1, 400)
         both = [window(key, burst) for key in KEYS]
         orders = [both, both[::-1]]
+        if kind in ("tenancy", "death"):
+            burst += 2 * AHEAD
+            both = [window(key, burst) for key in KEYS]
+            results.append((burst, (tenancy if kind == "tenancy" else death)(burst, [both, both[::-1]], rng)))
+            continue
         after = rng.randint(0, burst) if kind == "kill" else None
         results.append((burst, run(burst, orders, after)))
     print(json.dumps(results))

@@ -1,30 +1,18 @@
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-from types import FrameType
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewayd.stores import shared
 from gatewayd.stores.shared.memory import KEY_BYTES, SLOTS, SharedMemory
 from gatewayd.stores.shared.table import ABSENT, Table
+from tests.stores.shared.dying import TABLE, as_written, die_at
 
-AS_WRITTEN = str(Path(shared.__path__[0], "table.py"))
 
-
-def as_written() -> type[Table]:
-    """The class in Python: what is compiled has no instructions to die between, and stores in the same order."""
-    spec = spec_from_file_location("table_as_written", AS_WRITTEN)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return cast("type[Table]", module.Table)
+def in_python() -> type[Table]:
+    return cast("type[Table]", as_written(TABLE).Table)
 
 
 OLD = (2**127 + 5, 60)
@@ -49,38 +37,7 @@ def table(memory: SharedMemory) -> Table:
 
 @pytest.fixture
 def written(memory: SharedMemory) -> Table:
-    return as_written()(memory)
-
-
-class Killed(BaseException):
-    """A process dies and does nothing more."""
-
-
-def die_at(instruction: int, work: Callable[[], None]) -> bool:
-    """Do the work, but stop dead before that instruction of the table's code; whether it came to that."""
-    left = instruction
-
-    def trace(frame: FrameType, event: str, argument: object) -> Any:
-        nonlocal left
-        if frame.f_code.co_filename != AS_WRITTEN:
-            return None
-        frame.f_trace_opcodes = True
-        if event == "opcode":
-            if not left:
-                raise Killed
-            left -= 1
-        return trace
-
-    before = sys.gettrace()
-    sys._getframe().f_trace_opcodes = True  # Python 3.12 tells of instructions only if one was set before this
-    sys.settrace(trace)
-    try:
-        work()
-    except Killed:
-        return True
-    finally:
-        sys.settrace(before)
-    return False
+    return in_python()(memory)
 
 
 def kept(table: Table, which: bytes, bucket: int = 0) -> tuple[int, int] | None:
@@ -100,7 +57,7 @@ def test_a_write_that_dies_at_any_instruction_leaves_the_old_number_or_the_new(w
     written.add(0, key(0), *OLD, 5.0)
     written.add(0, key(1), *OLD, 5.0)
     slot, found, instruction = written.look(0, key(0))[0], [], 0
-    while die_at(instruction, lambda: written.write(0, slot, *NEW, 6.0)):
+    while die_at(TABLE, instruction, lambda: written.write(0, slot, *NEW, 6.0)):
         found.append(kept(written, key(0)))
         assert kept(written, key(1)) == OLD
         written.write(0, slot, *OLD, 5.0)
@@ -113,12 +70,12 @@ def test_a_write_that_dies_at_any_instruction_leaves_the_old_number_or_the_new(w
 def test_a_write_that_dies_at_any_instruction_leaves_no_number_that_counts_to_be_taken_over() -> None:
     """New keys come when the old number is worth nothing any more, and the new one is."""
     memory = SharedMemory.create(400 * SLOTS)
-    written = as_written()(memory)
+    written = in_python()(memory)
     instruction, died, counts = 0, True, False
     while died:
         written.add(instruction, key(0), *OLD, 1.0)
         slot = written.look(instruction, key(0))[0]
-        died = die_at(instruction, partial(written.write, instruction, slot, *NEW, 9.0))
+        died = die_at(TABLE, instruction, partial(written.write, instruction, slot, *NEW, 9.0))
         counts = kept(written, key(0), instruction) == NEW
         for number in range(1, 2 * SLOTS):
             written.add(instruction, key(number), *OLD, 4.0, 5.0)
@@ -136,12 +93,12 @@ def full_bucket(table: Table, bucket: int) -> None:
 
 def test_a_takeover_that_dies_at_any_instruction_gives_no_key_the_number_of_another() -> None:
     memory = SharedMemory.create(400 * SLOTS)
-    table = as_written()(memory)
+    table = in_python()(memory)
     instruction, died = 0, True
     while died:
         full_bucket(table, instruction)
         add = partial(table.add, instruction, key(SLOTS), *NEW, 9.0)
-        died = die_at(instruction, add)
+        died = die_at(TABLE, instruction, add)
         assert all(kept(table, key(number), instruction) == OLD for number in range(SLOTS) if number != 9)
         assert kept(table, key(9), instruction) in (OLD, None)
         assert kept(table, key(SLOTS), instruction) in (NEW, None)
