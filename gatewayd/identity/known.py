@@ -22,6 +22,10 @@ class KnownDirectory:
         """Every account's plan by user; not for anybody to change."""
         return self._plans
 
+    def plan_of(self, user: str) -> str | None:
+        """The plan that an operator gave to this user, if one did."""
+        return self._plans.get(user)
+
     def add(self, page: DirectoryPage) -> None:
         self._plans.update(page.plans)
         self.revocations.add(page.revocations)
@@ -46,7 +50,7 @@ class Standing:
 
     def plan_of(self, user: str) -> str | None:
         """The plan that an operator gave to this user; None leaves it to the token's claim."""
-        return self.known.plans.get(user)
+        return self.known.plan_of(user)
 
     def refuses(self, identity: Identity) -> bool:
         """Whether the token behind this identity was revoked."""
