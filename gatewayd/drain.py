@@ -24,24 +24,46 @@ class Drain:
         self.began = False
         self.idle = asyncio.Event()
         self._waiting = False
-        self._in_flight: set[Exchange] = set()
-
-    @property
-    def in_flight(self) -> int:
-        return len(self._in_flight)
+        self.in_flight = 0
+        self._last: Exchange | None = None  # of those in flight, who stand in a row and know their neighbours
 
     @property
     def exchanges(self) -> Collection[Exchange]:
-        """Those that are waited for."""
-        return self._in_flight
+        """Those that are waited for, as they are at this moment, the newest first."""
+        found: list[Exchange] = []
+        exchange = self._last
+        while exchange is not None:
+            found.append(exchange)
+            exchange = exchange.before
+        return found
 
     def enter(self, exchange: Exchange) -> None:
-        self._in_flight.add(exchange)
+        last = self._last
+        if last is not None:
+            last.after = exchange
+            exchange.before = last
+        self._last = exchange
+        exchange.in_flight = True
+        self.in_flight += 1
 
     def leave(self, exchange: Exchange) -> None:
-        self._in_flight.discard(exchange)
-        if self._waiting and not self._in_flight:
+        """It is over, if it was in flight."""
+        if exchange.in_flight:
+            self._part(exchange)
+        if self._waiting and not self.in_flight:
             self.idle.set()
+
+    def _part(self, exchange: Exchange) -> None:
+        before, after = exchange.before, exchange.after
+        if before is not None:
+            before.after = after
+        if after is not None:
+            after.before = before
+        else:
+            self._last = before
+        exchange.before = exchange.after = None
+        exchange.in_flight = False
+        self.in_flight -= 1
 
     def give_notice(self) -> None:
         """No more callers are wanted here; those who have a connection get an answer on it, their last one."""
@@ -61,18 +83,18 @@ class Drain:
     def await_end(self) -> None:
         """Nothing new comes any more: be `idle` when the last exchange has left."""
         self._waiting = True
-        if not self._in_flight:
+        if not self.in_flight:
             self.idle.set()
 
     def cut(self) -> None:
         """The deadline has passed: what is still in flight ends now, by our doing and not by the caller's."""
-        for exchange in tuple(self._in_flight):
+        for exchange in self.exchanges:
             if exchange.farewell is None or not exchange.farewell():
                 _cut(exchange, Draining())
 
     def cut_refused(self, refuses: Callable[[Identity], bool]) -> int:
         """End the exchanges of callers who were let in and now are refused; how many that were."""
-        refused = [each for each in self._in_flight if each.proved is not None and refuses(each.proved)]
+        refused = [each for each in self.exchanges if each.proved is not None and refuses(each.proved)]
         for exchange in refused:
             _cut(exchange, TokenRevoked())
         return len(refused)

@@ -47,8 +47,10 @@ class Exchange:
         "_planned",
         "_refused",
         "added",  # any policy, by `add`: lines of fields that whatever answer goes out has besides `ids`
+        "after",  # drain: the one that came next, and below, the one that came before, of those in flight
         "answered",  # forward: when the agent's answer was there whole, or had broken off; 0 before
         "asked",  # forward: when a connection to an agent was first asked for; 0 before
+        "before",
         "bytes_in",  # forward: body bytes taken from the caller
         "bytes_out",  # forward: body bytes given to the caller
         "client",  # pin, then admission: the caller's address, behind proxies that are trusted
@@ -61,6 +63,7 @@ class Exchange:
         "first_byte",  # forward: when the agent's head came
         "generation",
         "head",  # admission
+        "in_flight",  # drain
         "leave",  # admission, where requests are counted: takes this one off; pin calls it at the end
         "method",
         "misstated",  # forward: the agent stated a quantity that is none
@@ -121,6 +124,9 @@ class Exchange:
         self.void = False
         self.farewell: Callable[[], bool] | None = None
         self.leave: Callable[[], None] | None = None
+        self.in_flight = False
+        self.before: Exchange | None = None
+        self.after: Exchange | None = None
         self._identity: Identity | None = None
         self._plan: Plan | None = None
         self._planned = False

@@ -61,4 +61,4 @@ def new_request_id(utc: float) -> tuple[str, str]:
     if milliseconds != _moment.milliseconds or _chance.common is not _moment.common:
         _moment.begin(milliseconds, _chance.common)
     span = _chance.spans.pop()
-    return _moment.digits + span, span
+    return f"{_moment.digits}{span}", span

@@ -336,7 +336,7 @@ async def test_what_is_cut_at_the_drain_deadline_has_failed_by_our_doing(
 
 
 def in_flight(gateway: RunningGateway) -> Any:
-    [exchange] = gateway.daemon._worker._drain._in_flight
+    [exchange] = gateway.daemon._worker._drain.exchanges
     return exchange
 
 

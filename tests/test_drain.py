@@ -1,6 +1,8 @@
 """The way out: in flight, idle, cut."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gatewayd.drain import Drain
 from gatewayd.errors import Draining, TokenRevoked, UpstreamConnect
@@ -54,6 +56,25 @@ def test_a_drain_is_idle_when_the_last_exchange_has_left(ring: Ring) -> None:
     assert (drain.in_flight, drain.idle.is_set()) == (1, False)
     drain.leave(second)
     assert (drain.in_flight, drain.idle.is_set()) == (0, True)
+
+
+@given(st.lists(st.integers(0, 5), max_size=40))
+def test_those_in_flight_are_whoever_came_and_has_not_left(comings: list[int]) -> None:
+    ring, drain = Ring(EMAIL, ManualClock()), Drain()
+    all_of_them, expected = [begun(ring) for _ in range(6)], list[Exchange]()
+    for number in comings:
+        exchange = all_of_them[number]
+        if exchange in expected:
+            drain.leave(exchange)
+            expected.remove(exchange)
+        else:
+            drain.enter(exchange)
+            expected.append(exchange)
+        drain.leave(begun(ring))  # who never came
+        assert list(drain.exchanges) == expected[::-1]
+        assert drain.in_flight == len(expected)
+    gone = [each for each in all_of_them if each not in expected]
+    assert all(each.before is each.after is None for each in gone)
 
 
 def test_a_drain_with_nothing_in_flight_is_idle_at_once() -> None:

@@ -23,6 +23,7 @@ from gatewayd.metrics.series import Counter, Histogram, Tab
 from gatewayd.metrics.sheet import Sheet
 from gatewayd.metrics.tally import Tally
 from gatewayd.outbox import Outbox
+from gatewayd.routing import Route
 
 _UNROUTED: Final = "none"
 _OWN: Final = "gateway"
@@ -46,6 +47,8 @@ class Metrics:
         self._units: dict[Labels, Counter] = {}
         self._nowhere = Counter(self._numbers, 0)  # for what finds no room
         self._routes: dict[str, _Times] = {}
+        self._latest: Route | None = None
+        self._times: _Times | None = None  # the latest route's
         self._aborts = self._at(ABORTS, ())
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
 
@@ -67,13 +70,13 @@ class Metrics:
 
     def _count(self, exchange: Exchange) -> None:
         tab = self._tab
-        route = exchange.route.name or (_OWN if exchange.route.own else _UNROUTED)
-        times = self._routes.get(route)
-        if times is None:
-            times = self._route(route)
+        times = self._times
+        if times is None or self._latest is not exchange.route:
+            times = self._times = self._times_of(exchange.route)
+            self._latest = exchange.route
         if times.method != exchange.method or times.status != exchange.status:
             times.method, times.status = exchange.method, exchange.status
-            times.requests = self._request((route, exchange.method, exchange.status))
+            times.requests = self._request((times.route, exchange.method, exchange.status))
         times.requests.add(1.0)
         tab.note(times.requests)
         times.duration.observe(exchange.ended - exchange.started)
@@ -97,9 +100,15 @@ class Metrics:
                 self._requests[key] = counter
         return counter
 
-    def _route(self, route: str) -> "_Times":
+    def _times_of(self, route: Route) -> "_Times":
+        name = route.name or (_OWN if route.own else _UNROUTED)
+        known = self._routes.get(name)
+        return known if known is not None else self._begin(name)
+
+    def _begin(self, route: str) -> "_Times":
         numbers, labels = self._numbers, (route,)
         times = self._routes[route] = _Times(
+            route,
             Histogram(numbers, self._at(DURATION, labels), BUCKETS),
             Histogram(numbers, self._at(FIRST_BYTE, labels), BUCKETS),
             Histogram(numbers, self._at(OVERHEAD, labels), OVERHEAD_BUCKETS),
@@ -161,9 +170,12 @@ class Metrics:
 class _Times:
     """How long requests of one route take, and what the last of them added to besides: the next one likely does too."""
 
-    __slots__ = ("duration", "first_byte", "method", "overhead", "plan", "requests", "status", "unit", "units")
+    __slots__ = ("duration", "first_byte", "method", "overhead", "plan", "requests", "route", "status", "unit", "units")
 
-    def __init__(self, duration: Histogram, first_byte: Histogram, overhead: Histogram, nowhere: Counter) -> None:
+    def __init__(
+        self, route: str, duration: Histogram, first_byte: Histogram, overhead: Histogram, nowhere: Counter
+    ) -> None:
+        self.route = route
         self.duration = duration
         self.first_byte = first_byte
         self.overhead = overhead

@@ -50,7 +50,12 @@ def tell(reporters: tuple[Reporter, ...], exchange: Exchange) -> None:
         try:
             report(exchange)
         except Exception:
-            logger.exception("request %s could not be reported", exchange.request_id)
+            unreported(exchange)
+
+
+def unreported(exchange: Exchange) -> None:
+    """Say that a reporter failed, whose error is at hand."""
+    logger.exception("request %s could not be reported", exchange.request_id)
 
 
 def is_wanted(exchange: Exchange) -> bool:

@@ -117,16 +117,16 @@ class _Call:
         "_method",
         "_number",
         "_outcome",
-        "_path",
         "_quantity",
         "_route",
         "_said",
         "_status",
         "_unit",
+        "path",
     )
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self.path = path
         self._ended = self._said = self._charge = ""
         self._method = self._route = self._code = self._unit = ""
         self._outcome: Outcome | None = None
@@ -146,7 +146,7 @@ class _Call:
         ):
             name = _quoted(route)
             self._ended = (
-                f',"method":{_quoted(method)},"path":{_quoted(self._path)},"route":{name},"agent":{name}'
+                f',"method":{_quoted(method)},"path":{_quoted(self.path)},"route":{name},"agent":{name}'
                 f',"status":{numeral(status)},"code":{_quoted(code)}'
                 f',"outcome":{_quoted(outcome if outcome is not None else "")}'
             )
@@ -178,10 +178,19 @@ def _charge(unit: str, quantity: int, ignored: str, number: int) -> str:
 
 
 _calls: Final[dict[str, _Call]] = {}  # by path; emptied when it is full
+_latest: Final = [_Call("")]  # the one that was asked for last, replaced as a whole
 
 
 def _call(exchange: Exchange) -> _Call:
     path = exchange.target.path
+    latest = _latest[0]
+    if latest.path is path:
+        return latest
+    known = _latest[0] = _found(path)
+    return known
+
+
+def _found(path: str) -> _Call:
     known = _calls.get(path)
     if known is None:
         known = _Call(path)

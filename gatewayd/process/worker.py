@@ -25,6 +25,7 @@ from gatewayd.process.entrance import Door, Entrance
 from gatewayd.process.files import allow_connections
 from gatewayd.process.lag import Lag
 from gatewayd.process.logs import Logs
+from gatewayd.process.telling import Telling
 from gatewayd.process.tenancy import KEEP, SHARE
 from gatewayd.process.tls import certificate
 from gatewayd.ring import whole_ring
@@ -99,7 +100,7 @@ class Worker:
         )
         pool.accounts.on_change(lambda: self._drain.cut_refused(pool.accounts.refuses))
         await self._logs.open(settings, stack)
-        reporters = (self._logs.report, self.metrics.report, self._sightings.report)
+        reporters = (Telling(self._logs, self.metrics, self._sightings).report,)
         first = build(self._number, settings, pool, self._clock)
         generations = self._generations = Generations(first, self._clock, self._drain)
         app = make_app(generations, self._drain, reporters, open_spans(settings, stack))
