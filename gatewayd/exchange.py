@@ -259,10 +259,18 @@ class Exchange:
         self._conclusion = conclusion
 
     def conclude(self) -> Sequence[Awaitable[None]]:
-        """Close the books of this exchange, once: the work is submitted here, awaiting it is for durability.
+        """Close the books of this exchange, once: the work is done here, awaiting it is for durability.
 
         The last to ask for it comes first, as the ring unwinds. Empty when there is nothing (more) to wait for.
         """
+        if self._conclusion is None:
+            return _NOTHING_PENDING
+        pending = self.submit()
+        self.generation.ledger.seal()
+        return pending
+
+    def submit(self) -> Sequence[Awaitable[None]]:
+        """As `conclude`, but that the ledger is still to be sealed, before the last byte of an answer goes out."""
         last, others = self._conclusion, self._other_conclusions
         if last is None:
             return _NOTHING_PENDING

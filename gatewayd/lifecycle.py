@@ -137,7 +137,7 @@ async def open_pool(
         return Counting(counters, clock, node, max(1, newer.server.workers), newer.counters.on_outage)
 
     ledger = LeasedLedger(
-        open_journal(state / JOURNALS),
+        open_journal(state / JOURNALS, gathers=True),
         books,
         clock,
         durability=settings.ledger.durability,

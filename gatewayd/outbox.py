@@ -6,7 +6,7 @@ the caller, again and again, since it has fallen asleep in between; on one machi
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 MOST: Final = 16
 """So many messages wait at the most: the first one, and memory, for no more than that."""
@@ -17,6 +17,13 @@ LARGE: Final = 64 * 1024
 """A longer message leaves at once: it would keep others waiting for its own copying."""
 
 
+class Books(Protocol):
+    """What must be written down before anybody hears of it."""
+
+    def seal(self) -> None:
+        """All of it is from now on."""
+
+
 class Outbox:
     """Messages of one loop's connections. Mutable: it is emptied once in a turn.
 
@@ -25,24 +32,28 @@ class Outbox:
 
     A message leaves before anything that the loop is asked to do after it was put, so who waits for a next request, and
     then writes without an outbox, writes behind it. Whoever closes a connection that may have one here calls `flush`
-    first, or it is lost.
+    first, or it is lost. Nothing leaves before the books are sealed in which it stands.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._transports: list[asyncio.Transport] = []
         self._messages: list[bytes] = []
+        self._books: Books | None = None
         self.is_due = False
         self.first: Callable[[], None] | None = None
         self.speakers = 0
         self.round = 0
         """Whether something has left since: it is another one after that."""
 
-    def put(self, transport: asyncio.Transport, message: bytes) -> None:
+    def put(self, transport: asyncio.Transport, message: bytes, books: Books) -> None:
         """Write it to the transport at the end of this turn, unless that is closed by then; at once where few speak."""
         if self.speakers < FEW or len(message) > LARGE:
+            books.seal()
             transport.write(message)
             return
+        if self._books is not books:
+            self._stand_in(books)
         self._transports.append(transport)
         self._messages.append(message)
         if len(self._messages) >= MOST:
@@ -55,6 +66,8 @@ class Outbox:
         """Write now what there is."""
         if self._messages:
             self.round += 1
+            if self._books is not None:
+                self._books.seal()
             if self.first is not None:
                 self.first()
             transports, messages = self._transports, self._messages
@@ -63,6 +76,12 @@ class Outbox:
                 transport = transports[index]
                 if not transport.is_closing():
                     transport.write(messages[index])
+
+    def _stand_in(self, books: Books) -> None:
+        """Messages stand in these from now on; a process has hardly ever others."""
+        if self._books is not None:
+            self._books.seal()
+        self._books = books
 
     def _turn_ends(self) -> None:
         self.is_due = False

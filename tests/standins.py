@@ -45,6 +45,9 @@ class BookLedger:
         self.holds.pop(hold_id)
         return None
 
+    def seal(self) -> None:
+        """It keeps nothing back."""
+
     async def balances(self, user_id: str, period: str) -> Sequence[Balance]:
         if self.away:
             raise StoreUnavailable
@@ -83,6 +86,9 @@ class SlowLedger:
 
     def release(self, hold_id: str) -> Awaitable[None]:
         return self._late(self._ledger.release(hold_id))
+
+    def seal(self) -> None:
+        self._ledger.seal()
 
     def _late(self, closing: Awaitable[None] | None) -> Awaitable[None]:
         async def when_open() -> None:

@@ -6,6 +6,7 @@ from typing import cast
 import pytest
 
 from gatewayd.outbox import FEW, LARGE, MOST, Outbox
+from tests.sealing import NONE, NotedBooks
 
 
 class Wire:
@@ -41,9 +42,9 @@ async def test_what_is_put_in_one_turn_leaves_at_its_end_in_its_order() -> None:
     log: list[bytes] = []
     outbox = an_outbox()
     first, second = wires(log, 2)
-    outbox.put(first, b"1")
-    outbox.put(second, b"2")
-    outbox.put(first, b"3")
+    outbox.put(first, b"1", NONE)
+    outbox.put(second, b"2", NONE)
+    outbox.put(first, b"3", NONE)
     assert log == []
     await a_turn()
     assert log == [b"1", b"2", b"3"]
@@ -54,7 +55,7 @@ async def test_each_turn_has_its_own_end() -> None:
     outbox = an_outbox()
     (wire,) = wires(log, 1)
     for number in (b"1", b"2", b"3"):
-        outbox.put(wire, number)
+        outbox.put(wire, number, NONE)
         await a_turn()
         assert log[-1] == number
 
@@ -63,7 +64,7 @@ async def test_what_the_loop_is_asked_to_do_afterwards_comes_after_it() -> None:
     log: list[bytes] = []
     outbox = an_outbox()
     (wire,) = wires(log, 1)
-    outbox.put(wire, b"put")
+    outbox.put(wire, b"put", NONE)
     asyncio.get_running_loop().call_soon(wire.write, b"behind it")
     await a_turn()
     assert log == [b"put", b"behind it"]
@@ -75,13 +76,13 @@ async def test_a_full_outbox_is_emptied_at_once_and_goes_on(flushed_before: int)
     outbox = an_outbox()
     (wire,) = wires(log, 1)
     for _ in range(flushed_before * MOST):
-        outbox.put(wire, b"before")
+        outbox.put(wire, b"before", NONE)
     for _ in range(MOST - 1):
-        outbox.put(wire, b".")
+        outbox.put(wire, b".", NONE)
     assert log.count(b".") == 0
-    outbox.put(wire, b".")
+    outbox.put(wire, b".", NONE)
     assert log.count(b".") == MOST
-    outbox.put(wire, b"the next one")
+    outbox.put(wire, b"the next one", NONE)
     assert log[-1] == b"."
     await a_turn()
     assert log[-1] == b"the next one"
@@ -91,7 +92,7 @@ async def test_where_few_speak_each_message_leaves_at_once() -> None:
     log: list[bytes] = []
     outbox = an_outbox(FEW - 1)
     (wire,) = wires(log, 1)
-    outbox.put(wire, b"at once")
+    outbox.put(wire, b"at once", NONE)
     assert log == [b"at once"]
 
 
@@ -99,9 +100,9 @@ async def test_a_large_message_keeps_nobody_waiting() -> None:
     log: list[bytes] = []
     outbox = an_outbox()
     (wire,) = wires(log, 1)
-    outbox.put(wire, b"x" * (LARGE + 1))
+    outbox.put(wire, b"x" * (LARGE + 1), NONE)
     assert len(log) == 1
-    outbox.put(wire, b"x" * LARGE)
+    outbox.put(wire, b"x" * LARGE, NONE)
     assert len(log) == 1
     await a_turn()
     assert len(log) == 2
@@ -111,8 +112,8 @@ async def test_a_message_for_a_connection_that_closed_meanwhile_is_dropped_and_t
     log: list[bytes] = []
     outbox = an_outbox()
     closed, other = wires(log, 2)
-    outbox.put(closed, b"nobody's")
-    outbox.put(other, b"somebody's")
+    outbox.put(closed, b"nobody's", NONE)
+    outbox.put(other, b"somebody's", NONE)
     cast("Wire", closed).closing = True
     await a_turn()
     assert log == [b"somebody's"]
@@ -123,7 +124,7 @@ async def test_whoever_flushes_has_it_written_now_and_once() -> None:
     outbox = an_outbox()
     (wire,) = wires(log, 1)
     outbox.flush()
-    outbox.put(wire, b"now")
+    outbox.put(wire, b"now", NONE)
     outbox.flush()
     assert log == [b"now"]
     await a_turn()
@@ -135,15 +136,15 @@ async def test_what_is_done_first_is_done_before_messages_leave_however_they_do(
     outbox = an_outbox()
     outbox.first = lambda: log.append(b"first")
     (wire,) = wires(log, 1)
-    outbox.put(wire, b"at the turn's end")
+    outbox.put(wire, b"at the turn's end", NONE)
     await a_turn()
     assert log == [b"first", b"at the turn's end"]
     log.clear()
     for _ in range(MOST):
-        outbox.put(wire, b".")
+        outbox.put(wire, b".", NONE)
     assert log == [b"first", *[b"."] * MOST]
     log.clear()
-    outbox.put(wire, b"flushed")
+    outbox.put(wire, b"flushed", NONE)
     outbox.flush()
     assert log == [b"first", b"flushed"]
 
@@ -152,10 +153,38 @@ async def test_what_is_done_first_is_done_at_the_end_of_a_turn_whose_messages_ha
     log: list[bytes] = []
     outbox = an_outbox()
     (wire,) = wires(log, 1)
-    outbox.put(wire, b"early")
+    outbox.put(wire, b"early", NONE)
     outbox.flush()
     outbox.first = lambda: log.append(b"first")
     assert outbox.is_due
     await a_turn()
     assert log == [b"early", b"first"]
     assert not outbox.is_due
+
+
+async def test_nothing_leaves_before_the_books_are_sealed_in_which_it_stands() -> None:
+    log: list[bytes] = []
+    outbox = an_outbox()
+    (wire,) = wires(log, 1)
+    books = NotedBooks(log)
+    for number in (b"1", b"2"):
+        outbox.put(wire, number, books)
+    await a_turn()
+    assert log == [b"sealed", b"1", b"2"]
+    del log[:]
+    outbox.put(wire, b"x" * (LARGE + 1), books)
+    assert log == [b"sealed", b"x" * (LARGE + 1)]
+    del log[:]
+    outbox.speakers = FEW - 1
+    outbox.put(wire, b"at once", books)
+    assert log == [b"sealed", b"at once"]
+
+
+async def test_messages_that_stand_in_several_books_leave_when_all_are_sealed() -> None:
+    log: list[bytes] = []
+    outbox = an_outbox()
+    (wire,) = wires(log, 1)
+    outbox.put(wire, b"1", NotedBooks(log, b"one"))
+    outbox.put(wire, b"2", NotedBooks(log, b"another"))
+    await a_turn()
+    assert log == [b"one", b"another", b"1", b"2"]

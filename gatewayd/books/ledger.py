@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from gatewayd.books.durable import Flusher
 from gatewayd.books.leases import CALM, Lease, Leases, Waiter, Wish
@@ -49,13 +49,13 @@ class LeasedLedger:
         self._journal = journal
         self._clock = clock
         self._leases = Leases()
-        self._open: dict[str, tuple[Hold, Lease | None]] = {}
         self._flusher = Flusher(journal.flush) if durability == "disk" else None
         self._denies = on_outage == "deny"
         self._away = False
         self._told_grown = False
+        self._to_be_sealed = False
         self._loop = asyncio.get_running_loop()
-        self._link = Link(books, self._hear, self._greet)
+        self._link = Link(books, self._hear, self._greet, journal.seal)
         self._sweeper: asyncio.Task[None] | None = None
         self._wishes = count(1)
         self._telling: set[asyncio.Task[None]] = set()
@@ -72,7 +72,7 @@ class LeasedLedger:
     @property
     def pending(self) -> int:
         """Holds that are open and requests that wait for units."""
-        return len(self._open)
+        return len(self._journal)
 
     async def hold(self, hold: Hold) -> Holding:
         """Raises StoreUnavailable, and holds nothing then."""
@@ -102,25 +102,25 @@ class LeasedLedger:
     def _held(self, hold: Hold, lease: Lease | None) -> Holding:
         """The units are taken: now it is written down."""
         try:
-            self._journal.intend(hold)
+            self._journal.intend(hold, lease)
         except BaseException:
             if lease is not None:
                 self._put_back(lease, hold.units)
             raise
-        self._open[hold.id] = hold, lease
         if not self._told_grown:
             self._grown()
+        if not self._to_be_sealed:
+            self._seal_soon()
         return GRANTED
 
     def settle(self, record: UsageRecord) -> Awaitable[None] | None:
         """None when the record is safe already."""
-        if (opened := self._open.get(record.id)) is None:
+        if (opened := self._journal.opened(record.id)) is None:
             return None
-        del self._open[record.id]
-        hold, lease = opened
+        hold, lease = opened.hold, cast("Lease | None", opened.beside)
         drawn = lease.draw(hold.units, record.quantity) if lease is not None else 0
-        self._journal.conclude(
-            record.id,
+        self._journal.end(
+            opened,
             Ending(
                 record.quantity,
                 drawn,
@@ -133,19 +133,40 @@ class LeasedLedger:
         )
         if not self._told_grown:
             self._grown()
+        if not self._to_be_sealed:
+            self._seal_soon()
         if lease is not None:
             if drawn < record.quantity:
                 return self._tell_overdrawn(lease, hold.limit)
             if lease.waiting or not lease.sound:
                 self._freed(lease)
-        return self._flusher.flushed() if self._flusher is not None else None
+        return self._flushed()
+
+    def seal(self) -> None:
+        """What was held and settled until now is written: it survives `kill -9` of this process."""
+        self._journal.seal()
+
+    def _seal_soon(self) -> None:
+        """At the end of this turn of the loop at the latest, whoever else may need it before."""
+        if not self._journal.is_sealed:
+            self._to_be_sealed = True
+            self._loop.call_soon(self._turn_ends)
+
+    def _turn_ends(self) -> None:
+        self._to_be_sealed = False
+        self._journal.seal()
+
+    def _flushed(self) -> Awaitable[None] | None:
+        if self._flusher is None:
+            return None
+        self._journal.seal()
+        return self._flusher.flushed()
 
     def release(self, hold_id: str) -> Awaitable[None] | None:
-        hold, lease = self._open.pop(hold_id, (None, None))
-        if hold is not None:
-            if lease is not None:
-                self._put_back(lease, hold.units)
-            self._journal.conclude(hold_id, None)
+        if (opened := self._journal.opened(hold_id)) is not None:
+            self._journal.end(opened, None)
+            if (lease := cast("Lease | None", opened.beside)) is not None:
+                self._put_back(lease, opened.hold.units)
             self._grown()
         return None
 
@@ -233,7 +254,7 @@ class LeasedLedger:
         return asyncio.shield(telling)  # who leaves ends nothing of it
 
     async def _overdrawn(self, lease: Lease, limit: int) -> None:
-        safe = self._flusher.flushed() if self._flusher is not None else None
+        safe = self._flushed()
         with suppress(StoreUnavailable):  # a bookkeeper who is away reads it in the journal
             await self._link.ask("overdrawn", *lease.account, limit)
         if safe is not None:
@@ -254,6 +275,7 @@ class LeasedLedger:
 
     def _say_all(self) -> None:
         """All that it must know, as of this moment."""
+        self._journal.seal()  # what was drawn from these leases stands before its position
         leases = [(*lease.account, lease.outstanding) for lease in self._leases.all() if lease.outstanding]
         self._link.say("has", *self._journal.position, leases)
         for lease in self._leases.all():

@@ -20,8 +20,16 @@ ANSWER_SECONDS: Final = 3.0
 class Link:
     """Says, asks and hears. Mutable: it connects again by itself, and calls `greet` each time that it has."""
 
-    def __init__(self, path: Path, hear: Callable[[Message], None], greet: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        hear: Callable[[Message], None],
+        greet: Callable[[], None],
+        before: Callable[[], None],
+    ) -> None:
+        """`before` is done before anything is said: what was done until then is to be found in the journal."""
         self._path = path
+        self._before = before
         self._hear = hear
         self._greet = greet
         self._messenger: Messenger | None = None
@@ -54,6 +62,7 @@ class Link:
     def say(self, *message: Any) -> None:
         """Send it; if nobody is there it is gone, and `greet` says all that matters once somebody is."""
         if self._messenger is not None:
+            self._before()
             self._messenger.say(*message)
 
     async def ask(self, what: str, *details: Any) -> Any:

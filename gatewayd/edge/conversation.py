@@ -15,7 +15,7 @@ from gatewayd.bell import Bell
 from gatewayd.edge.habit import Habit, habit_of
 from gatewayd.edge.plain import PlainRequest, plain_request
 from gatewayd.incoming import Asked, Caller, Incoming
-from gatewayd.outbox import Outbox
+from gatewayd.outbox import Books, Outbox
 
 _NOTHING: Final = EMPTY_PAYLOAD
 
@@ -137,16 +137,20 @@ class Conversation:
             self.deadline.cancel()
             self.deadline = None
 
-    def say(self, answer: bytes) -> None:
-        """Write a whole answer, which ends no connection, with whatever else leaves in this turn of the loop."""
+    def say(self, answer: bytes, books: Books) -> None:
+        """Write a whole answer, which ends no connection, with whatever else leaves in this turn of the loop.
+
+        `books` are sealed before.
+        """
         transport = self.transport
         if transport is None:
             return
         if self.plain is not None or self.messages:
+            books.seal()
             transport.write(answer)  # the next one is begun at once, and may be written by anybody
         else:
             self.said_in = self.outbox.round
-            self.outbox.put(transport, answer)
+            self.outbox.put(transport, answer, books)
 
     def next_plain(self, protocol: Any, task: Any) -> Incoming | None:
         """The plain request that has come, for a ring; None if it is not one that is next, or for no ring."""

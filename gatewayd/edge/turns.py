@@ -102,10 +102,6 @@ class Turns(web.RequestHandler):
         self._outbox = outbox
         self._ring_of = ring_of
 
-    def say(self, answer: bytes) -> None:
-        """Write a whole answer, which ends no connection, with whatever else leaves in this turn of the loop."""
-        self.talk.say(answer)
-
     async def start(self) -> None:  # noqa: C901  # every request would pay for each step that is a call
         """The connection's one task, from its first byte to its last answer."""
         # Only aiohttp's own way to cancel it; an eager task runs before it has a name here.

@@ -15,6 +15,7 @@ from aiohttp.streams import EofStream
 
 from gatewayd.build import stays_python
 from gatewayd.errors import Refusal, UpstreamProtocol, UpstreamReset
+from gatewayd.outbox import Books
 from gatewayd.proxy.answer import AnswerHead, judge
 from gatewayd.proxy.awaited import Awaited
 from gatewayd.proxy.body import Body, body_of
@@ -75,15 +76,15 @@ class Call:
             raise self._broken()
         transport.write(data)
 
-    def ask(self, request: bytes) -> None:
-        """As `send`, of a whole request: it leaves with whatever else does in this turn of the loop.
+    def ask(self, request: bytes, books: Books) -> None:
+        """As `send`, of a whole request: it leaves with whatever else does in this turn of the loop, `books` sealed.
 
         A connection that was pooled was found open just now.
         """
         transport = self._awaited.transport
         if transport is None or (not self._reused and transport.is_closing()):
             raise self._broken()
-        self._idle.outbox.put(transport, request)
+        self._idle.outbox.put(transport, request, books)
 
     async def drain(self) -> None:
         """Wait until the agent takes more (back-pressure). Raises UpstreamReset if it never will."""

@@ -74,9 +74,9 @@ class Passage:
             exchange = self._exchange
             exchange.answered = exchange.answered or exchange.clock.monotonic()
             exchange.outcome = carrier.outcome
-            if pending := exchange.conclude():
+            if pending := exchange.submit():
                 await exchange.wait_for(pending)
-            carrier.finish()  # the books are closed before the last byte goes out (contract, section 7)
+            carrier.finish()  # the books are closed, and sealed, before the last byte goes out (contract, section 7)
             if (upload := self._let_go()) is not None:
                 await upload.stop()
             return carrier.response()
@@ -202,9 +202,10 @@ class Passage:
         call.expect(bodiless=exchange.method == "HEAD")
         message = self._message(way, call)
         if self._body is None:
+            exchange.generation.ledger.seal()
             call.send(message)
         else:
-            call.ask(message)
+            call.ask(message, exchange.generation.ledger)
         exchange.reached = exchange.reached or now
         if self._body is None:
             self._upload = Upload(exchange, self._request, call, rule)

@@ -153,18 +153,21 @@ class Relay:
     def finish(self) -> None:
         """Send the last piece and the end of the message, in one write with all that still waits.
 
-        The books are closed by now, so a caller who left meanwhile changes nothing.
+        The books are closed by now, so a caller who left meanwhile changes nothing; they are sealed before it leaves.
         """
         chunk = self._last
         if self._in_chunks:
             chunk = b"%x\r\n%b\r\n%b" % (len(chunk), chunk, self._end) if chunk else self._end
         talk = self._talk
         transport = talk.transport if talk is not None else self._protocol.transport
+        books = self._exchange.generation.ledger
         if not (chunk or self._is_pending) or transport is None or transport.is_closing():
+            books.seal()  # there may be an end that is no byte: that of the connection
             return
         if self._is_pending and self.keep_alive and talk is not None:
-            talk.say(self._with_head(chunk))
+            talk.say(self._with_head(chunk), books)
         else:
+            books.seal()
             self._write(chunk)
 
     def say_goodbye(self) -> bool:

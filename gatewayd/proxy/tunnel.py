@@ -145,6 +145,7 @@ class Tunnel(Sent):
 
     def finish(self) -> None:
         """Close the caller's side; what was written to it still arrives."""
+        self._exchange.generation.ledger.seal()
         if (transport := self._request.transport) is not None:
             hang_up(transport)
 

@@ -48,13 +48,19 @@ class Ledger(Protocol):
     def settle(self, record: UsageRecord) -> Awaitable[None] | None:
         """Turn the hold of `record.id` into the record: units freed, quantity spent.
 
-        Done when called, awaited or not: the record survives `kill -9` of this process. What is returned is to be
-        awaited before the answer's last byte: for power loss (`durability = "disk"`), or because more was spent than
-        was held. A repeat is harmless.
+        Done when called and sealed, awaited or not: the record survives `kill -9` of this process. What is returned is
+        to be awaited before the answer's last byte: for power loss (`durability = "disk"`), or because more was spent
+        than was held. A repeat is harmless.
+        """
+
+    def seal(self) -> None:
+        """Write down what was held, settled and released until now, or is about to be in this turn of the loop anyhow.
+
+        To be called before an agent is told of a request that was held for, and before the last byte of an answer.
         """
 
     def release(self, hold_id: str) -> Awaitable[None] | None:
-        """Free the units of a request that reached no agent. Done when called; a repeat is harmless."""
+        """Free the units of a request that reached no agent. Done when called and sealed; a repeat is harmless."""
 
     async def balances(self, user_id: str, period: str) -> Sequence[Balance]:
         """The user's balances in the period, by unit; empty when nothing was used yet."""

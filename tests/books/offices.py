@@ -78,7 +78,9 @@ class Office:
         await abandon(self.bookkeeper)
 
     async def worker(self) -> LeasedLedger:
-        ledger = LeasedLedger(open_journal(self.settings.server.state_dir / "journal"), self.path, self.clock)
+        ledger = LeasedLedger(
+            open_journal(self.settings.server.state_dir / "journal", gathers=True), self.path, self.clock
+        )
         await ledger.start()
         return ledger
 

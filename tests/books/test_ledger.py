@@ -8,12 +8,22 @@ import pytest
 from gatewayd.books import ledger
 from gatewayd.books.ledger import LeasedLedger
 from gatewayd.errors import StoreError, StoreUnavailable
+from gatewayd.model import Hold
 from gatewayd.stores.journal.writer import JournalFull, open_journal
 from tests.books.faulty import Weather
 from tests.books.offices import office
 from tests.daemons import PATIENCE
 from tests.pauses import CalmClock
 from tests.stores.ledgers import hold, record
+
+
+def named(number: int) -> Hold:
+    """One whose id is as long as a request's, so that what is written of it may gather."""
+    return hold(f"{number:032x}")
+
+
+def is_sealed(worker: LeasedLedger) -> bool:
+    return worker._journal.is_sealed
 
 
 async def test_while_the_ledger_is_away_leases_and_unlimited_units_are_served_and_others_told(
@@ -193,6 +203,59 @@ async def test_on_disk_means_that_a_flush_was_waited_for_and_its_failure_is_seen
         assert unsafe is not None
         with pytest.raises(StoreError, match="the disk is gone"):
             await unsafe
+        await worker.close()
+
+
+async def test_what_a_turn_held_and_settled_is_written_at_its_end_or_when_it_is_sealed(tmp_path: Path) -> None:
+    async with office(tmp_path) as books:
+        worker = await books.worker()
+        journal, clock = worker._journal, books.clock
+        await worker.hold(named(0))  # in full
+        for number in (1, 2):
+            assert worker.hold_at_once(named(number), clock.monotonic()) is not None
+            assert worker.settle(record(named(number))) is None
+            assert not is_sealed(worker)
+            if number == 1:
+                worker.seal()
+                assert is_sealed(worker)
+        before = journal.position
+        await asyncio.sleep(0)
+        assert is_sealed(worker)
+        assert journal.position > before
+        worker.settle(record(named(0)))
+        await worker.close()
+    assert sum(books.audit().values()) == 3
+
+
+async def test_the_bookkeeper_is_told_nothing_before_what_was_done_is_written(tmp_path: Path) -> None:
+    async with office(tmp_path) as books:
+        worker = await books.worker()
+        await worker.hold(named(0))
+        worker.hold_at_once(named(1), books.clock.monotonic())
+        assert not is_sealed(worker)
+        worker._tell_grown()
+        assert is_sealed(worker)
+        worker.settle(record(named(0)))
+        worker.settle(record(named(1)))
+        assert not is_sealed(worker)
+        worker._say_all()  # the position stands behind all that was drawn
+        assert is_sealed(worker)
+        await worker.close()
+    assert sum(books.audit().values()) == 2
+
+
+async def test_what_is_to_survive_power_loss_is_written_before_it_is_flushed(tmp_path: Path) -> None:
+    async with office(tmp_path) as books:
+        journal = open_journal(tmp_path / "journal", gathers=True)
+        worker = LeasedLedger(journal, books.path, CalmClock(), durability="disk")
+        await worker.start()
+        for number in (0, 1):
+            await worker.hold(named(number))
+        safe = worker.settle(record(named(1)))
+        assert journal.is_sealed
+        assert safe is not None
+        await safe
+        worker.release(named(0).id)
         await worker.close()
 
 

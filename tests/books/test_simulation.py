@@ -52,7 +52,7 @@ class Day:
         self.refused = 0
         self.unavailable = 0
         self.calm = True
-        self._names = (f"r{number}" for number in itertools.count())
+        self._names = (f"{number:032x}" for number in itertools.count())
 
     def used(self, user: str) -> int:
         """Spent, and in the hands of requests."""

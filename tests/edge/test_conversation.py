@@ -12,6 +12,7 @@ from gatewayd.edge.conversation import Conversation, conversation_of
 from gatewayd.edge.whole import stream_of
 from gatewayd.incoming import Caller
 from gatewayd.outbox import FEW, Outbox
+from tests.sealing import NONE, NotedBooks
 
 POST = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"
 
@@ -104,12 +105,12 @@ async def test_a_head_that_came_in_time_is_timed_no_more() -> None:
 
 async def test_an_answer_waits_for_the_end_of_the_turn_unless_a_next_request_is_there() -> None:
     talk, line = conversation(), Line()
-    talk.say(b"nobody is there")
+    talk.say(b"nobody is there", NONE)
     talk.transport = cast("asyncio.Transport", line)
     talk.outbox.speakers = FEW
-    talk.say(b"one")
+    talk.say(b"one", NONE)
     assert line.written == []
     assert talk.take_plain(POST + b"hi")  # which may be answered by others, behind it
     assert line.written == [b"one"]
-    talk.say(b"two")
-    assert line.written == [b"one", b"two"]
+    talk.say(b"two", NotedBooks(line.written))
+    assert line.written == [b"one", b"sealed", b"two"]

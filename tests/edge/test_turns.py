@@ -18,6 +18,7 @@ from tests.agents import talk
 from tests.edge.callers import caller
 from tests.edge.hostile import get, request
 from tests.edge.serving import edge
+from tests.sealing import NONE
 from tests.sources import source_of
 
 
@@ -66,7 +67,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 async def said(request: web.BaseRequest) -> web.StreamResponse:
     connection = cast("EdgeConnection", request.protocol)
     connection._outbox.speakers += FEW  # so that it waits for the turn's end
-    connection.say(ANSWER)
+    connection.talk.say(ANSWER, NONE)
     connection._outbox.speakers -= FEW
     return Sent(200, keep_alive=True)
 

@@ -29,6 +29,7 @@ from tests.gateways import RunningGateway, running_gateway
 from tests.patience import PATIENCE, when
 from tests.policies.rings import EMAIL, Ring
 from tests.problems import ask
+from tests.sealing import NONE
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Usage-Quantity: 3\r\n\r\nok"
 
@@ -196,7 +197,7 @@ async def test_what_is_counted_in_a_turn_is_on_the_sheet_before_its_answers_leav
             return False
 
     for _ in range(3):
-        outbox.put(cast("asyncio.Transport", Wire()), b"an answer")
+        outbox.put(cast("asyncio.Transport", Wire()), b"an answer", NONE)
         metrics.report(exchange(clock))
     assert (left, sheet.samples()["counters"]["gatewayd_requests"]) == ([], [[("none", "GET", "200"), 0]])
     await asyncio.sleep(0)

@@ -21,6 +21,7 @@ from tests.gateways import RunningGateway, running_gateway
 from tests.patience import PATIENCE
 from tests.proxy.test_websocket import Frame
 from tests.proxy.wire import OK, Caller, Heard, at_first, beat, calling, message, reset, saying
+from tests.sealing import NONE
 
 ROUTE = """
 [routes.email]
@@ -656,7 +657,7 @@ class Side(BaseProtocol):
 def tunnel_between(source: Side, sink: Side) -> tuple[Tunnel, Direction]:
     request = make_mocked_request("GET", "/")
     call = SimpleNamespace(protocol=sink)
-    exchange = SimpleNamespace(bytes_in=0, bytes_out=0, sent=False, fields=[])
+    exchange = SimpleNamespace(bytes_in=0, bytes_out=0, sent=False, fields=[], generation=SimpleNamespace(ledger=NONE))
     head = AnswerHead(101, b"Switching Protocols", read_section(()), None, chunked=False, has_body=False)
     tunnel = Tunnel(exchange, request, call, head, b"websocket", 0.0)  # type: ignore[arg-type]
     return tunnel, Direction(tunnel, source, sink)

@@ -16,9 +16,12 @@ import orjson
 from gatewayd.model import Ending, Hold, Outcome
 
 WORD: Final = 8
-MAGIC: Final = b"gwjrnl\x00\x02"
-"""A segment's first bytes; the last one is the format's version. In the first one each intent stood for itself."""
-READABLE: Final = (MAGIC, b"gwjrnl\x00\x01")
+MAGIC: Final = b"gwjrnl\x00\x03"
+"""A segment's first bytes; the last one is the format's version.
+
+In the first one each intent stood for itself, in the second one each entry had a frame of its own.
+"""
+READABLE: Final = (MAGIC, b"gwjrnl\x00\x02", b"gwjrnl\x00\x01")
 NEXT: Final = (1 << 64) - 1
 """The word that says: go on in the next segment. No frame has a length like that."""
 
@@ -171,10 +174,17 @@ def conclusion(hold_id: str, ending: Ending | None) -> bytes:
     return facts + hold_id.encode()
 
 
-def conclusion_space(hold_id: str) -> int:
-    """The bytes that the frame of any Conclusion of this hold fits in."""
-    length = len(hold_id) if hold_id.isascii() else len(hold_id.encode())
-    return (length + _CONCLUDED + 7) & -8
+def name_of(hold: Hold) -> bytes:
+    """Its id, as a frame has it. Raises ValueError for one that cannot be written."""
+    try:
+        return hold.id.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"a hold that cannot be written: {error}") from None
+
+
+def conclusion_space(name: bytes) -> int:
+    """The bytes that the frame of any Conclusion of this hold fits in, alone or with others."""
+    return (len(name) + _CONCLUDED + 7) & -8
 
 
 def decode(payload: bytes) -> Entry:

@@ -7,6 +7,7 @@ from typing import Final
 from gatewayd.errors import StoreError
 from gatewayd.model import Hold
 from gatewayd.stores.journal import segment
+from gatewayd.stores.journal.briefs import INTENT, briefs, ending_of, is_intent
 from gatewayd.stores.journal.directory import Lock, discard, names, set_aside, take_over
 from gatewayd.stores.journal.frames import (
     MAGIC,
@@ -16,6 +17,7 @@ from gatewayd.stores.journal.frames import (
     Conclusion,
     Entry,
     Intent,
+    Likeness,
     Position,
     decode,
     frame_at,
@@ -50,6 +52,8 @@ class JournalReader:
 
     def read(self, most: int = 4096, until: Position | None = None) -> list[Entry]:
         """The entries from the position on, `most` at best, none at or after `until`; nothing if none is complete yet.
+
+        What was written together comes together, so that there may be some more.
 
         Raises StoreError.
         """
@@ -117,12 +121,15 @@ class JournalReader:
         return entries, ended
 
     def _entries(self, data: bytes, at: int, most: int) -> tuple[list[Entry], int]:
-        """Those that can be read of what begins at `at`, `most` at best, and the place just after the last of them."""
+        """Those that can be read of what begins at `at`, as `read` has them, and the place just after the last."""
         entries: list[Entry] = []
         end = 0
         while len(entries) < most and (payload := frame_at(data, end)) is not None:
             try:
-                entries.append(self._entry(payload, at + end))
+                if payload[0] & INTENT:
+                    entries += self._briefs(payload)
+                else:
+                    entries.append(self._entry(payload, at + end))
             except ValueError:
                 break
             end += space(len(payload))
@@ -137,6 +144,18 @@ class JournalReader:
         if isinstance(entry, Intent):
             self._remember(entry.hold, at)
         return entry
+
+    def _briefs(self, payload: bytes) -> list[Entry]:
+        """Raises ValueError if this version did not write it."""
+        entries: list[Entry] = []
+        for kind, first, second, third, moment, name in briefs(payload):
+            if is_intent(kind):
+                said = self._said.get(first)
+                like = Likeness(first, name.decode(), moment)
+                entries.append(Intent(like.to(said if said is not None else self._look_back(first))))
+            else:
+                entries.append(Conclusion(name.decode(), ending_of(kind, first, second, third, moment)))
+        return entries
 
     def _look_back(self, place: int) -> Hold:
         """What an intent says that this reader has not read, or not kept. Raises ValueError if there is none."""

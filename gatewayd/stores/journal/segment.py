@@ -7,13 +7,19 @@ from pathlib import Path
 from typing import Any, Final
 from zlib import crc32
 
+from gatewayd.stores.journal import briefs
+from gatewayd.stores.journal.briefs import BRIEF_BYTES
 from gatewayd.stores.journal.frames import MAGIC, NEXT, WORD, Position
 
 FIRST: Final = 1
 START: Final = len(MAGIC)
 """Where a segment's first frame stands."""
 _SUFFIX: Final = ".seg"
-_crc32: Final[Any] = crc32  # under a name that nobody assigns to again, which the compiler need not look up
+LONGEST: Final = 64 * BRIEF_BYTES
+"""A frame of briefs has no more than that: who reads sees it as a whole at a first look."""
+# Under names that nobody assigns to again, which the compiler need not look up.
+_crc32: Final[Any] = crc32
+_note: Final[Any] = briefs.note
 
 
 def path_of(directory: Path, number: int) -> Path:
@@ -62,10 +68,12 @@ def sync(path: Path) -> None:
 class Segment:
     """A segment that is being written, through memory that it shares with its readers.
 
-    What was appended is the kernel's, so it survives the process, however that ends.
+    What was appended is the kernel's, so it survives the process, however that ends; what was noted, once it is sealed.
+    `offset` is where the next frame begins, `end` where the next thing is written: briefs behind `offset` are a frame
+    that is open, and nobody's yet.
     """
 
-    __slots__ = ("_map", "_words", "number", "offset")
+    __slots__ = ("_map", "_words", "end", "number", "offset")
 
     def __init__(self, directory: Path, number: int, size: int) -> None:
         """Allocate it and be its only writer. Raises OSError."""
@@ -75,28 +83,54 @@ class Segment:
         self._words = memoryview(self._map)[: size & -WORD].cast("Q")
         self.number = number
         self.offset = START
+        self.end = START
 
     @property
     def position(self) -> Position:
         return Position(self.number, self.offset)
 
     def append(self, payload: bytes) -> None:
-        """Write a frame; the caller knows that there is room."""
+        """Write a frame, behind the one that is open; the caller knows that there is room."""
+        if self.end != self.offset:
+            self.seal()
         at = self.offset
         length = len(payload)
         end = at + WORD + length
         self._map[at + WORD : end] = payload
-        # Last, and one store: a process killed before it has appended nothing. It is `frames.word`, and the next line
-        # `frames.space`, made without a call: both are on every request's way, twice.
+        self._store_word(at, payload)
+        self.offset = self.end = (end + 7) & -8
+
+    def note(self, kind: int, first: int, second: int, third: int, moment: float, name: bytes) -> None:
+        """Write a brief, which is to be sealed; the caller knows that there is room for it, and for a word."""
+        at = self.end
+        if at == self.offset:
+            at += WORD
+        elif at - self.offset > LONGEST:
+            self.seal()
+            at = self.end + WORD
+        _note(self._map, at, kind, first, second, third, moment, name)
+        self.end = at + BRIEF_BYTES
+
+    def seal(self) -> None:
+        """Let all that was noted be appended; again is harmless."""
+        begin, end = self.offset, self.end
+        if begin != end:
+            self._store_word(begin, self._map[begin + WORD : end])
+            self.offset = end
+
+    def _store_word(self, at: int, payload: bytes) -> None:
+        """Make it a frame (`frames.word`). Last, and one store: a process killed before it has appended nothing."""
         crc: Any = _crc32(payload)  # an object of Python's, whose numbers of 64 bits are faster than the compiler's
-        self._words[at >> 3] = crc << 32 | length
-        self.offset = (end + 7) & -8
+        self._words[at >> 3] = crc << 32 | len(payload)
 
     def finish(self) -> None:
         """Say that the next segment goes on from here, and write no more."""
+        self.seal()
         self._words[self.offset >> 3] = NEXT
         self.close()
 
     def close(self) -> None:
+        """Write no more."""
+        self.seal()
         self._words.release()
         self._map.close()

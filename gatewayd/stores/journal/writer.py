@@ -13,11 +13,14 @@ from gatewayd.clock import Clock, SystemClock
 from gatewayd.errors import StoreError, StoreUnavailable
 from gatewayd.model import Ending, Hold
 from gatewayd.stores.journal import frames
+from gatewayd.stores.journal.briefs import BRIEF_BYTES, INTENT, NAME_BYTES, kind_of
 from gatewayd.stores.journal.directory import NO_ROOM, STATE_DIR_HINT, Lock, create, discard, reason
-from gatewayd.stores.journal.frames import WORD, Position
+from gatewayd.stores.journal.frames import WORD, Position, space
+from gatewayd.stores.journal.opened import Opened
 from gatewayd.stores.journal.precedents import NONE, Precedents
 from gatewayd.stores.journal.retention import Retention
 from gatewayd.stores.journal.segment import FIRST, Segment, path_of, sync
+from gatewayd.stores.journal.supply import Supply
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +30,13 @@ AT_REST: Final = 4
 """Segments that intents which stay open may keep; beyond them they are carried forward."""
 CARRIED: Final = 64
 """Intents that are carried forward at a time."""
-RETRY_SECONDS: Final = 0.1
-"""How long a disk that refused a segment is not asked again."""
 _SPARE: Final = 2  # segments that only carrying may use, so that a full journal can always be emptied
 _SYSTEM_CLOCK: Final = SystemClock()
 _LEAST_BYTES: Final = 4096
+
+
+_NOTED: Final = WORD + BRIEF_BYTES
+"""The most that a brief takes: it may be the first of its frame."""
 
 
 class JournalFull(StoreUnavailable):
@@ -44,8 +49,11 @@ def open_journal(
     segment_bytes: int = SEGMENT_BYTES,
     most_bytes: int = MOST_BYTES,
     clock: Clock = _SYSTEM_CLOCK,
+    gathers: bool = False,
 ) -> "Journal":
     """Make a journal of this process's own below `root`, on disk as far as its first segment.
+
+    With `gathers`, entries may wait for `Journal.seal`, which costs as much for many as for one.
 
     Raises StoreError if that cannot be done, ValueError for sizes that are too small to work with.
     """
@@ -62,7 +70,7 @@ def open_journal(
     except OSError as error:
         hint = f"make room for {segment_bytes} bytes" if error.errno in NO_ROOM else STATE_DIR_HINT
         raise StoreError(f"a journal cannot be made in {root} ({reason(error)}): {hint}") from error
-    return Journal(directory, lock, segment, segment_bytes, most_bytes, clock)
+    return Journal(directory, lock, segment, segment_bytes, most_bytes, clock, gathers)
 
 
 class Journal:
@@ -71,37 +79,44 @@ class Journal:
     Segments are numbered, contiguous, and deleted from the oldest on, so that a reader that starts anew at the oldest
     finds the intent of every conclusion that is not in the ledger yet. Intents that stay open are written again
     further on. What an intent has in common with an earlier one of its segment it says by that one's place.
+
+    Where it gathers, whoever does a thing on the strength of an entry calls `seal` before: a process that is killed
+    earlier has written nothing of it.
     """
 
     def __init__(
-        self, directory: Path, lock: Lock, segment: Segment, segment_bytes: int, most_bytes: int, clock: Clock
+        self,
+        directory: Path,
+        lock: Lock,
+        segment: Segment,
+        segment_bytes: int,
+        most_bytes: int,
+        clock: Clock,
+        gathers: bool,
     ) -> None:
         """Use `open_journal`."""
         self.name = directory.name
         self._directory = directory
         self._lock = lock
         self._segment = segment
-        self._segment_bytes = segment_bytes
         self._limit = segment_bytes - WORD  # the last word says that the next segment goes on
         # Together less than a segment: a new one always takes an intent, and all conclusions that are to come.
         self._longest = segment_bytes >> 2
         self._most_reserved = segment_bytes >> 1
         self._most = most_bytes // segment_bytes
         self._at_rest = min(AT_REST, self._most - _SPARE - 1)
+        self._supply = Supply(directory, segment_bytes, clock)
         self._retention = Retention(directory)
         self._precedents = Precedents()
-        # Oldest first, by the segment that has the (latest) intent; with the space that the conclusion will need.
-        self._open: dict[str, tuple[Hold, int, int]] = {}
+        self._open: dict[str, Opened] = {}  # oldest first, by the segment that has the (latest) intent
+        self._gathers = gathers
         self._reserved = 0
         self._flushed = FIRST - 1
         self._trouble = ""
-        self._clock = clock
-        self._retry_at = -inf
-        self._failure: tuple[object, ...] = ()
 
     @property
     def position(self) -> Position:
-        """Where the next frame goes; everything before it can be read by other processes now."""
+        """Where the next frame goes; everything before it, and nothing else, can be read by other processes now."""
         return self._segment.position
 
     def __len__(self) -> int:
@@ -110,58 +125,100 @@ class Journal:
 
     def open_holds(self) -> Mapping[str, Hold]:
         """A copy: the holds that were not concluded, by id."""
-        return {hold_id: hold for hold_id, (hold, _, _) in self._open.items()}
+        return {hold_id: opened.hold for hold_id, opened in self._open.items()}
 
-    def intend(self, hold: Hold) -> None:
+    def opened(self, hold_id: str) -> Opened | None:
+        """The hold of this id, while it is open."""
+        return self._open.get(hold_id)
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether nothing waits for `seal`."""
+        segment = self._segment
+        return segment.end == segment.offset
+
+    def seal(self) -> None:
+        """Everything that was written survives this process from now on, and can be read by others."""
+        self._segment.seal()
+
+    def intend(self, hold: Hold, beside: object = None) -> None:
         """Write that a request is about to reach its agent, and set room aside for its conclusion.
 
         Raises JournalFull, or ValueError for a hold that could not be read back or is open already; then nothing
         was written.
         """
-        if hold.id in self._open:
+        opened = Opened(hold, beside)
+        if self._open.setdefault(hold.id, opened) is not opened:
             raise ValueError(f"hold {hold.id[:64]} is open already")
-        precedent = self._precedents.place_for(hold)
+        try:
+            self._write(opened)
+        except BaseException:
+            del self._open[hold.id]
+            raise
+
+    def _write(self, opened: Opened) -> None:
+        hold, reserved = opened.hold, self._reserved + opened.space
+        segment, precedent = self._segment, self._precedents.place_for(hold)
+        is_brief = precedent and len(opened.name) == NAME_BYTES and -inf < hold.started_at < inf
+        if is_brief and reserved <= self._most_reserved and segment.end + _NOTED + reserved <= self._limit:
+            segment.note(INTENT, precedent, 0, 0, hold.started_at, opened.name)
+            if not self._gathers:
+                segment.seal()
+            self._reserved = reserved
+            opened.segment = segment.number
+        else:
+            self._write_alone(opened, precedent)
+
+    def _write_alone(self, opened: Opened, precedent: int) -> None:
+        """In a frame of its own, since it says more than a brief could, or in a new segment."""
+        hold, reserved = opened.hold, self._reserved + opened.space
         payload = frames.intent_like(hold, precedent) if precedent else self._whole(hold)
-        size = (len(payload) + WORD + 7) & -8  # `frames.space`, made without a call: every request's intent asks
-        space = frames.conclusion_space(hold.id)
-        reserved = self._reserved + space
-        if reserved > self._most_reserved or self._segment.offset + size + reserved > self._limit:
+        if reserved > self._most_reserved or self._segment.end + space(len(payload)) + reserved > self._limit:
             whole = self._whole(hold)  # a new segment has nothing to refer to
             self._make_room(reserved)
             precedent, payload = NONE, whole
         segment = self._segment
+        segment.seal()
         if not precedent:
             self._precedents.add(hold, segment.offset)
         segment.append(payload)
         self._reserved = reserved
-        self._open[hold.id] = hold, segment.number, space
+        opened.segment = segment.number
 
     def conclude(self, hold_id: str, ending: Ending | None) -> None:
         """Write how the request ended; None: it reached no agent. Of a hold that is not open, nothing is written.
 
         There always is room. Raises ValueError for numbers beyond 64 bits; then the hold is still open.
         """
-        if (opened := self._open.get(hold_id)) is None:
-            return
-        payload = frames.conclusion(hold_id, ending)
-        segment = self._segment
-        segment.append(payload)
-        _, begun, reserved = opened
+        if (opened := self._open.get(hold_id)) is not None:
+            self.end(opened, ending)
+
+    def end(self, opened: Opened, ending: Ending | None) -> None:
+        """As `conclude`, of a hold that is open."""
+        segment, hold_id = self._segment, opened.hold.id
+        kind = kind_of(ending) if ending is not None and len(opened.name) == NAME_BYTES else 0
+        if kind and ending is not None:
+            segment.note(kind, ending.quantity, ending.bytes_in, ending.bytes_out, ending.ended_at, opened.name)
+            if not self._gathers:
+                segment.seal()
+        else:
+            segment.append(frames.conclusion(hold_id, ending))
         del self._open[hold_id]
-        self._reserved -= reserved
-        if begun < segment.number:
-            self._retention.concluded(begun, segment.number)
+        self._reserved -= opened.space
+        if opened.segment < segment.number:
+            self._retention.concluded(opened.segment, segment.number)
 
     def shipped(self, position: Position) -> None:
         """Everything before the position is in the ledger: delete the segments that nobody needs any more.
 
         Raises ValueError for a position where nothing was written yet.
         """
+        self.seal()  # what waits may conclude an intent of a segment that would be deleted else
         if position > self.position:
             raise ValueError(f"nothing was written at {position} yet")
         self._retention.ship(position, self.position)
         self._carry()
-        self._retention.delete(next((number for _, number, _ in self._open.values()), self._segment.number))
+        self._retention.delete(next((opened.segment for opened in self._open.values()), self._segment.number))
 
     def flush(self) -> None:
         """Wait until what was appended before the call survives power loss too. Raises StoreError.
@@ -182,8 +239,8 @@ class Journal:
 
     def close(self) -> None:
         """Delete the journal if nothing is open and all of it was shipped; else leave it to a successor."""
-        settled = not self._open and self._retention.shipped == self.position
         self._segment.close()
+        settled = not self._open and self._retention.shipped == self.position
         try:
             if settled:
                 discard(self._directory)
@@ -194,7 +251,7 @@ class Journal:
 
     def _whole(self, hold: Hold) -> bytes:
         payload = frames.intent(hold)
-        if frames.space(len(payload)) > self._longest:
+        if space(len(payload)) > self._longest:
             raise ValueError(f"hold {hold.id[:64]} is too long for a journal")
         return payload
 
@@ -215,21 +272,10 @@ class Journal:
         number = self._segment.number + 1
         if number - self._retention.oldest >= most:
             raise OSError(errno.ENOSPC, f"{most} segments wait for the ledger")
-        segment = self._allocate(number)
+        segment = self._supply.segment(number)
         self._segment.finish()
         self._segment = segment
         self._precedents.clear()
-
-    def _allocate(self, number: int) -> Segment:
-        """Ask the disk, but not for every request while it refuses: that costs a hundred times the request's entry."""
-        if self._clock.monotonic() < self._retry_at:
-            raise OSError(*self._failure)
-        try:
-            return Segment(self._directory, number, self._segment_bytes)
-        except OSError as error:
-            self._failure = error.args
-            self._retry_at = self._clock.monotonic() + RETRY_SECONDS
-            raise
 
     def _refusal(self, trouble: str) -> JournalFull:
         if trouble != self._trouble:
@@ -244,18 +290,20 @@ class Journal:
         oldest = self._retention.oldest
         if self._segment.number - oldest < self._at_rest or oldest >= self._retention.shipped.segment:
             return
-        for hold, number, _ in list(islice(self._open.values(), CARRIED)):
-            if number != oldest or not self._write_again(hold):
+        for opened in list(islice(self._open.values(), CARRIED)):
+            if opened.segment != oldest or not self._write_again(opened):
                 break
 
-    def _write_again(self, hold: Hold) -> bool:
+    def _write_again(self, opened: Opened) -> bool:
+        hold = opened.hold
         payload = frames.intent(hold)
         try:
-            if self._segment.offset + frames.space(len(payload)) + self._reserved > self._limit:
+            if self._segment.end + space(len(payload)) + self._reserved > self._limit:
                 self._turn_over(self._most)
         except OSError:
             return False
         self._segment.append(payload)
-        _, _, space = self._open.pop(hold.id)
-        self._open[hold.id] = hold, self._segment.number, space
+        del self._open[hold.id]  # to be the newest
+        self._open[hold.id] = opened
+        opened.segment = self._segment.number
         return True

@@ -11,6 +11,8 @@ from gatewayd.stores.journal.reader import Entry, JournalReader
 from gatewayd.stores.journal.writer import Journal
 
 ENDING = Ending(3, 2, Outcome.DELIVERED, 200, 1_764_000_001.25, 10, 2_000)
+"""One that no brief can say, as its lease paid a part."""
+USUAL = Ending(3, 3, Outcome.DELIVERED, 200, 1_764_000_001.25, 10, 2_000)
 SMALL = 4096
 """Bytes of a segment that holds some twenty requests."""
 
@@ -45,11 +47,16 @@ def hold(number: int, user: str = "ann") -> Hold:
     return Hold(f"{number:032x}", user, "pro", "chat", "chat", "requests", 1, 100, 1, 1_764_000_000.5)
 
 
-def serve(journal: Journal, first: int, count: int) -> None:
+def ending(number: int) -> Ending:
+    """Now and then one that is not usual."""
+    return USUAL if number % 5 else ENDING
+
+
+def serve(journal: Journal, first: int, count: int, ended: Ending = ENDING) -> None:
     """Requests that begin and end one after the other."""
     for number in range(first, first + count):
         journal.intend(hold(number))
-        journal.conclude(hold(number).id, ENDING)
+        journal.conclude(hold(number).id, ended)
 
 
 def read_all(directory: Path) -> list[Entry]:

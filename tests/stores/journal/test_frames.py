@@ -79,7 +79,7 @@ def test_what_holds_share_is_remembered_of_so_many_only() -> None:
 def test_a_conclusion_comes_back_as_it_was_and_fits_the_room_set_aside(hold_id: str, ending: Ending | None) -> None:
     payload = frames.conclusion(hold_id, ending)
     assert frames.decode(payload) == Conclusion(hold_id, ending)
-    assert frames.space(len(payload)) <= frames.conclusion_space(hold_id)
+    assert frames.space(len(payload)) <= frames.conclusion_space(hold_id.encode())
 
 
 @pytest.mark.parametrize(

@@ -18,26 +18,34 @@ from gatewayd.stores.journal import segment
 from gatewayd.stores.journal.frames import Position, conclusion, intent, intent_like
 from gatewayd.stores.journal.reader import Conclusion, Entry, Intent, JournalReader, take_over
 from gatewayd.stores.journal.writer import open_journal
-from tests.stores.journal.entries import ENDING, SMALL, hold, read_all, segments, serve
+from tests.stores.journal.entries import ENDING, SMALL, USUAL, ending, hold, read_all, segments, serve
 
 WORKER = """
 import sys
 from pathlib import Path
 from gatewayd.stores.journal.writer import open_journal
-from tests.stores.journal.entries import ENDING, SMALL, hold
-journal = open_journal(Path(sys.argv[1]), segment_bytes=SMALL, most_bytes=100_000 * SMALL)
+from tests.stores.journal.entries import SMALL, ending, hold
+gathers = sys.argv[3] == "gathers"
+journal = open_journal(Path(sys.argv[1]), segment_bytes=SMALL, most_bytes=100_000 * SMALL, gathers=gathers)
+said = []
 print(journal.name, flush=True)
 for number in range(int(sys.argv[2])):
     journal.intend(hold(number))
-    sys.stdout.write(f"{number} i\\n"); sys.stdout.flush()
+    said.append(f"{number} i\\n")
     if number >= 5:
-        journal.conclude(hold(number - 5).id, ENDING)
-        sys.stdout.write(f"{number - 5} c\\n"); sys.stdout.flush()
+        journal.conclude(hold(number - 5).id, ending(number))
+        said.append(f"{number - 5} c\\n")
+    if not gathers or number % 7 == 0:
+        journal.seal()
+        sys.stdout.writelines(said); sys.stdout.flush()
+        said.clear()
+journal.seal()
 """
 
 
-def worker(root: Path, count: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", WORKER, str(root), str(count)]
+def worker(root: Path, count: int, how: str) -> subprocess.Popen[str]:
+    """It says what it wrote, once it is sealed; `how` is "gathers" for one that seals many entries at once."""
+    command = [sys.executable, "-c", WORKER, str(root), str(count), how]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3])
 
 
@@ -47,7 +55,7 @@ def expected(count: int) -> list[Entry]:
     for number in range(count):
         entries.append(Intent(hold(number)))
         if number >= 5:
-            entries.append(Conclusion(hold(number - 5).id, ENDING))
+            entries.append(Conclusion(hold(number - 5).id, ending(number)))
     return entries
 
 
@@ -122,7 +130,7 @@ def test_a_journal_of_the_first_format_is_read_and_a_later_one_says_that_it_is_a
     for payload in (intent(hold(1)), conclusion(hold(1).id, ENDING)):
         made.append(payload)
     made.close()
-    assert (tmp_path / "000001.seg").read_bytes()[:8] == b"gwjrnl\x00\x02"
+    assert (tmp_path / "000001.seg").read_bytes()[:8] == b"gwjrnl\x00\x03"
     overwrite("000001.seg", 7, b"\x01")(tmp_path)
     assert read_all(tmp_path) == [Intent(hold(1)), Conclusion(hold(1).id, ENDING)]
     assert damage_of(tmp_path) == (2, None)
@@ -211,7 +219,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "zeros amid": (overwrite("000002.seg", 8, bytes(8)), r"000002.seg: nothing can be read from byte 8 to \d+, where"),
     "zeros to the end": (overwrite("000001.seg", 8, bytes(SMALL - 8)), "000001.seg: it ends at byte 8, but .*000002"),
     "all zeros": (overwrite("000002.seg", 0, bytes(SMALL)), "000002.seg: it ends at byte 8, but .*000003"),
-    "another format": (overwrite("000002.seg", 7, b"\x03"), "000002.seg: this version of gatewayd cannot read it"),
+    "another format": (overwrite("000002.seg", 7, b"\x09"), "000002.seg: this version of gatewayd cannot read it"),
     "missing": (lambda path: (path / "000002.seg").unlink(), "000002.seg: it is missing"),
     "cut off": (lambda path: os.truncate(path / "000002.seg", 8), "000002.seg: it is cut off at byte 8"),
 }
@@ -239,6 +247,17 @@ def test_an_append_that_its_process_did_not_live_to_finish_is_no_damage(tmp_path
     reader.close()
 
 
+def test_entries_that_its_process_did_not_live_to_seal_are_no_damage(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path, segment_bytes=SMALL, most_bytes=8 * SMALL, gathers=True)
+    serve(journal, 0, 5)
+    journal.seal()
+    journal.intend(hold(5))
+    journal.conclude(hold(5).id, USUAL)
+    assert not journal.is_sealed
+    assert damage_of(tmp_path / journal.name) == (10, None)
+    journal.close()
+
+
 def test_an_entry_of_another_making_ends_the_reading(tmp_path: Path) -> None:
     made = segment.Segment(tmp_path, 1, SMALL)
     for payload in (b"\x00id", b"[1]", b"\x00id"):
@@ -250,8 +269,9 @@ def test_an_entry_of_another_making_ends_the_reading(tmp_path: Path) -> None:
     assert said.endswith("000001.seg: the entry at byte 24 is damaged")
 
 
-def test_a_journal_is_read_whole_while_another_process_writes_it(tmp_path: Path) -> None:
-    with worker(tmp_path, 3000) as process:
+@pytest.mark.parametrize("how", ["at once", "gathers"])
+def test_a_journal_is_read_whole_while_another_process_writes_it(tmp_path: Path, how: str) -> None:
+    with worker(tmp_path, 3000, how) as process:
         assert process.stdout is not None
         reader = JournalReader(tmp_path / process.stdout.readline().strip())
         entries: list[Entry] = []
@@ -263,9 +283,10 @@ def test_a_journal_is_read_whole_while_another_process_writes_it(tmp_path: Path)
     reader.close()
 
 
+@pytest.mark.parametrize("how", ["at once", "gathers"])
 @pytest.mark.parametrize("seed", range(20))
-def test_what_a_killed_process_reported_is_read_and_nothing_is_invented(tmp_path: Path, seed: int) -> None:
-    process = worker(tmp_path, 1_000_000)
+def test_what_a_killed_process_reported_is_read_and_nothing_is_invented(tmp_path: Path, seed: int, how: str) -> None:
+    process = worker(tmp_path, 1_000_000, how)
     assert process.stdout is not None
     directory = tmp_path / process.stdout.readline().strip()
     for _ in range(random.Random(seed).randrange(3000)):

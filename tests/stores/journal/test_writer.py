@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import math
 import random
 import shutil
 import threading
@@ -16,11 +17,14 @@ from hypothesis import strategies as st
 from gatewayd.clock import Clock
 from gatewayd.errors import StoreError, StoreUnavailable
 from gatewayd.model import Ending, Hold
+from gatewayd.stores.journal.briefs import BRIEF_BYTES
 from gatewayd.stores.journal.frames import Position
 from gatewayd.stores.journal.reader import Conclusion, Entry, Intent, JournalReader, names, take_over
-from gatewayd.stores.journal.writer import CARRIED, RETRY_SECONDS, Journal, JournalFull, open_journal
+from gatewayd.stores.journal.segment import LONGEST
+from gatewayd.stores.journal.supply import RETRY_SECONDS
+from gatewayd.stores.journal.writer import CARRIED, Journal, JournalFull, open_journal
 from tests.clocks import ManualClock
-from tests.stores.journal.entries import ENDING, ENDINGS, HOLDS, SMALL, hold, read_all, segments, serve
+from tests.stores.journal.entries import ENDING, ENDINGS, HOLDS, SMALL, USUAL, hold, read_all, segments, serve
 from tests.stores.journal.limits import file_size_limit
 
 STOPPED = ManualClock()
@@ -39,6 +43,15 @@ def fill(journal: Journal, first: int = 0) -> int:
     return first
 
 
+def ship_all(root: Path, journal: Journal) -> Position:
+    """The end of what can be read, nothing of which the journal is told."""
+    reader = JournalReader(root / journal.name)
+    while reader.read():
+        pass
+    reader.close()
+    return reader.position
+
+
 def ship(root: Path, journal: Journal) -> Position:
     """What a bookkeeper does that has just started: read all there is, post it, say so."""
     reader = JournalReader(root / journal.name)
@@ -47,6 +60,10 @@ def ship(root: Path, journal: Journal) -> Position:
     journal.shipped(reader.position)
     reader.close()
     return reader.position
+
+
+def gathering(root: Path, segments: int = 8) -> Journal:
+    return open_journal(root, segment_bytes=SMALL, most_bytes=segments * SMALL, clock=STOPPED, gathers=True)
 
 
 @given(requests=st.lists(st.tuples(HOLDS, st.none() | ENDINGS, st.booleans()), max_size=60))
@@ -89,6 +106,124 @@ def test_what_callers_say_again_and_again_is_read_back_over_the_bounds_of_segmen
     assert read_all(root / journal.name) == written
     journal.close()
     shutil.rmtree(root)
+
+
+@given(
+    kinds=st.lists(HOLDS, min_size=1, max_size=4),
+    requests=st.lists(
+        st.tuples(
+            st.integers(0, 3), st.floats(0, 4e9), st.none() | st.just(USUAL) | ENDINGS, st.booleans(), st.booleans()
+        ),
+        min_size=1,
+        max_size=150,
+    ),
+)
+def test_what_gathers_is_read_once_it_is_sealed_all_of_it_in_its_order(
+    tmp_path_factory: pytest.TempPathFactory,
+    kinds: list[Hold],
+    requests: list[tuple[int, float, Ending | None, bool, bool]],
+) -> None:
+    root = tmp_path_factory.mktemp("journal")
+    journal = gathering(root, 32)
+    reader = JournalReader(root / journal.name)
+    written: list[Entry] = []
+    found: list[Entry] = []
+    opened: list[tuple[str, Ending | None]] = []
+    for number, (kind, moment, ending, short, seals) in enumerate(requests):
+        name = f"{number:032x}" if short else f"{number}"
+        held = replace(kinds[kind % len(kinds)], id=name, started_at=moment)
+        journal.intend(held)
+        written.append(Intent(held))
+        opened.append((name, ending))
+        if number % 3 == 2:  # not the last one, so that conclusions and intents are mixed
+            name, ending = opened.pop(0)
+            journal.conclude(name, ending)
+            written.append(Conclusion(name, ending))
+        if seals:
+            journal.seal()
+            assert journal.is_sealed
+            found += reader.read()
+            assert (found, reader.position) == (written, journal.position)
+        else:
+            found += reader.read()
+            assert found == written[: len(found)]
+    journal.close()
+    assert found + reader.read() == written
+    reader.close()
+    shutil.rmtree(root)
+
+
+def test_what_gathers_is_nobodys_until_it_is_sealed(tmp_path: Path) -> None:
+    journal = gathering(tmp_path)
+    serve(journal, 0, 1)  # which says its terms in full
+    journal.seal()
+    before = journal.position
+    serve(journal, 1, 3, USUAL)
+    assert (journal.position, journal.is_sealed) == (before, False)
+    assert len(read_all(tmp_path / journal.name)) == 2
+    journal.seal()
+    assert len(read_all(tmp_path / journal.name)) == 8
+    sealed = journal.position
+    journal.seal()
+    assert journal.position == sealed
+    journal.close()
+
+
+def test_six_entries_that_gathered_take_the_room_of_six_and_one_word(tmp_path: Path) -> None:
+    journal = gathering(tmp_path)
+    serve(journal, 0, 1)
+    journal.seal()
+    before = journal.position.offset
+    serve(journal, 1, 3, USUAL)
+    journal.seal()
+    assert journal.position.offset - before == 8 + 6 * 56
+    journal.close()
+
+
+def test_so_many_as_gather_are_read_at_a_first_look_each(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path, gathers=True)
+    for number in range(1000):
+        journal.intend(hold(number))
+    journal.seal()
+    reader = JournalReader(tmp_path / journal.name)
+    assert len(reader.read(2)) == 1 + LONGEST // BRIEF_BYTES  # what was written together comes together
+    reader.close()
+    assert read_all(tmp_path / journal.name) == [Intent(hold(number)) for number in range(1000)]
+    journal.close()
+
+
+def test_no_intent_is_deleted_that_a_conclusion_needs_which_gathers(tmp_path: Path) -> None:
+    """All was shipped that can be read; the conclusion that cannot be read yet would say nothing without its intent."""
+    journal = gathering(tmp_path)
+    journal.intend(hold(0))
+    serve(journal, 1, 40, USUAL)
+    journal.seal()
+    assert len(segments(tmp_path / journal.name)) > 1
+    position = ship_all(tmp_path, journal)
+    journal.conclude(hold(0).id, USUAL)
+    journal.shipped(position)
+    entries = read_all(tmp_path / journal.name)
+    assert Intent(hold(0)) in entries
+    assert Conclusion(hold(0).id, USUAL) in entries
+    journal.close()
+
+
+@pytest.mark.parametrize("gathers", [False, True])
+def test_a_hold_that_is_open_is_not_opened_again_and_one_that_was_not_written_is_not_open(
+    tmp_path: Path, gathers: bool
+) -> None:
+    journal = open_journal(tmp_path, segment_bytes=SMALL, most_bytes=8 * SMALL, clock=STOPPED, gathers=gathers)
+    journal.intend(hold(1), "beside")
+    with pytest.raises(ValueError, match="is open already"):
+        journal.intend(hold(1))
+    for broken in (replace(hold(2), started_at=math.nan), replace(hold(2), id="\ud800")):
+        with pytest.raises(ValueError, match="a hold"):
+            journal.intend(broken)
+    opened = journal.opened(hold(1).id)
+    assert opened is not None
+    assert (opened.hold, opened.beside) == (hold(1), "beside")
+    assert journal.open_holds().keys() == {hold(1).id}
+    journal.close()
 
 
 def test_an_intent_that_says_nothing_new_but_id_and_moment_takes_two_thirds_of_the_room(tmp_path: Path) -> None:
