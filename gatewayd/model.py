@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple
 from gatewayd.build import stays_python
 from gatewayd.periods import BillingPeriod, rfc3339
 from gatewayd.rates import PERIOD_SECONDS, Bundle, Pace, Rate, Tally, Window
-from gatewayd.records import Account, Ending, Hold, Outcome, Posting, UsageRecord
+from gatewayd.records import Account, Ending, Hold, Outcome, Posting, UsageRecord, posting_of
 
 __all__ = [
     "PERIOD_SECONDS",
@@ -32,6 +32,7 @@ __all__ = [
     "Tally",
     "UsageRecord",
     "Window",
+    "posting_of",
     "rfc3339",
 ]
 

@@ -135,8 +135,8 @@ class Lending:
     @property
     def waits_for_the_ledger(self) -> bool:
         """Whether somebody is to be told what the ledger says once it knows of what was spent without a lease."""
-        beyond = self._staff.backlog.beyond
-        return bool(beyond) and any(wish.account in beyond for wish in self._wishes)
+        backlog = self._staff.backlog
+        return any(backlog.beyond(wish.account) for wish in self._wishes)
 
     def want(self, wish: Wish) -> None:
         self._wishes.append(wish)
@@ -187,7 +187,7 @@ class Lending:
 
     def _unsettled(self, account: Account) -> bool:
         """Whether the ledger does not know yet of units that were spent without a lease, or another daemon gathers."""
-        return bool(self._staff.backlog.beyond.get(account, 0)) or self._requests.pending(account)
+        return bool(self._staff.backlog.beyond(account)) or self._requests.pending(account)
 
     async def _lease(self, ready: list[Wish]) -> list[Wish]:
         """Those that have to be tried once more in the next round."""
@@ -226,7 +226,7 @@ class Lending:
 
     def _spent(self, wish: Wish, grant: Grant) -> int:
         """What was drawn from leases counts as leased until it is posted, and is spent all the same."""
-        return grant.spent + self._staff.backlog.drawn.get(wish.account, 0)
+        return grant.spent + self._staff.backlog.drawn_by(wish.account)
 
     async def _tell(self, wish: Wish, grant: Grant) -> bool:
         """Say that there is not enough, or ask who might have some; False: try once more."""

@@ -87,4 +87,4 @@ class Makeshift:
             teller.grown = True
             while teller.behindhand and not self._staff.backlog.full and self._staff.read(teller):
                 pass
-        return self._staff.backlog.full or self._staff.backlog.beyond[account] > 0
+        return self._staff.backlog.full or self._staff.backlog.beyond(account) > 0

@@ -6,9 +6,7 @@ from typing import Any
 
 from gatewayd.books.amounts import Amounts
 from gatewayd.books.messages import Messenger
-from gatewayd.model import Account, Ending, Hold, Outcome, Posting, UsageRecord
-from gatewayd.periods import month_at
-from gatewayd.records import account_shared
+from gatewayd.model import Account, Ending, Hold, Outcome, Posting, posting_of
 from gatewayd.stores.journal.frames import Intent, Position
 from gatewayd.stores.journal.reader import JournalReader
 
@@ -116,8 +114,10 @@ class Teller:
         for entry in entries:
             if isinstance(entry, Intent):
                 self.open.setdefault(entry.hold.id, entry.hold)  # a journal repeats intents to free old segments
-            elif (hold := self.open.pop(entry.hold_id, None)) is not None and (ending := entry.ending) is not None:
-                postings.append(self._posting(hold, _record(hold, ending), ending.drawn, counts))
+            elif (hold := self.open.get(entry.hold_id)) is not None:
+                del self.open[entry.hold_id]
+                if (ending := entry.ending) is not None:
+                    postings.append(self._charged(_posting(hold, ending), counts))
         return postings
 
     def bury(self, now: float) -> list[Posting]:
@@ -127,7 +127,7 @@ class Teller:
             record = hold.record(quantity=hold.cost, outcome=Outcome.UNKNOWN, status=0, ended_at=now)
             del self.open[hold.id]
             drawn = min(hold.cost, hold.units) if hold.limit else 0
-            postings.append(self._posting(hold, record, drawn, not self.unsure))
+            postings.append(self._charged(posting_of(record, drawn), not self.unsure))
         return postings
 
     def damage(self) -> str | None:
@@ -137,15 +137,15 @@ class Teller:
     def close(self) -> None:
         self._reader.close()
 
-    def _posting(self, hold: Hold, record: UsageRecord, drawn: int, counts: bool) -> Posting:
-        if drawn and counts:
-            self.took_back(account_shared(hold.user_id, hold.unit, month_at(hold.started_at)), drawn)
-        return Posting(record, drawn)
+    def _charged(self, posting: Posting, counts: bool) -> Posting:
+        if posting.drawn and counts:
+            self.took_back(posting.account, posting.drawn)
+        return posting
 
 
-def _record(hold: Hold, ending: Ending) -> UsageRecord:
+def _posting(hold: Hold, ending: Ending) -> Posting:
     """As `Hold.record`; a journal says what its worker had worked out."""
-    return UsageRecord(
+    return Posting(
         hold.id,
         hold.user_id,
         hold.plan,
@@ -159,4 +159,5 @@ def _record(hold: Hold, ending: Ending) -> UsageRecord:
         ending.ended_at,
         ending.bytes_in,
         ending.bytes_out,
+        ending.drawn,
     )

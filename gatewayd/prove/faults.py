@@ -73,7 +73,7 @@ def _post_again() -> None:
     post = Vault.post
 
     async def post_twice(vault: Vault, batch: Batch, charged: Collection[Account] = (), *, whole: bool = False) -> None:
-        again = [replace(each, record=replace(each.record, id=f"{each.record.id}-")) for each in batch.postings[:1]]
+        again = [replace(each, id=f"{each.id}-") for each in batch.postings[:1]]
         await post(vault, replace(batch, postings=(*batch.postings, *again)), charged, whole=whole)
 
     Vault.post = post_twice

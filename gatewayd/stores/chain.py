@@ -11,9 +11,12 @@ from datetime import datetime
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Final, NamedTuple
 
-from gatewayd.model import UsageRecord, rfc3339
+from gatewayd.model import Outcome, UsageRecord, rfc3339
+from gatewayd.numerals import numeral
 
 GENESIS: Final = "0" * 64
+_OUTCOMES: Final[dict[str, str]] = {outcome: outcome.value for outcome in Outcome}
+"""As plain texts, which a driver binds without asking what they are."""
 
 
 class RecordRow(NamedTuple):
@@ -85,10 +88,11 @@ class Sealing:
         the cost; a test compares.
         """
         started_at, ended_at = rfc3339(record.started_at), rfc3339(record.ended_at)
-        outcome = str.__str__(record.outcome)
+        outcome = _OUTCOMES[record.outcome]
         words = (
-            f"{self.head}[{quoted(record.id)},{self._names(record)},{record.quantity},"
-            f'"{outcome}",{record.status},"{started_at}","{ended_at}",{record.bytes_in},{record.bytes_out}]'
+            f"{self.head}[{_named(record.id)},{self._names(record)},{numeral(record.quantity)},"
+            f'"{outcome}",{numeral(record.status)},"{started_at}","{ended_at}",'
+            f"{numeral(record.bytes_in)},{numeral(record.bytes_out)}]"
         )
         self.head = head = hashlib.sha256(words.encode("ascii")).hexdigest()
         return (
@@ -120,6 +124,11 @@ class Sealing:
             self._user, self._plan, self._agent, self._route, self._unit = user, plan, agent, route, unit
             self._named = f"{quoted(user)},{quoted(plan)},{quoted(agent)},{quoted(route)},{quoted(unit)}"
         return self._named
+
+
+def _named(id_: str) -> str:
+    """As `quoted`; nearly every id has nothing that would have to be escaped."""
+    return f'"{id_}"' if id_.isascii() and id_.isalnum() else quoted(id_)
 
 
 def sealed(previous: str, record: UsageRecord) -> RecordRow:

@@ -1,6 +1,5 @@
 """What is on its way into the ledger: in which order it goes there, and what it will change, by account."""
 
-from collections import Counter
 from itertools import pairwise
 
 from hypothesis import given
@@ -24,7 +23,7 @@ POSTINGS = st.lists(
 
 
 def of(user: str, postings: list[Posting]) -> list[int]:
-    return [id(each) for each in postings if each.record.user_id == user]
+    return [id(each) for each in postings if each.user_id == user]
 
 
 def test_a_record_counts_in_the_period_in_which_it_began() -> None:
@@ -52,7 +51,7 @@ def test_everything_is_posted_once_and_each_users_records_in_their_order(
         assert of(user, done) == of(user, added)
     assert (len(backlog), backlog.added, backlog.posted) == (0, len(added), len(done))
     assert not backlog.drawn
-    assert not backlog.beyond
+    assert not any(backlog.beyond(each.account) for each in added)
 
 
 @given(steps=st.lists(st.tuples(POSTINGS, st.integers(0, 3))))
@@ -72,10 +71,9 @@ def test_what_waits_counts_until_it_is_done_and_is_posted_only_with_all_before_i
         assert len(backlog) == len(left)
         assert not any(each is one for each in left for one in added[: backlog.posted])
         whose = [each.account for each in left]
-        assert backlog.drawn == Counter({who: n for who in whose if (n := drawn(who, left))})
-        assert backlog.beyond == Counter(
-            {who: n for who in [each.account for each in left] if (n := beyond(who, left))}
-        )
+        assert backlog.drawn == {who: n for who in whose if (n := drawn(who, left))}
+        for who in [each.account for each in added]:
+            assert (backlog.drawn_by(who), backlog.beyond(who)) == (drawn(who, left), beyond(who, left))
 
 
 def drawn(account: Account, postings: list[Posting]) -> int:
@@ -83,7 +81,7 @@ def drawn(account: Account, postings: list[Posting]) -> int:
 
 
 def beyond(account: Account, postings: list[Posting]) -> int:
-    return sum(each.record.quantity - each.drawn for each in postings if each.account == account)
+    return sum(each.quantity - each.drawn for each in postings if each.account == account)
 
 
 def test_an_accounts_records_are_together_and_batches_are_about_as_long_as_each_other() -> None:

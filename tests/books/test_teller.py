@@ -72,7 +72,7 @@ def test_a_dead_workers_requests_cost_and_free_the_rest(journal: Journal, tmp_pa
     teller.read(10)
     assert teller.in_flight == {ALICE: 10}
     first, second = teller.bury(1_764_000_002.0)
-    assert (first.record.outcome, first.record.quantity, first.drawn) == (Outcome.UNKNOWN, 2, 2)
+    assert (first.outcome, first.quantity, first.drawn) == (Outcome.UNKNOWN, 2, 2)
     assert second.drawn == 0
     assert teller.outstanding == {ALICE: 7}
     assert not teller.in_flight

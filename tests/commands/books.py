@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gatewayd.clock import SystemClock
-from gatewayd.model import Hold, Posting
+from gatewayd.model import Hold, posting_of
 from gatewayd.stores.base import Batch, Want
 from gatewayd.stores.open import open_clerk, open_store
 from tests.stores.ledgers import record
@@ -22,7 +22,7 @@ async def fill(config: Path, spent: Sequence[Hold], plans: Mapping[str, str] | N
         limited = each.units if each.limit else 0
         if limited:
             await store.lease("here", [Want(each.account, each.limit, limited, limited)])
-        await store.post("here", Batch([Posting(record(each), limited)]))
+        await store.post("here", Batch([posting_of(record(each), limited)]))
     await store.close()
     with open_clerk(url(config)) as clerk:
         for user, plan in (plans or {}).items():

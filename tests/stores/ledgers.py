@@ -11,7 +11,7 @@ from typing import Any
 
 from gatewayd.books.patrol import difference
 from gatewayd.clock import Clock
-from gatewayd.model import Account, Hold, Outcome, Posting, UsageRecord
+from gatewayd.model import Account, Hold, Outcome, Posting, UsageRecord, posting_of
 from gatewayd.stores import chain
 from gatewayd.stores.base import Batch, LedgerStore, Want
 from gatewayd.stores.postgres.clerk import open_clerk as open_postgres_clerk
@@ -76,7 +76,7 @@ def posting(
     """The record of a request in the middle of the account's period, unless `at` is another moment."""
     moment = chain.epoch(f"{account.period}-24T16:00:00.000Z") if at is None else at
     of = hold(name, user=account.user_id, unit=account.unit, at=moment)
-    return Posting(record(of, quantity), quantity if drawn is None else drawn)
+    return posting_of(record(of, quantity), quantity if drawn is None else drawn)
 
 
 async def drift(store: LedgerStore, accounts: Iterable[Account], *, most: int = 1_000) -> int:

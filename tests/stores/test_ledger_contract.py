@@ -220,7 +220,7 @@ async def test_a_posting_that_cannot_be_stored_is_logged_and_spoils_nothing(
 
 async def test_bytes_and_a_sum_that_no_column_holds_are_passed_over(store: LedgerStore, place: Place) -> None:
     many = posting("r1")
-    await store.post(NODE, batch(Posting(replace(many.record, bytes_out=2**63), 1), posting("r2")))
+    await store.post(NODE, batch(replace(many, bytes_out=2**63), posting("r2")))
     most = 2**53 - 1
     for chunk in range(3):
         await store.post(NODE, batch(*(posting(f"{chunk}-{n}", quantity=most, drawn=0) for n in range(400))))
@@ -381,7 +381,7 @@ async def test_a_reader_tells_of_one_moment_while_the_ledger_goes_on(store: Ledg
 async def test_a_reader_knows_the_plan_of_each_users_latest_record(store: LedgerStore, place: Place) -> None:
     for name, account, plan in [("r3", ALICE, "free"), ("r1", ALICE, "pro"), ("r2", BOB, "free")]:
         made = posting(name, account=account)
-        await store.post(NODE, batch(Posting(replace(made.record, plan=plan), 0)))
+        await store.post(NODE, batch(replace(made, plan=plan, drawn=0)))
     with place.read() as reader:
         assert reader.last_plans() == {"alice": "pro", "bob": "free"}
 

@@ -72,7 +72,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def post(self, made: list[Posting], returned: dict[Account, int], in_flight: dict[Account, int]) -> None:
         self.runner.run(self.store.post(NODE, Batch(made, returned, in_flight)))
         drawn = Counter(returned)
-        for record, units in [(each.record, each.drawn) for each in made]:
+        for record, units in [(each, each.drawn) for each in made]:
             if record.id not in self.order:
                 account = Account(record.user_id, record.unit, rfc3339(record.started_at)[:7])
                 self.order.append(record.id)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gatewayd.model import Account, Outcome, Posting
+from gatewayd.model import Account, Outcome, posting_of
 from gatewayd.stores.base import Batch, LedgerStore
 from gatewayd.stores.reading import Stretch, Used
 from tests.clocks import ManualClock
@@ -117,9 +117,9 @@ async def test_a_users_use_is_told_by_day_agent_and_unit(store: LedgerStore, pla
         hold("4", user="bob", units=9, limit=0),
         hold("5", user="ann", units=9, limit=0, at=NOVEMBER - 30 * DAY),
     )
-    await store.post("node-1", Batch([Posting(record(each), 0) for each in calls]))
+    await store.post("node-1", Batch([posting_of(record(each), 0) for each in calls]))
     failed = record(hold("6", user="ann", limit=0), 0, outcome=Outcome.FAILED)
-    await store.post("node-1", Batch([Posting(failed, 0)]))
+    await store.post("node-1", Batch([posting_of(failed, 0)]))
     with place.usage() as reader:
         assert list(reader.used_by("ann", MONTH)) == [
             Used("2025-11-25", "email", "api_calls", 1, 0, 1),

@@ -55,7 +55,7 @@ def storable(batch: Batch) -> Batch:
     postings: dict[str, Posting] = {}
     for posting in batch.postings:
         if _is_storable(posting):
-            postings.setdefault(posting.record.id, posting)
+            postings.setdefault(posting.id, posting)
     return Batch(list(postings.values()), _amounts(batch.returned), _amounts(batch.in_flight), _amounts(batch.answered))
 
 
@@ -66,7 +66,7 @@ def chained(
     rows: list[RecordRow] = []
     changes: dict[Account, Change] = {}
     for posting in postings:
-        row = chain.sealed(head, posting.record)
+        row = chain.sealed(head, posting)
         account = Account(row.user_id, row.unit, row.period)
         change = changes.setdefault(account, Change())
         if standing[account].spent + change.spent + row.quantity > MOST_SPENT:
@@ -94,8 +94,7 @@ def leases_after(
 
 def account_of(posting: Posting) -> Account:
     """What the record is charged to: the period it began in."""
-    record = posting.record
-    return Account(record.user_id, record.unit, chain.period(rfc3339(record.started_at)))
+    return Account(posting.user_id, posting.unit, chain.period(rfc3339(posting.started_at)))
 
 
 def _after(account: Account, change: Change, before: Standing | None) -> LeaseRow | None:
@@ -119,18 +118,17 @@ def _amounts(amounts: Mapping[Account, int]) -> dict[Account, int]:
 
 
 def _is_storable(posting: Posting) -> bool:
-    record = posting.record
-    texts = (record.id, record.user_id, record.plan, record.agent, record.route, record.unit)
-    amounts = (record.quantity, posting.drawn, record.status, record.bytes_in, record.bytes_out)
+    texts = (posting.id, posting.user_id, posting.plan, posting.agent, posting.route, posting.unit)
+    amounts = (posting.quantity, posting.drawn, posting.status, posting.bytes_in, posting.bytes_out)
     reason = fault(texts, amounts)
     if not reason:
         try:
             account_of(posting)
-            rfc3339(record.ended_at)
+            rfc3339(posting.ended_at)
         except (ValueError, OverflowError, OSError) as error:
             reason = str(error)
     if reason:
-        _pass_over(record.id, reason)
+        _pass_over(posting.id, reason)
     return not reason
 
 

@@ -100,9 +100,9 @@ async def post(session: Session, node: str, batch: Batch) -> None:
 
 async def _unknown(session: Session, postings: Sequence[Posting]) -> Sequence[Posting]:
     """Those whose record is not in the ledger yet."""
-    ids = [posting.record.id for posting in postings]
+    ids = [posting.id for posting in postings]
     known = {row[0] for row in await session.rows(SELECT_KNOWN, (ids,))}
-    return [posting for posting in postings if posting.record.id not in known]
+    return [posting for posting in postings if posting.id not in known]
 
 
 async def _lock_accounts(

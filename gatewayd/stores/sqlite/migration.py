@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from gatewayd.model import Outcome, Posting, UsageRecord
+from gatewayd.model import Outcome, UsageRecord, posting_of
 from gatewayd.stores import chain
 from gatewayd.stores.base import Batch
 from gatewayd.stores.sqlite import schema
@@ -33,7 +33,7 @@ def _from_holds_to_leases(connection: sqlite3.Connection, now: float) -> None:
     for statement in (*schema.LEASES, schema.REVOCATIONS, schema.RECORDS_OF_AN_ACCOUNT):
         connection.execute(statement)
     connection.execute("INSERT INTO ledger_meta VALUES ('directory', '0')")
-    postings = [Posting(_unknown(row, now), 0) for row in connection.execute(SELECT_HOLDS).fetchall()]
+    postings = [posting_of(_unknown(row, now), 0) for row in connection.execute(SELECT_HOLDS).fetchall()]
     post(connection, "", Batch(postings))
     connection.execute("UPDATE usage_balances SET held = 0")
     connection.execute("DROP TABLE usage_holds")

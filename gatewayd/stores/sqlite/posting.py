@@ -63,14 +63,13 @@ class Rows:
             if not _is_storable(posting):
                 self._passed_over.add(id(posting))
                 continue
-            record = posting.record
-            begun = month_at(record.started_at)
-            if not (record.user_id is user_id and record.unit is unit and begun is month):
-                user_id, unit, month = record.user_id, record.unit, begun
+            begun = month_at(posting.started_at)
+            if not (posting.user_id is user_id and posting.unit is unit and begun is month):
+                user_id, unit, month = posting.user_id, posting.unit, begun
                 total = self._sum_of(posting.account)
-            total.add(record.quantity, posting.drawn)
+            total.add(posting.quantity, posting.drawn)
             self.count += 1
-            yield sealing.row(record)
+            yield sealing.row(posting)
 
     @property
     def storable(self) -> Sequence[Posting]:
@@ -124,11 +123,10 @@ def _charged(moves: Moves, rows: Rows) -> Sequence[Posting]:
 
 def _charge(moves: Moves, account: Account, posting: Posting) -> bool:
     """Charge one record by itself; whether its account can hold it."""
-    record = posting.record
     try:
-        moves.charge(account, record.quantity, posting.drawn)
+        moves.charge(account, posting.quantity, posting.drawn)
     except OverflowError as reason:
-        _pass_over(record.id, str(reason))
+        _pass_over(posting.id, str(reason))
         return False
     return True
 
@@ -137,7 +135,7 @@ def _new(connection: sqlite3.Connection, postings: Sequence[Posting]) -> Sequenc
     """Those whose record is not in the ledger; the first, of several with one id."""
     new: dict[str, Posting] = {}
     for posting in postings:
-        new.setdefault(posting.record.id, posting)
+        new.setdefault(posting.id, posting)
     ids = list(new)
     for start in range(0, len(ids), IDS_AT_ONCE):
         chunk = ids[start : start + IDS_AT_ONCE]
@@ -159,39 +157,37 @@ def _storable(amounts: Mapping[Account, int]) -> dict[Account, int]:
 
 def _is_storable(posting: Posting) -> bool:
     """Whether a row can hold it; if not, that is told."""
-    record = posting.record
-    if not (_is_dated(record.started_at) and _is_dated(record.ended_at)):
+    if not (_is_dated(posting.started_at) and _is_dated(posting.ended_at)):
         try:
-            month_at(record.started_at)
-            rfc3339(record.started_at)
-            rfc3339(record.ended_at)
+            month_at(posting.started_at)
+            rfc3339(posting.started_at)
+            rfc3339(posting.ended_at)
         except (ValueError, OverflowError, OSError) as error:
-            _pass_over(record.id, str(error))
+            _pass_over(posting.id, str(error))
             return False
     if _is_plain(posting):
         return True
-    texts = (record.id, record.user_id, record.plan, record.agent, record.route, record.unit)
-    reason = fault(texts, (record.quantity, posting.drawn, record.status, record.bytes_in, record.bytes_out))
+    texts = (posting.id, posting.user_id, posting.plan, posting.agent, posting.route, posting.unit)
+    reason = fault(texts, (posting.quantity, posting.drawn, posting.status, posting.bytes_in, posting.bytes_out))
     if reason:
-        _pass_over(record.id, reason)
+        _pass_over(posting.id, reason)
     return not reason
 
 
 def _is_plain(posting: Posting) -> bool:
     """Whether `fault` would find none, seen without making anything; where texts are not ASCII it may all the same."""
-    record = posting.record
     return (
-        record.quantity <= LARGEST
+        posting.quantity <= LARGEST
         and posting.drawn <= LARGEST
-        and record.status <= LARGEST
-        and record.bytes_in <= LARGEST
-        and record.bytes_out <= LARGEST
-        and record.id.isascii()
-        and record.user_id.isascii()
-        and record.plan.isascii()
-        and record.agent.isascii()
-        and record.route.isascii()
-        and record.unit.isascii()
+        and posting.status <= LARGEST
+        and posting.bytes_in <= LARGEST
+        and posting.bytes_out <= LARGEST
+        and posting.id.isascii()
+        and posting.user_id.isascii()
+        and posting.plan.isascii()
+        and posting.agent.isascii()
+        and posting.route.isascii()
+        and posting.unit.isascii()
     )
 
 

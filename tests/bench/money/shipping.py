@@ -13,7 +13,7 @@ from typing import NamedTuple
 from gatewayd.books.bookkeeper import Bookkeeper
 from gatewayd.books.vault import JOURNALS, node_of
 from gatewayd.clock import SystemClock
-from gatewayd.model import Account, Ending, Hold, Outcome, Posting
+from gatewayd.model import Account, Ending, Hold, Outcome, posting_of
 from gatewayd.process.bookkeeping import collect_seldom
 from gatewayd.stores.base import Batch, LedgerStore, Want
 from gatewayd.stores.journal.writer import open_journal
@@ -77,7 +77,7 @@ def _holds(count: int, users: int) -> list[Hold]:
 
 async def _post(url: str, holds: Sequence[Hold]) -> Seconds:
     """What `LedgerStore.post` alone takes."""
-    postings = [Posting(new_record(hold), 1) for hold in holds]
+    postings = [posting_of(new_record(hold), 1) for hold in holds]
     store = await open_store(url, "process", SystemClock())
     try:
         await _lease(store, "bench", holds)

@@ -34,7 +34,7 @@ def test_what_leaves_a_lease_is_never_more_than_it_has(
     now = 3 if in_flight is None else in_flight
     expected = [LeaseRow(ALICE, taken, leased - taken, now, 0)] if taken or now != 3 else []
     assert left == expected
-    assert [row.id for row in rows] == [each.record.id for each in postings]
+    assert [row.id for row in rows] == [each.id for each in postings]
 
 
 def test_a_posting_whose_sum_no_row_can_hold_is_passed_over_and_breaks_no_chain(

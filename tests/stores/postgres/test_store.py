@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from gatewayd.errors import StoreError, StoreUnavailable
-from gatewayd.model import Account, Posting
+from gatewayd.model import Account
 from gatewayd.stores.base import Batch, LedgerStore
 from gatewayd.stores.postgres.connection import CALL_SECONDS
 from gatewayd.stores.postgres.reader import open_reader
@@ -45,7 +45,7 @@ async def test_daemons_that_lease_from_one_balance_are_given_its_limit_exactly(r
                 if grant.units
             ]
             await store.post(node, Batch(used, returned=await store.leases(node) if draw.random() < 0.3 else {}))
-            spent += sum(each.record.quantity for each in used)
+            spent += sum(each.quantity for each in used)
         return spent
 
     async with opened(rest) as one, opened(rest) as two:
@@ -131,7 +131,7 @@ async def test_a_server_that_crashes_in_the_middle_loses_nothing_it_acknowledged
             for turn in range(200):
                 rows = [posting(f"{turn}-{n}") for n in range(20)]
                 await store.post("a", Batch(rows))
-                told.update(each.record.id for each in rows)
+                told.update(each.id for each in rows)
 
         async def take() -> None:
             nonlocal granted
@@ -212,7 +212,7 @@ async def test_nothing_is_asked_of_a_closed_store(rest: str) -> None:
 async def test_a_call_after_an_orderly_restart_of_the_server_finds_it_again(rest: str) -> None:
     server = postgres.shared_server()
     async with opened(rest) as store:
-        await store.post("a", Batch([Posting(posting().record, 0)]))
+        await store.post("a", Batch([posting(drawn=0)]))
         await asyncio.to_thread(server.stop, signal.SIGINT)
         await asyncio.to_thread(server.start)
         try:

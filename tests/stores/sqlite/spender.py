@@ -26,9 +26,9 @@ async def spend(store: LedgerStore, name: str, chance: random.Random) -> None:
         (grant,) = await store.lease("node-1", [want(account, limit=2**40, most=chance.randint(1, 90))])
         amounts = [chance.randint(0, 9) for _ in range(chance.randint(1, 5))]
         made = [posting(f"{name}-{number}-{n}", account=account, quantity=each) for n, each in enumerate(amounts)]
-        say("posting", *(each.record.id for each in made))
+        say("posting", *(each.id for each in made))
         await store.post("node-1", Batch(made, returned={account: grant.units // 2}))
-        say("posted", *(each.record.id for each in made))
+        say("posted", *(each.id for each in made))
 
 
 async def main(path: str, name: str, seed: int) -> None:

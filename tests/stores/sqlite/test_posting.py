@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewayd.model import Account, Posting
+from gatewayd.model import Account
 from gatewayd.stores import chain
 from gatewayd.stores.base import Batch
 from gatewayd.stores.sqlite import schema
@@ -91,12 +91,10 @@ def test_whatever_follows_whatever_in_a_batch_each_account_is_charged_what_its_r
         schema.create(connection)
         for facts in batches:
             made = [
-                replace(
-                    posting(f"r{number}").record, user_id=user, unit=unit, started_at=at, ended_at=at, quantity=quantity
-                )
+                replace(posting(f"r{number}", drawn=0), user_id=user, unit=unit, started_at=at, quantity=quantity)
                 for number, user, unit, at, quantity in facts
             ]
-            post(connection, "n", Batch([Posting(each, 0) for each in made]))
+            post(connection, "n", Batch(made))
         summed = connection.execute(
             "SELECT user_id, unit, substr(started_at, 1, 7), sum(quantity) FROM usage_records GROUP BY 1, 2, 3"
         )
@@ -141,9 +139,9 @@ def test_what_no_row_can_hold_is_passed_over_whichever_column_it_is_in(
     connection: sqlite3.Connection, spoilt: dict[str, Any]
 ) -> None:
     largest = posting("r1", quantity=2**53 - 1)
-    bad = Posting(replace(posting("r2").record, **spoilt), 1)
-    named = Posting(replace(posting("r3").record, plan="zo\u00eb"), 1)
-    post(connection, "n", Batch([largest, bad, Posting(posting("r4").record, 2**53), named]))
+    bad = replace(posting("r2"), **spoilt)
+    named = replace(posting("r3"), plan="zo\u00eb")
+    post(connection, "n", Batch([largest, bad, posting("r4", drawn=2**53), named]))
     assert connection.execute("SELECT id FROM usage_records").fetchall() == [("r1",), ("r3",)]
     assert_chained(connection)
 

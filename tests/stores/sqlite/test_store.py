@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gatewayd.errors import StoreError, StoreUnavailable
-from gatewayd.model import Account, Posting
+from gatewayd.model import Account
 from gatewayd.stores.base import Batch, Sheet, Standing
 from gatewayd.stores.sqlite import opening
 from gatewayd.stores.sqlite.opening import Opened, open_file
@@ -17,7 +17,7 @@ from tests.clocks import ManualClock
 from tests.stores.ledgers import ALICE, audit, batch, drift, posting, want
 
 NODE = "node-1"
-BULKY = Posting(replace(posting("bulky").record, agent="x" * 100_000), 1)
+BULKY = replace(posting("bulky"), agent="x" * 100_000)
 
 
 class Trouble:
