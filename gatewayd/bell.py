@@ -29,15 +29,29 @@ def is_stepping(loop: asyncio.AbstractEventLoop) -> bool:
     return asyncio.current_task(loop) is not None if _IS_ELSEWHERE else loop in _CURRENT
 
 
+class Hearer:
+    """Who is told of a bell without being a task."""
+
+    __slots__ = ()
+
+    def rung(self) -> None:
+        """Go on now."""
+
+    def woken(self) -> None:
+        """It was set or cancelled: let a task find out, in the loop's next turn."""
+
+
 class Bell:
     """One task's, for all that it waits for in one place. Mutable: `arm` it for each time, and await it at once.
+
+    Or let somebody `hear` it, once: whoever awaits it after that waits on, or finds what it was set to.
 
     Whoever knows it as a future (aiohttp does) may set its result or its exception, or cancel it, with the same
     outcome. All of that wakes in the loop's next turn, so it may be done in the middle of something; only `ring` does
     not wait.
     """
 
-    __slots__ = ("_asyncio_future_blocking", "_context", "_error", "_loop", "_rung", "_state", "_wake")
+    __slots__ = ("_asyncio_future_blocking", "_context", "_error", "_hearer", "_loop", "_rung", "_state", "_wake")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._asyncio_future_blocking = False  # the task's own mark, by which it knows that this was awaited
@@ -48,6 +62,7 @@ class Bell:
         self._state = _IDLE
         self._wake: Callable[[Any], object] | None = None
         self._context: Context | None = None
+        self._hearer: Hearer | None = None
         self._error: BaseException | None = None
 
     def arm(self) -> None:
@@ -55,11 +70,23 @@ class Bell:
         self._state = _AWAITED
         self._error = None
 
+    def hear(self, hearer: Hearer | None) -> None:
+        """Tell this one, whom no task is waiting beside; None: tell nobody any more."""
+        self._hearer = hearer
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a task waits for it that nothing has woken yet."""
+        return self._state == _AWAITED and self._wake is not None
+
     def ring(self) -> None:
         """Let who waits go on now, before this returns, or in the next turn where a task is asking.
 
         It must be the last thing that is done: whatever was true before may not be so after it.
         """
+        if (hearer := self._hearer) is not None:
+            self._ring_for(hearer)
+            return
         wake, context = self._wake, self._context
         if self._state != _AWAITED or wake is None or context is None:
             return
@@ -70,6 +97,16 @@ class Bell:
         self._wake = self._context = None
         context.run(wake, self._rung)
 
+    def _ring_for(self, hearer: Hearer) -> None:
+        if self._state != _AWAITED:
+            return
+        if is_stepping(self._loop):
+            self.set_result(None)
+            return
+        self._state = _RUNG
+        self._hearer = None
+        hearer.rung()
+
     def __await__(self) -> Generator["Bell", None, None]:
         if self._state == _AWAITED:
             self._asyncio_future_blocking = True
@@ -79,6 +116,7 @@ class Bell:
     def add_done_callback(self, wake: Callable[[Any], object], *, context: Context) -> None:
         """The task says how it goes on, while this is awaited."""
         self._wake, self._context = wake, context
+        self._hearer = None
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
         return self._loop
@@ -115,6 +153,9 @@ class Bell:
         if self._state != _AWAITED:
             return
         self._state = state
-        if self._wake is not None:
+        if (hearer := self._hearer) is not None:
+            self._hearer = None
+            hearer.woken()
+        elif self._wake is not None:
             self._loop.call_soon(self._wake, self, context=self._context)
             self._wake = self._context = None

@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from gatewayd.course import Course, Ring
 from gatewayd.exchange import Exchange, exchange_of, whole_of
 from gatewayd.incoming import Asked
 from gatewayd.policies.base import Admit, Frame, Gate, Inner, surround
@@ -38,15 +39,18 @@ def whole_ring(app: web.Application) -> Inner:
     return ring
 
 
-class _Within:
-    """What is within frames that stand in a row, in one coroutine for all of them."""
+class _Within(Ring):
+    """What is within frames that stand in a row, in one course for all of them."""
 
     def __init__(self, frames: list[Frame], inner: Inner) -> None:
         self.frames = frames
         self.inner = inner
 
-    def __call__(self, request: Asked) -> Awaitable[web.StreamResponse]:
+    def begin(self, request: Asked) -> Course:
         return surround(self.frames, self.inner, request)
+
+    def __call__(self, request: Asked) -> Awaitable[web.StreamResponse]:
+        return self.begin(request)
 
 
 class _Behind:

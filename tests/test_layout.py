@@ -18,7 +18,7 @@ FLOORS = (
     ("forwarded", "identity.base", "incoming", "kept", "routing", "stores.base"),
     ("generation",),
     ("exchange",),
-    ("audit", "bell", "drain", "outbox", "outlets", "problem", "sent", "sink"),
+    ("audit", "bell", "course", "drain", "outbox", "outlets", "problem", "sent", "sink"),
     ("identity", "policies", "proxy", "edge", "stores"),
     ("books",),
     ("endpoints", "metrics", "spans", "tracing"),

@@ -7,11 +7,13 @@ aiohttp finds it under its own name (`turns.kept`).
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
-from gatewayd.bell import Bell
+from gatewayd.bell import Bell, Hearer, is_stepping
+from gatewayd.course import Course, OnItsWay, Ring
 from gatewayd.edge.habit import Habit, habit_of
 from gatewayd.edge.plain import PlainRequest, plain_request
 from gatewayd.incoming import Asked, Caller, Incoming
@@ -20,8 +22,11 @@ from gatewayd.outbox import Books, Outbox
 _NOTHING: Final = EMPTY_PAYLOAD
 
 
-class Conversation:
+class Conversation(Hearer):
     """A connection's, from its first byte to its last. Mutable: requests come, are answered, and go.
+
+    A plain request is begun here, and its answer ends here, while the connection's task waits for its bell. The task is
+    woken for all else: whatever has to wait for more than the agent's answer, fails, or is no request of that kind.
 
     `owed`: bytes until the next request begins, as far as that is known beyond doubt; negative for good once it is not.
     """
@@ -33,9 +38,11 @@ class Conversation:
         "body",
         "caller",
         "closes",
+        "course",
         "deadline",
         "deaf",
         "habit",
+        "idle_for",
         "idle_timer",
         "idle_until",
         "is_behind",
@@ -45,15 +52,23 @@ class Conversation:
         "keeps",
         "leaver",
         "longest_plain",
+        "look",
+        "loop",
         "messages",
+        "now",
         "outbox",
         "owed",
         "plain",
+        "protocol",
+        "ring",
         "said_in",
+        "task",
         "transport",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
+        self.loop = loop
+        self.now: Callable[[], float] = loop.time
         self.bell = Bell(loop)  # for which the connection's task waits between requests
         self.outbox = outbox
         self.caller: Caller | None = None  # known once there was a request
@@ -67,6 +82,10 @@ class Conversation:
         self.deadline: asyncio.TimerHandle | None = None  # of such a head
         self.deaf = False  # what still comes is thrown away: nobody can tell any more where a request begins
         self.said_in = -1  # the outbox's round in which the last answer was put there
+        self.protocol: Any = None  # as long as its task serves
+        self.task: asyncio.Task[None] | None = None
+        self.ring: Ring | None = None  # that can do without the task
+        self.course: Course | None = None  # of who is being answered, as long as that needs no task
         # aiohttp's
         self.messages: deque[Any] = deque()
         self.transport: asyncio.Transport | None = None
@@ -77,6 +96,8 @@ class Conversation:
         self.closes = False  # after the present answer
         self.is_over = False
         self.keeps = True  # as the last answer said
+        self.idle_for = 0.0  # seconds at most between two requests
+        self.look: Callable[[], object] | None = None  # whether they are over
         self.idle_until = 0.0
         self.idle_timer: asyncio.Handle | None = None
 
@@ -86,14 +107,14 @@ class Conversation:
 
         Then nothing stands in the queue, which it looks at before, and nothing holds reading up.
         """
-        if self.bell.done() or self.begun or self.body is not _NOTHING:
+        if self.asked is not None or self.bell.done() or self.begun or self.body is not _NOTHING:
             return False
         return not (self.deaf or self.closes or self.is_over)
 
     @property
     def waiter(self) -> Any:
         """The bell while the connection's task waits for a request; a future, as aiohttp takes it."""
-        return None if self.bell.done() else self.bell
+        return None if self.asked is not None or self.bell.done() else self.bell
 
     @waiter.setter
     def waiter(self, _none: Any) -> None:
@@ -121,8 +142,52 @@ class Conversation:
         self.be_in_time()
         if self.said_in == self.outbox.round:
             self.outbox.flush()  # it may write behind the answer before it, which has not left yet
-        self.bell.ring()  # the last thing that is done here
+        self._answer()  # the last thing that is done here
         return True
+
+    def _answer(self) -> None:
+        """Begin the plain request that has come, unless another one is being answered."""
+        if self.asked is not None:
+            return
+        bell, ring = self.bell, self.ring
+        if ring is None or not bell.is_awaited or is_stepping(self.loop):
+            bell.ring()  # its task takes it
+            return
+        asked = self.next_plain()
+        assert asked is not None
+        self.begin(asked)
+        self.course = course = ring.begin(asked)
+        if not course.follow(self):
+            bell.ring()
+
+    def rung(self) -> None:
+        """The agent's answer has come: who is being answered goes on, and the next one may come."""
+        course = self.course
+        if course is None or not self.bell.is_awaited:  # the task was woken, and finds the answer
+            return
+        response = course.go_on()
+        if response is None or not self._may_follow(response):
+            self.bell.ring()
+            return
+        self.end()
+        if self.plain is not None or self.messages or self.closes or self.is_over:
+            self.bell.ring()
+        else:
+            self.be_idle()
+
+    def woken(self) -> None:
+        """What is being answered goes on with its task, in the loop's next turn."""
+        self.bell.set_result(None)
+
+    def _may_follow(self, response: object) -> bool:
+        """Whether another answer may follow on this one at once."""
+        return isinstance(response, OnItsWay) and response.keep_alive and not self.is_behind
+
+    def be_idle(self) -> None:
+        """Nothing is being answered: one timer serves all requests of a connection."""
+        self.idle_until = self.now() + self.idle_for
+        if self.idle_timer is None and self.look is not None:
+            self.idle_timer = self.loop.call_at(self.idle_until, self.look)
 
     def _get_used_to(self, said: bytes) -> None:
         """What is said twice in another way than before is the habit now: who says two things in turn keeps one."""
@@ -152,13 +217,14 @@ class Conversation:
             self.said_in = self.outbox.round
             self.outbox.put(transport, answer, books)
 
-    def next_plain(self, protocol: Any, task: Any) -> Incoming | None:
+    def next_plain(self) -> Incoming | None:
         """The plain request that has come, for a ring; None if it is not one that is next, or for no ring."""
         plain, caller = self.plain, self.caller
         if plain is None or caller is None:
             return None
         self.plain = None
         method, path, version, head = plain.method, plain.path, plain.version, plain.head
+        protocol, task = self.protocol, self.task
         return Incoming(caller, plain, None, plain.rest, protocol, self, task, method, path, version, True, head)
 
     def begin(self, asked: Asked) -> None:
@@ -167,14 +233,15 @@ class Conversation:
         self.is_busy = True
         self.outbox.speakers += 1
 
-    def end(self, asked: Asked) -> None:
+    def end(self) -> None:
         """It was answered; its task and it would keep each other."""
-        self.asked = None
+        asked, self.asked = self.asked, None
+        self.course = None
         self.is_busy = False
         self.outbox.speakers -= 1
         if isinstance(asked, Incoming):
             asked.let_go()
-        else:
+        elif asked is not None:
             asked._task = None  # type: ignore[assignment]  # noqa: SLF001
         if self.leaver is not None:
             self.leaver.set_result(None)

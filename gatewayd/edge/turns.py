@@ -17,6 +17,7 @@ from aiohttp.web_protocol import PayloadAccessError, _ErrInfo
 from aiohttp.web_server import Server
 
 from gatewayd.build import stays_python
+from gatewayd.course import Ring
 from gatewayd.edge.conversation import Conversation
 from gatewayd.edge.parser import Parsed
 from gatewayd.edge.request import address
@@ -102,68 +103,97 @@ class Turns(web.RequestHandler):
         self._outbox = outbox
         self._ring_of = ring_of
 
-    async def start(self) -> None:  # noqa: C901  # every request would pay for each step that is a call
+    async def start(self) -> None:
         """The connection's one task, from its first byte to its last answer."""
         # Only aiohttp's own way to cancel it; an eager task runs before it has a name here.
         task = self._task_handler or asyncio.current_task()
         assert task is not None
-        talk, bell, outbox = self.talk, self.talk.bell, self._outbox
+        talk = self.talk
+        ring: Any = self._request_handler
+        talk.protocol, talk.task = self, task
+        talk.idle_for, talk.look = self._keepalive_timeout, self._process_keepalive
         if self._ring_of is not None:
             make = cast("Maker", self._request_factory)
             talk.caller = Caller(self._ring_of, make, stream_of, address(self.peername), self.ssl_context)
-        time, idle_for, ring = self._loop.time, self._keepalive_timeout, cast("Handler", self._request_handler)
-        asked: Asked
-        message: Parsed = None
-        payload: StreamReader = EMPTY_PAYLOAD
-        while not talk.is_over:
-            if talk.plain is None and not talk.messages:
-                bell.arm()
-                await bell
-            try:
-                plain = talk.next_plain(self, task)
-                if plain is not None:
-                    asked, handler = plain, ring
-                else:
-                    message, payload = self._next()
-                    asked, handler = self._asked(message, payload, task)
-                talk.begin(asked)
-                try:
-                    try:
-                        response = await handler(asked)
-                    except HTTPException as answer:
-                        response = answer
-                    except Exception as error:
-                        response = self.handle_error(_whole(asked), 500, error)
-                    gone, keeps = False, response.keep_alive
-                    if not keeps or talk.is_behind or not _was_sent(response) or (plain is None and self._upgraded):
-                        response, gone = await self.finish_response(_whole(asked), response, None)
-                        keeps = response.keep_alive
-                    # else it is on its way, and nothing is left to do
-                finally:
-                    talk.end(asked)
-                if gone:
-                    break
-                talk.keeps = bool(keeps)
-                if plain is None and (message.chunked or not has_ended(payload)):
-                    await self._end_body(message, payload)
-            except Exception:
-                logger.exception("a connection was closed by an error of ours")
-                self.force_close()
-            except BaseException:
-                self.force_close()
-                raise
-            if not talk.keeps or talk.closes or talk.is_over:
-                break
-            del asked, handler, plain, response  # who idles holds nothing of the last request, and of no generation
-            message, payload = None, EMPTY_PAYLOAD
-            talk.idle_until = time() + idle_for  # one timer serves all requests of a connection
-            if talk.idle_timer is None:
-                talk.idle_timer = self._loop.call_at(talk.idle_until, self._process_keepalive)
+            talk.ring = ring if isinstance(ring, Ring) else None
+        try:
+            await self._serve()
+        finally:
+            talk.protocol = talk.task = talk.ring = talk.look = None  # which have it
         if not talk.is_over:
             self._task_handler = None
             if talk.transport is not None:
-                outbox.flush()
+                self._outbox.flush()
                 talk.transport.close()
+
+    async def _serve(self) -> None:
+        """Take turns until no other request may follow."""
+        talk = self.talk
+        while not talk.is_over:
+            if talk.plain is None and not talk.messages:
+                await self._wait()
+                if talk.asked is None and (talk.closes or talk.is_over):
+                    return  # behind an answer that needed no task
+            try:
+                goes_on = await self._take_turn()
+            except Exception:
+                logger.exception("a connection was closed by an error of ours")
+                self.force_close()
+                return
+            except BaseException:
+                self.force_close()
+                raise
+            if not goes_on or talk.closes or talk.is_over:
+                return
+            talk.be_idle()
+
+    async def _wait(self) -> None:
+        """Until there is a request, of which one may have come to need the task. Others come and go meanwhile."""
+        talk = self.talk
+        talk.bell.arm()
+        try:
+            await talk.bell
+        except BaseException as error:
+            if talk.course is None:
+                raise
+            talk.course.fail(error)
+
+    async def _take_turn(self) -> bool:
+        """Answer a request; whether another one may follow. What it holds is gone with it: who idles holds nothing."""
+        talk = self.talk
+        message: Parsed = None
+        payload: StreamReader = EMPTY_PAYLOAD
+        plain = True
+        course: Awaitable[web.StreamResponse] | None = talk.course
+        asked = talk.asked
+        if course is None or asked is None:
+            handler = cast("Handler", self._request_handler)
+            asked = talk.next_plain()
+            if asked is None:
+                plain = False
+                message, payload = self._next()
+                asked, handler = self._asked(message, payload)
+            talk.begin(asked)
+        try:
+            try:
+                response = await (course or handler(asked))
+            except HTTPException as answer:
+                response = answer
+            except Exception as error:
+                response = self.handle_error(_whole(asked), 500, error)
+            gone, keeps = False, response.keep_alive
+            if not keeps or talk.is_behind or not _was_sent(response) or (not plain and self._upgraded):
+                response, gone = await self.finish_response(_whole(asked), response, None)
+                keeps = response.keep_alive
+            # else it is on its way, and nothing is left to do
+        finally:
+            talk.end()
+        if gone:
+            return False
+        talk.keeps = bool(keeps)
+        if not plain and (message.chunked or not has_ended(payload)):
+            await self._end_body(message, payload)
+        return talk.keeps
 
     def _next(self) -> tuple[Parsed, StreamReader]:
         """The next request's head and body."""
@@ -178,9 +208,11 @@ class Turns(web.RequestHandler):
             self._resume_reading_if_drained()
         return found
 
-    def _asked(self, message: Parsed, content: StreamReader, task: "asyncio.Task[None]") -> tuple[Asked, Handler]:
+    def _asked(self, message: Parsed, content: StreamReader) -> tuple[Asked, Handler]:
         """The request, and who answers it."""
         talk = self.talk
+        task = talk.task
+        assert task is not None
         if isinstance(message, _ErrInfo):
             answers = cast("Handler", self._make_error_handler(message))
             return self._make(_ERROR, content, task), answers

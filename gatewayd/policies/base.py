@@ -4,14 +4,17 @@ A policy calls the handler once, never reads the body, and writes only its own f
 gates: they judge who comes in, and have nothing to do with what goes out. The gateway's own outermost ones are frames.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from gatewayd.bell import Hearer
 from gatewayd.config.settings import RouteSettings, Settings
+from gatewayd.course import Course
 from gatewayd.errors import Refusal
 from gatewayd.exchange import Exchange, exchange_of
 from gatewayd.incoming import Asked
@@ -118,41 +121,105 @@ class Frame:
         return await surround([self], handler, request)
 
 
-async def surround(frames: list[Frame], inner: Inner, request: Asked) -> web.StreamResponse:
+def surround(frames: list[Frame], inner: Inner, request: Asked) -> "Stay":
     """What is further in, within these, the outermost first."""
-    error: BaseException | None = None
-    response: web.StreamResponse | None = None
-    depth = 0
-    try:
-        for frame in frames:
-            frame.enter(request)
-            depth += 1
-        response = await inner(request)
-    except BaseException as failure:
-        error = failure
-    while depth:
-        depth -= 1
-        frame = frames[depth]
-        mending: Awaitable[web.StreamResponse] | None = None
+    stay = Stay(frames, request)
+    stay.begin(inner)
+    return stay
+
+
+class Stay(Course):
+    """One request's within frames that stand in a row. Mutable: it knows how deep that is in, and what came of it."""
+
+    __slots__ = ("_depth", "_error", "_frames", "_inner", "_mending", "_request", "_response")
+
+    def __init__(self, frames: list[Frame], request: Asked) -> None:
+        self._frames = frames
+        self._request = request
+        self._depth = 0
+        self._inner: Awaitable[web.StreamResponse] | None = None  # while its answer is waited for
+        self._mending: Awaitable[web.StreamResponse] | None = None  # the same of what comes to an answer instead
+        self._response: web.StreamResponse | None = None
+        self._error: BaseException | None = None
+
+    def begin(self, inner: Inner) -> None:
+        """Enter, and begin what is further in."""
         try:
-            if response is not None:
-                response = frame.answered(request, response)
+            for frame in self._frames:
+                frame.enter(self._request)
+                self._depth += 1
+            self._inner = inner(self._request)
         except BaseException as failure:
-            error, response = failure, None
-        try:  # nothing that is compiled may wait while it handles an error
-            if error is not None and (mending := frame.failed(request, error)) is not None:
-                response = await mending
-                error = None
-        except BaseException as failure:
-            error = failure
-        frame.left(request)
-    if response is not None:
-        return response
-    assert error is not None
-    try:
-        raise error
-    finally:
-        error = None  # its traceback has this frame, which would have it
+            self._error = failure
+
+    def follow(self, hearer: Hearer) -> bool:
+        inner = self._inner
+        return isinstance(inner, Course) and inner.follow(hearer)
+
+    def go_on(self) -> web.StreamResponse | None:
+        inner = self._inner
+        assert isinstance(inner, Course)
+        if (response := inner.go_on()) is None:
+            return None
+        self._inner = None
+        self._response = response
+        self._leave()
+        return self._response if self._mending is None else None
+
+    def fail(self, error: BaseException) -> None:
+        if isinstance(self._inner, Course):
+            self._inner.fail(error)
+
+    def __await__(self) -> Generator[Any, None, web.StreamResponse]:
+        return self._run().__await__()
+
+    async def _run(self) -> web.StreamResponse:
+        if (inner := self._inner) is not None:
+            self._inner = None
+            try:
+                self._response = await inner
+            except BaseException as failure:
+                self._error = failure
+        if self._mending is None:
+            self._leave()
+        while (mending := self._mending) is not None:
+            try:
+                self._response = await mending
+                self._error = None
+            except BaseException as failure:
+                self._error = failure
+            self._step_out()
+            self._leave()
+        if self._response is not None:
+            return self._response
+        error, self._error = self._error, None
+        assert error is not None
+        try:
+            raise error
+        finally:
+            error = None  # its traceback has this frame, which would have it
+
+    def _leave(self) -> None:
+        """Leave all frames, or those before one that has something to wait for."""
+        while self._depth:
+            frame = self._frames[self._depth - 1]
+            try:
+                if self._response is not None:
+                    self._response = frame.answered(self._request, self._response)
+            except BaseException as failure:
+                self._error, self._response = failure, None
+            try:
+                if self._error is not None and (mending := frame.failed(self._request, self._error)) is not None:
+                    self._mending = mending
+                    return
+            except BaseException as failure:
+                self._error = failure
+            self._step_out()
+
+    def _step_out(self) -> None:
+        self._mending = None
+        self._depth -= 1
+        self._frames[self._depth].left(self._request)
 
 
 def gate(admit: Admit) -> Middleware:

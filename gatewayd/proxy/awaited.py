@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from gatewayd.bell import Bell
+from gatewayd.bell import Bell, Hearer
 from gatewayd.errors import UpstreamTimeout
 from gatewayd.proxy.answer import AnswerHead
 from gatewayd.proxy.plain import PlainAnswer, plain_answer
@@ -22,6 +22,7 @@ class Awaited:
     __slots__ = (
         "_bell",
         "_due",
+        "_is_followed",
         "_loop",
         "_now",
         "_timer",
@@ -48,6 +49,7 @@ class Awaited:
         self.since = 0.0  # when it came back last, by `time.monotonic`
         self._now: Callable[[], float] = loop.time
         self._due = 0.0
+        self._is_followed = False  # the bell is armed, and somebody may have heard it
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self.answer: PlainAnswer | None = None
@@ -63,6 +65,7 @@ class Awaited:
     def expect(self, *, bodiless: bool) -> bool:
         """What comes now is an answer, `bodiless` for HEAD's; whether it needs a parser that is made for it."""
         self.is_used = True
+        self._is_followed = False
         self.is_listening = True
         self.is_unheard = not bodiless
         if self.parses_on and not bodiless:
@@ -102,10 +105,26 @@ class Awaited:
 
     def arrival(self) -> Bell | None:
         """To be awaited before an answer is taken; None if there is something to take already."""
+        if self._is_followed:
+            self._is_followed = False  # it knows what came, or waits on
+            return self._bell
         if self.has_come or self.answer is not None:
             return None
         self._bell.arm()
         return self._bell
+
+    def follow(self, hearer: Hearer) -> bool:
+        """Let `hearer` be told of what comes, who does not await it; False if there is something to take already."""
+        if self.has_come or self.answer is not None:
+            return False
+        self._is_followed = True
+        self._bell.arm()
+        self._bell.hear(hearer)
+        return True
+
+    def tell_nobody(self) -> None:
+        """Whoever followed has left."""
+        self._bell.hear(None)
 
     def come(self, error: BaseException | None = None) -> None:
         """The protocol has something for who waits, or nothing will come."""

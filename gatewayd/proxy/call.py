@@ -13,6 +13,7 @@ from aiohttp.http import RawResponseMessage, StreamWriter
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EofStream
 
+from gatewayd.bell import Hearer
 from gatewayd.build import stays_python
 from gatewayd.errors import Refusal, UpstreamProtocol, UpstreamReset
 from gatewayd.outbox import Books
@@ -110,10 +111,8 @@ class Call:
         try:
             if (arrival := awaited.arrival()) is not None:
                 await arrival
-            if (plain := awaited.take()) is not None:
-                awaited.in_time()
-                self.body = plain
-                return plain.head
+            if (plain := self.plain_answer()) is not None:
+                return plain
             found: Any = self.protocol.take()  # `Parsed` says why
         except HttpProcessingError:
             raise UpstreamProtocol from None
@@ -129,6 +128,23 @@ class Call:
             awaited.in_time()
             self.body = body_of(reader, self.protocol, head)
         return head
+
+    def plain_answer(self) -> AnswerHead | None:
+        """The head of a plain answer, if one has come; `body` is there then."""
+        awaited = self._awaited
+        if (plain := awaited.take()) is None:
+            return None
+        awaited.in_time()
+        self.body = plain
+        return plain.head
+
+    def follow(self, hearer: Hearer) -> bool:
+        """Let `hearer` be rung when there is a plain answer, and woken for all else; False if that is to be awaited."""
+        return self._awaited.follow(hearer)
+
+    def tell_nobody(self) -> None:
+        """Whoever followed has left."""
+        self._awaited.tell_nobody()
 
     def _count_interim(self) -> None:
         self._interim += 1

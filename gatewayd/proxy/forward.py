@@ -1,12 +1,14 @@
 """The handler at the heart of the ring: one request to the agent, its answer to the caller, both as they come."""
 
 import asyncio
-from collections.abc import Awaitable
-from typing import Final
+from collections.abc import Awaitable, Generator, Sequence
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
 
+from gatewayd.bell import Hearer
+from gatewayd.course import Course
 from gatewayd.drain import drain_of
 from gatewayd.edge.turns import has_ended
 from gatewayd.errors import (
@@ -45,13 +47,19 @@ def forward(request: Asked) -> Awaitable[web.StreamResponse]:
     if rule is None:
         raise RouteUnknown
     rule.admit(exchange)
-    return Passage(exchange, request, rule).run()
+    passage = Passage(exchange, request, rule)
+    passage.begin()
+    return passage
 
 
-class Passage:
-    """One request's way to its agent and back. Mutable: it owns the call, the upload and the carrier until the end."""
+class Passage(Course):
+    """One request's way to its agent and back. Mutable: it owns the call, the upload and the carrier until the end.
 
-    __slots__ = ("_body", "_call", "_carrier", "_exchange", "_request", "_rule", "_upload")
+    It can be followed if all of the request was sent at once and there is no limit but the agent's time to answer, and
+    goes on without a task if that answer is plain, so there is nothing to wait for on the way back.
+    """
+
+    __slots__ = ("_body", "_books", "_call", "_carrier", "_exchange", "_failure", "_request", "_rule", "_upload")
 
     def __init__(self, exchange: Exchange, request: Asked, rule: Forwarding) -> None:
         self._exchange = exchange
@@ -61,31 +69,87 @@ class Passage:
         self._call: Call | None = None
         self._upload: Upload | None = None
         self._carrier: Relay | Tunnel | None = None
+        self._books: Sequence[Awaitable[None]] | None = None  # once they are closed, what that waits for
+        self._failure: BaseException | None = None  # which is dealt with when this is awaited
 
-    async def run(self) -> web.StreamResponse:
-        """Whatever happens, the books are closed, the agent is let go, and an answer is whole or visibly is not."""
-        failure: BaseException | None
+    def begin(self) -> None:
+        """Ask the agent, if there is an idle connection to it."""
         try:
-            if total := self._rule.total:
-                async with asyncio.timeout(total):
-                    carrier = await self._pass()
-            else:
-                carrier = await self._pass()
-            exchange = self._exchange
-            exchange.answered = exchange.answered or exchange.clock.monotonic()
-            exchange.outcome = carrier.outcome
-            if pending := exchange.submit():
-                await exchange.wait_for(pending)
-            carrier.finish()  # the books are closed, and sealed, before the last byte goes out (contract, section 7)
-            if (upload := self._let_go()) is not None:
-                await upload.stop()
+            self._body = self._whole_body()
+            self._ask_idle()
+        except StaleConnectionError:
+            self._let_go()  # nothing was sent: another one is asked
+        except BaseException as failure:
+            self._failure = failure
+
+    def follow(self, hearer: Hearer) -> bool:
+        call = self._call
+        if call is None or self._upload is not None or self._failure is not None or self._rule.total:
+            return False
+        return call.follow(hearer)
+
+    def go_on(self) -> web.StreamResponse | None:
+        call = self._call
+        try:
+            if call is None or (head := call.plain_answer()) is None:
+                return None
+            carrier = self._carry_back(head)
+            if not self._has_passed(carrier):
+                return None
+            self._books = self._close_books(carrier)
+            if self._books:
+                return None
+            self._finish(carrier)  # there is no upload
             return carrier.response()
+        except BaseException as failure:
+            self._failure = failure
+        return None
+
+    def fail(self, error: BaseException) -> None:
+        self._failure = error
+        if self._call is not None:
+            self._call.tell_nobody()
+
+    def __await__(self) -> Generator[Any, None, web.StreamResponse]:
+        return self._run().__await__()
+
+    async def _run(self) -> web.StreamResponse:
+        """Whatever happens, the books are closed, the agent is let go, and an answer is whole or visibly is not."""
+        failure, self._failure = self._failure, None
+        try:
+            if failure is None:
+                return await self._go_on()
         except BaseException as error:
             failure = error
         try:  # out here, because nothing that is compiled may wait while it handles an error
             return await self._end(failure)
         finally:
             failure = None  # its traceback has this frame, which would have it
+
+    async def _go_on(self) -> web.StreamResponse:
+        if (carrier := self._carrier) is None or self._books is None:
+            carrier = await self._pass_in_time()
+            self._books = self._close_books(carrier)
+        if self._books:
+            await self._exchange.wait_for(self._books)
+        if (upload := self._finish(carrier)) is not None:
+            await upload.stop()
+        return carrier.response()
+
+    def _finish(self, carrier: Relay | Tunnel) -> Upload | None:
+        """The books are closed, and sealed, before the last byte goes out (contract, section 7).
+
+        What is returned is an upload to be stopped.
+        """
+        carrier.finish()
+        return self._let_go()
+
+    def _close_books(self, carrier: Relay | Tunnel) -> Sequence[Awaitable[None]]:
+        """All but the last piece was passed on; what is to be waited for before that one is."""
+        exchange = self._exchange
+        exchange.answered = exchange.answered or exchange.clock.monotonic()
+        exchange.outcome = carrier.outcome
+        return exchange.submit()
 
     async def _end(self, failure: BaseException | None) -> web.StreamResponse:
         """What the failure comes to: it is raised, or another one, or it broke off an answer that had begun."""
@@ -115,16 +179,25 @@ class Passage:
             return self._exchange.cut or failure
         return self._cut_in_time() if isinstance(failure, asyncio.CancelledError) else None
 
-    async def _pass(self) -> Relay | Tunnel:
-        """All of the answer but its last piece is passed on. One coroutine, since nearly nobody waits but for the head.
+    async def _pass_in_time(self) -> Relay | Tunnel:
+        if not (total := self._rule.total):
+            return await self._pass()
+        async with asyncio.timeout(total):
+            return await self._pass()
 
-        A pooled connection that turned out stale is replaced once, if that is safe.
-        """
-        exchange = self._exchange
-        self._body = self._whole_body()
+    async def _pass(self) -> Relay | Tunnel:
+        """All of the answer but its last piece is passed on."""
+        if (carrier := self._carrier) is None:
+            carrier = self._carry_back(await self._head())
+        if not self._has_passed(carrier):
+            await carrier.run()
+        return carrier
+
+    async def _head(self) -> AnswerHead:
+        """The final head. A pooled connection that turned out stale is replaced once, if that is safe."""
         head: AnswerHead | None = None
         try:
-            call = self._ask_idle() or await self._ask_other()
+            call = self._call or await self._ask_other()
             head = await call.answer()
         except StaleConnectionError:
             if not self._may_repeat:
@@ -134,15 +207,23 @@ class Passage:
         while head.is_interim:
             send_interim(self._request, head)
             head = await call.answer()
-        exchange.first_byte = exchange.clock.monotonic()
-        carrier = self._carrier = self._carry(head)
+        return head
+
+    def _carry_back(self, head: AnswerHead) -> Relay | Tunnel:
+        """The agent has answered: what the answer is passed on by."""
+        self._exchange.first_byte = self._exchange.clock.monotonic()
+        self._carrier = self._carry(head)
         if self._rule.says_goodbye:
-            exchange.farewell = self._say_goodbye
-        if isinstance(carrier, Relay) and carrier.pass_whole():
-            exchange.answered = exchange.first_byte  # it came with its head, or before that was looked at
-        else:
-            await carrier.run()
-        return carrier
+            self._exchange.farewell = self._say_goodbye
+        return self._carrier
+
+    def _has_passed(self, carrier: Relay | Tunnel) -> bool:
+        """Pass on a body that came with its head, or before that was looked at; whether it did."""
+        exchange = self._exchange
+        if not isinstance(carrier, Relay) or not carrier.pass_whole():
+            return False
+        exchange.answered = exchange.first_byte
+        return True
 
     def _say_goodbye(self) -> bool:
         """End a stream by its own protocol, at a drain's deadline; False if it has none, or is in the middle of it."""

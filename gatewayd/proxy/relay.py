@@ -7,6 +7,7 @@ from typing import Final, cast
 from aiohttp import web
 from aiohttp.http import HttpVersion11
 
+from gatewayd.course import OnItsWay
 from gatewayd.edge.conversation import conversation_of
 from gatewayd.errors import ClientClosed
 from gatewayd.exchange import Exchange
@@ -23,7 +24,7 @@ from gatewayd.trailers import announcement, last_chunk
 _HOLD_HEAD_BELOW: Final = 64 * 1024
 
 
-class Relay:
+class Relay(OnItsWay):
     """Passes one answer on to one caller: `run` all but its last piece, `finish` that one, else `break_off`.
 
     At the end it is what is told to aiohttp of it, its `response`.
@@ -45,8 +46,6 @@ class Relay:
         "_source",
         "_talk",
         "_until_close",
-        "keep_alive",
-        "status",
     )
 
     def __init__(
@@ -63,8 +62,7 @@ class Relay:
         self._in_chunks = unsized and modern
         self._until_close = unsized and not modern
         stays: bool = reusable and request.keep_alive and not self._until_close
-        self.status = head.status
-        self.keep_alive = stays
+        super().__init__(head.status, stays)
         self._last = b""
         self._end = b""
         self._exchange = exchange

@@ -54,18 +54,18 @@ async def test_only_what_came_whole_and_alone_is_taken_and_what_is_owed_is_noted
 
 async def test_what_was_taken_is_given_out_once_with_its_body() -> None:
     talk = with_ring(conversation())
-    assert talk.next_plain(None, None) is None
+    assert talk.next_plain() is None
     assert talk.take_plain(POST + b"hi")
-    asked = talk.next_plain(None, None)
+    asked = talk.next_plain()
     assert asked is not None
     assert (asked.method, asked.raw_path, asked.keep_alive, asked.take_body()) == ("POST", "/a", True, b"hi")
-    assert (talk.next_plain(None, None), conversation_of(asked)) == (None, talk)
+    assert (talk.next_plain(), conversation_of(asked)) == (None, talk)
 
 
 async def test_without_a_ring_no_request_of_ours_is_made() -> None:
     talk = conversation()
     assert talk.take_plain(POST + b"hi")
-    assert talk.next_plain(None, None) is None
+    assert talk.next_plain() is None
     assert talk.plain is not None
 
 

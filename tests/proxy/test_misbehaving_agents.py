@@ -5,7 +5,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -410,7 +410,8 @@ async def one_and_the_next(gateway: RunningGateway, case: Case) -> tuple[Heard, 
         return heard, await caller.hear()
 
 
-async def judge(gateway: RunningGateway, case: Case) -> None:
+async def judge(gateway: RunningGateway, case: Case, *, before: int = 0) -> None:
+    """`before`: so many requests there were."""
     heard, following = await one_and_the_next(gateway, case)
     assert (heard.status, heard.ending) == (case.status, case.ending)
     if case.body is not None:
@@ -419,12 +420,12 @@ async def judge(gateway: RunningGateway, case: Case) -> None:
         assert heard["content-type"] == "application/problem+json"
         assert f'"code":"{case.code}"'.encode() in heard.body
     assert (following.status, following.body) == (200, b"ok")
-    log = await gateway.log_lines(2)
-    assert (log[0]["status"], log[0]["code"]) == (case.status, case.code or None)
-    assert (log[0]["outcome"], log[0]["quantity"]) == (case.outcome, case.quantity)
-    record, after = await gateway.records_when(2)
+    line, _ = (await gateway.log_lines(before + 2))[before:]
+    assert (line["status"], line["code"]) == (case.status, case.code or None)
+    assert (line["outcome"], line["quantity"]) == (case.outcome, case.quantity)
+    record, after = (await gateway.records_when(before + 2))[before:]
     assert (record["outcome"], record["quantity"], record["status"]) == (case.outcome, case.quantity, case.status)
-    assert record["id"] == heard["x-request-id"] == log[0]["request_id"]
+    assert record["id"] == heard["x-request-id"] == line["request_id"]
     assert (after["outcome"], after["quantity"]) == ("delivered", 1)
 
 
@@ -432,6 +433,32 @@ async def judge(gateway: RunningGateway, case: Case) -> None:
 async def test_an_agent_that_misbehaves_harms_only_its_own_request(case: Case, tmp_path: Path) -> None:
     async with raw_agent(at_first(case.agent)) as agent, gateway_before(tmp_path, agent.url) as gateway:
         await judge(gateway, case)
+
+
+def once_good(script: Script) -> Script:
+    """Gives a good answer, and plays this after it."""
+
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await saying(OK, then="again")(reader, writer)
+        await script(reader, writer)
+
+    return play
+
+
+def on_a_used_connection(case: Case) -> Case:
+    """Of a method that is not repeated."""
+    return case if case.method == "HEAD" else replace(case, method="POST", upload=b"hi")
+
+
+USED = {name: on_a_used_connection(case) for name, case in CASES.items() if not case.upload and case.agent != hangs_up}
+
+
+@pytest.mark.parametrize("case", USED.values(), ids=USED.keys())
+async def test_an_agent_that_answered_before_misbehaves_with_the_same_outcome(case: Case, tmp_path: Path) -> None:
+    """The request waits for it without a task."""
+    async with raw_agent(at_first(once_good(case.agent))) as agent, gateway_before(tmp_path, agent.url) as gateway:
+        assert (await call(gateway)).status == 200
+        await judge(gateway, case, before=1)
 
 
 @asynccontextmanager

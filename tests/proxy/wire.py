@@ -195,8 +195,8 @@ def reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-def saying(*parts: bytes, then: Literal["close", "reset", "stay", "serve"] = "stay") -> Script:
-    """Reads one request and says the parts, each arriving on its own; then ends so."""
+def saying(*parts: bytes, then: Literal["close", "reset", "stay", "serve", "again"] = "stay") -> Script:
+    """Reads one request and says the parts, each arriving on its own; then ends so, unless it is played `again`."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_body(await reader.readuntil(b"\r\n\r\n"), reader)
