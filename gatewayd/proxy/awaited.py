@@ -7,6 +7,7 @@ from typing import Any, Final
 from gatewayd.bell import Bell, Hearer
 from gatewayd.errors import UpstreamTimeout
 from gatewayd.proxy.answer import AnswerHead
+from gatewayd.proxy.habit import Habit
 from gatewayd.proxy.plain import PlainAnswer, plain_answer
 
 _TICK: Final = 0.001  # seconds, to which loops round a moment
@@ -28,17 +29,18 @@ class Awaited:
         "_timer",
         "_timer_at",
         "answer",
+        "habit",
         "has_come",
         "is_listening",
         "is_quiet",
         "is_timed",
         "is_unheard",
+        "is_unusual",
         "is_used",
         "parses_on",
         "protocol",
         "since",
         "transport",
-        "usual",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, protocol: Any = None) -> None:
@@ -53,13 +55,14 @@ class Awaited:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self.answer: PlainAnswer | None = None
+        self.habit: Habit | None = None  # how the agent's answers begin here
         self.has_come = False  # the protocol has a parsed head, or knows why there will be none
         self.is_listening = False  # what comes is an answer's
         self.is_quiet = False
         self.is_timed = False  # who waits is to be told that it is late
         self.is_unheard = False  # nothing came yet of the answer that is expected, which may be any but HEAD's
+        self.is_unusual = False  # the last plain one did not begin so
         self.is_used = False  # there was a call before
-        self.usual: AnswerHead | None = None  # how the last answer began, if that may be remembered
         self.parses_on = False  # the parser of the last answer goes on with the next
 
     def expect(self, *, bodiless: bool) -> bool:
@@ -92,16 +95,26 @@ class Awaited:
         """
         if self.is_unheard:
             self.is_unheard = False
-            if (answer := plain_answer(data, self.usual)) is not None:
+            answer = self.habit.read(data) if self.habit is not None else None
+            if answer is not None:
+                self.is_unusual = False
+            elif (answer := plain_answer(data)) is not None:
+                self._get_used_to(answer.head)
+            if answer is not None:
                 self.is_listening = False
                 self.answer = answer
-                if answer.head.said:
-                    self.usual = answer.head
                 self._bell.ring()
                 return
         self.is_quiet = False
         if self.protocol is not None:
             self.protocol.hear(data)
+
+    def _get_used_to(self, head: AnswerHead) -> None:
+        """What is said twice in another way than before is the habit now: who says two things in turn keeps one."""
+        self.is_unusual = not self.is_unusual
+        if self.habit is None or not self.is_unusual:
+            self.habit = Habit(head) if head.said else None
+            self.is_unusual = False
 
     def arrival(self) -> Bell | None:
         """To be awaited before an answer is taken; None if there is something to take already."""

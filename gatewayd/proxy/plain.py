@@ -79,14 +79,11 @@ class PlainAnswer(Whole):
         self.body = body
 
 
-def plain_answer(data: bytes, usual: AnswerHead | None) -> PlainAnswer | None:
+def plain_answer(data: bytes) -> PlainAnswer | None:
     """What came in one piece as the answer to anything but HEAD; None if it is not plain or not whole.
 
-    An agent says the same again and again, but for the moment and the length: a head that was read is not read again.
-    If it is the `usual` one, which was read of such an answer, its end need not even be looked for.
+    Many agents say the same again and again: a head that was read is not read again.
     """
-    if usual is not None and len(data) == usual.size and data.startswith(usual.said):
-        return PlainAnswer(usual, data[len(usual.said) :])
     if len(data) > LONGEST_MESSAGE:
         return None
     said, blank, body = data.partition(BLANK)

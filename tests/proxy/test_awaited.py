@@ -31,7 +31,7 @@ async def test_one_parser_goes_on_with_the_next_answer_unless_that_is_heads() ->
 
 async def test_an_answer_is_taken_once() -> None:
     awaited = Awaited(asyncio.get_running_loop())
-    awaited.answer = found = plain_answer(OK, None)
+    awaited.answer = found = plain_answer(OK)
     assert found is not None
     assert (awaited.take(), awaited.take()) == (found, None)
 

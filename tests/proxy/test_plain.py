@@ -100,7 +100,7 @@ def compared(found: PlainAnswer, said: bytes) -> None:
 
 
 def test_a_usual_answer_is_plain_and_read_as_the_parser_reads_it() -> None:
-    found = plain_answer(ANSWER, None)
+    found = plain_answer(ANSWER)
     assert found is not None
     assert (found.head.status, found.head.length, found.body) == (200, 2, b"hi")
     compared(found, ANSWER)
@@ -110,7 +110,7 @@ def test_a_usual_answer_is_plain_and_read_as_the_parser_reads_it() -> None:
 def test_whatever_is_plain_the_parser_reads_alike(first: bytes, lines: list[bytes], body: bytes) -> None:
     said = b"\r\n".join([first, b"Content-Length: %d" % len(body), *lines]) + b"\r\n\r\n" + body
     for _ in range(2):  # the second time of what was remembered
-        if (found := plain_answer(said, None)) is not None:
+        if (found := plain_answer(said)) is not None:
             compared(found, said)
 
 
@@ -118,7 +118,7 @@ def test_whatever_is_plain_the_parser_reads_alike(first: bytes, lines: list[byte
 def test_a_byte_more_anywhere_changes_nothing_that_the_parser_would_not_see(at: int, more: bytes) -> None:
     said = ANSWER[:at] + more + ANSWER[at:]
     for _ in range(2):  # the second time of what was remembered
-        if (found := plain_answer(said, None)) is not None:
+        if (found := plain_answer(said)) is not None:
             compared(found, said)
 
 
@@ -136,13 +136,13 @@ def test_a_byte_more_anywhere_changes_nothing_that_the_parser_would_not_see(at: 
     ],
 )
 def test_what_is_not_whole_or_ends_otherwise_is_the_parsers(said: bytes) -> None:
-    assert plain_answer(said, None) is None
+    assert plain_answer(said) is None
 
 
 @pytest.mark.parametrize("at", range(ANSWER.index(b"\r\n\r\n") + 1))
 def test_one_byte_that_is_not_printable_makes_an_answer_the_parsers(at: int) -> None:
     for byte in (b"\0", b"\t", b"\r", b"\n", b"\x7f", b"\x80", b"\xff"):
-        assert plain_answer(ANSWER[:at] + byte + ANSWER[at:], None) is None
+        assert plain_answer(ANSWER[:at] + byte + ANSWER[at:]) is None
 
 
 def test_what_is_nobodys_secret_is_remembered_and_nothing_else() -> None:
@@ -150,7 +150,7 @@ def test_what_is_nobodys_secret_is_remembered_and_nothing_else() -> None:
     plain._heads.clear()
     more = b"\r\nSet-Cookie: a=b\r\nLocation: /a?b\r\nX-Usage-Quantity: 3\r\n\r\n"
     for _ in range(2):
-        assert plain_answer(ANSWER.replace(b"\r\n\r\n", more), None) is not None
+        assert plain_answer(ANSWER.replace(b"\r\n\r\n", more)) is not None
     kept = [b"Content-Type: a/b", b"Date: now", b"Server: a/1", b"X-Usage-Quantity: 3", b"content-length: 2"]
     assert sorted(plain._fields) == kept
     assert not plain._heads
@@ -161,7 +161,7 @@ HARMLESS = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nDate: now\r\nServer: a"
 
 def test_a_head_of_harmless_lines_alone_is_remembered_whole_and_read_once() -> None:
     plain._heads.clear()
-    first, second = plain_answer(HARMLESS + b"\r\n\r\nhi", None), plain_answer(HARMLESS + b"\r\n\r\nho", None)
+    first, second = plain_answer(HARMLESS + b"\r\n\r\nhi"), plain_answer(HARMLESS + b"\r\n\r\nho")
     assert first is not None
     assert second is not None
     assert second.head is first.head
@@ -169,61 +169,24 @@ def test_a_head_of_harmless_lines_alone_is_remembered_whole_and_read_once() -> N
     assert list(plain._heads) == [HARMLESS]
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from([b"", b"\r\nDate: then", b"\r\nX-A: b"]), st.sampled_from([b"hi", b"h", b"", b"hi!"])
-        ),
-        max_size=6,
-    )
-)
-def test_an_answer_that_begins_as_the_one_before_it_is_read_as_if_there_had_been_none(
-    said: list[tuple[bytes, bytes]],
-) -> None:
-    usual: AnswerHead | None = None
-    for more, body in said:
-        answer = HARMLESS + more + b"\r\n\r\n" + body
-        found, alone = plain_answer(answer, usual), plain_answer(answer, None)
-        if found is None:
-            assert alone is None
-            continue
-        assert alone is not None
-        assert (found.head is alone.head, found.body) == (b"X-A" not in more, alone.body)
-        compared(found, answer)
-        if found.head.said:
-            usual = found.head
-
-
-@given(st.integers(0, len(HARMLESS) + 4), st.binary(min_size=1, max_size=2))
-def test_a_byte_more_anywhere_in_a_usual_answer_is_seen(at: int, more: bytes) -> None:
-    answer = HARMLESS + b"\r\n\r\nhi"
-    usual = plain_answer(answer, None)
-    assert usual is not None
-    for said in (answer[:at] + more + answer[at:], answer[:at] + more + answer[at + len(more) :]):
-        found, alone = plain_answer(said, usual.head), plain_answer(said, None)
-        assert (found is None) == (alone is None)
-        if found is not None:
-            compared(found, said)
-
-
 @pytest.mark.parametrize("more", [b"\r\nSet-Cookie: a=b", b"\r\nX-A: b", b"\r\nVary: " + b"a" * 128])
 def test_a_head_with_one_line_that_is_not_is_not(more: bytes) -> None:
     plain._heads.clear()
     for _ in range(2):
-        assert plain_answer(HARMLESS + more + b"\r\n\r\nhi", None) is not None
+        assert plain_answer(HARMLESS + more + b"\r\n\r\nhi") is not None
     assert not plain._heads
 
 
 @pytest.mark.parametrize("said", [HARMLESS, HARMLESS + b"\r\n", HARMLESS + b"\r\n\r\nh", HARMLESS + b"\r\n\r\nhi!"])
 def test_what_is_remembered_of_a_head_makes_no_other_message_whole(said: bytes) -> None:
-    assert plain_answer(HARMLESS + b"\r\n\r\nhi", None) is not None
-    assert plain_answer(said, None) is None
+    assert plain_answer(HARMLESS + b"\r\n\r\nhi") is not None
+    assert plain_answer(said) is None
 
 
 def test_memory_of_lines_is_bounded() -> None:
     for number in range(2 * plain._KEPT):
         said = b"HTTP/1.1 200 %d\r\nContent-Length: 0\r\nDate: %d\r\n\r\n" % (number, number)
-        assert plain_answer(said, None) is not None
-        assert plain_answer(said.replace(b"\r\n\r\n", b"\r\nX%d: 1\r\n\r\n" % number), None) is not None
+        assert plain_answer(said) is not None
+        assert plain_answer(said.replace(b"\r\n\r\n", b"\r\nX%d: 1\r\n\r\n" % number)) is not None
     for kept in (plain._firsts, plain._fields, plain._kinds, plain._heads):
         assert 0 < len(kept) <= plain._KEPT
