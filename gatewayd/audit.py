@@ -75,7 +75,7 @@ def append(target: str, line: bytes) -> None:
     except OSError as error:
         raise LinesLost(1, error.strerror or str(error)) from None
     try:
-        outlet.write([line.decode()])
+        outlet.write([line])
     finally:
         outlet.close()
 

@@ -5,7 +5,7 @@ from typing import Final
 _KEPT: Final = 4_096
 _NUMERALS: Final = [str(number) for number in range(_KEPT)]
 
-THOUSANDTHS: Final = [f"{number:03d}" for number in range(1000)]
+THOUSANDTHS: Final = [b"%03d" % number for number in range(1000)]
 """What stands behind the point, of a number of thousandths."""
 
 
@@ -27,15 +27,15 @@ class Milliseconds:
 
     __slots__ = ("_before", "_kept")
 
-    def __init__(self, before: str) -> None:
+    def __init__(self, before: bytes) -> None:
         self._before = before
-        self._kept = [f"{before}{number}." for number in range(_KEPT)]
+        self._kept = [b"%b%d." % (before, number) for number in range(_KEPT)]
 
-    def whole(self, microseconds: int) -> str:
+    def whole(self, microseconds: int) -> bytes:
         """The first piece: the text before it, the whole milliseconds, and the point."""
         whole = microseconds // 1000
-        return self._kept[whole] if 0 <= whole < _KEPT else f"{self._before}{whole}."
+        return self._kept[whole] if 0 <= whole < _KEPT else b"%b%b." % (self._before, str(whole).encode())
 
-    def text(self, microseconds: int) -> str:
+    def text(self, microseconds: int) -> bytes:
         """Both."""
         return self.whole(microseconds) + THOUSANDTHS[microseconds % 1000]

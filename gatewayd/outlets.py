@@ -29,7 +29,7 @@ class LinesLost(Exception):
 class Outlet(Protocol):
     """A place for lines. Used by one thread."""
 
-    def write(self, lines: Sequence[str]) -> None:
+    def write(self, lines: Sequence[bytes]) -> None:
         """Each has its newline. Raises LinesLost."""
 
     def reopen(self) -> None:
@@ -60,9 +60,9 @@ class StreamOutlet:
         self._fd = self._open()
         self._torn = False
 
-    def write(self, lines: Sequence[str]) -> None:
+    def write(self, lines: Sequence[bytes]) -> None:
         # What follows a line that was cut off begins on a line of its own, or it would be lost with it.
-        data = "".join(lines).encode()
+        data = b"".join(lines)
         rest = memoryview(b"\n" + data if self._torn and data else data)
         try:
             while rest:
@@ -114,11 +114,11 @@ class JournalOutlet:
         self._head = "".join(f"{key}={value}\n" for key, value in identity.items() if value).encode()
         self._sock = self._connect()
 
-    def write(self, lines: Sequence[str]) -> None:
+    def write(self, lines: Sequence[bytes]) -> None:
         lost, reason = 0, ""
         for line in lines:
             try:
-                self._send(self._head + b"MESSAGE=" + line.encode())  # its newline ends the field
+                self._send(self._head + b"MESSAGE=" + line)  # its newline ends the field
             except OSError as error:  # of this line (one can be too long) or of all
                 lost, reason = lost + 1, error.strerror or str(error)
         if lost:

@@ -18,7 +18,7 @@ PATIENCE: Final = 5.0
 """Seconds that `close` waits for a slow sink."""
 _GATHER: Final = 0.02  # seconds that lines are gathered for one write
 
-Notice = Callable[[int], str]
+Notice = Callable[[int], bytes]
 _Errand = Callable[[], None]
 
 
@@ -29,7 +29,7 @@ class LineSink:
     """
 
     def __init__(
-        self, target: str, *, name: str = "", capacity: int = CAPACITY, notice: Notice = lambda _lost: ""
+        self, target: str, *, name: str = "", capacity: int = CAPACITY, notice: Notice = lambda _lost: b""
     ) -> None:
         """`target` is what `open_outlet` takes; `notice` makes the line that says how many lines are missing there.
 
@@ -40,7 +40,7 @@ class LineSink:
         self.name = name
         self._notice = notice
         self._capacity = capacity
-        self._lines: list[str] = []
+        self._lines: list[bytes] = []
         self._errands: SimpleQueue[_Errand | None] = SimpleQueue()  # bounded, as the lines are; None is the last
         self._handed = 0  # lines that went to the thread
         self._flush: asyncio.TimerHandle | None = None
@@ -64,7 +64,7 @@ class LineSink:
         """Lines that were taken and that the thread has not begun to write."""
         return len(self._lines) + self._handed - self._begun
 
-    def write(self, line: str) -> None:
+    def write(self, line: bytes) -> None:
         """Take a line with its newline; it is written within some milliseconds."""
         if self.waiting >= self._capacity:
             if not self.overflowed:
@@ -105,13 +105,13 @@ class LineSink:
             errand()
         self._outlet.close()
 
-    def _write(self, lines: list[str]) -> None:
+    def _write(self, lines: list[bytes]) -> None:
         self._in_hand = len(lines)
         self._begun += len(lines)
         self._put_out(lines)
         self._in_hand = 0
 
-    def _put_out(self, lines: list[str]) -> None:
+    def _put_out(self, lines: list[bytes]) -> None:
         if missing := self.dropped - self._told:
             lines = [self._notice(missing), *lines]
         try:

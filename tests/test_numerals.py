@@ -20,9 +20,9 @@ def test_no_edge_of_what_is_remembered_is_seen(number: int) -> None:
 @given(st.one_of(st.integers(min_value=0, max_value=10**12), st.integers(min_value=4_095_000, max_value=4_097_000)))
 def test_a_time_is_written_in_milliseconds_to_the_microsecond(number: int) -> None:
     whole, part = divmod(number, 1000)
-    took = Milliseconds("took ")
+    took = Milliseconds(b"took ")
     assert microseconds(number / 1e6) == number
-    assert took.whole(number) + THOUSANDTHS[number % 1000] == took.text(number) == f"took {whole}.{part:03d}"
+    assert took.whole(number) + THOUSANDTHS[number % 1000] == took.text(number) == b"took %d.%03d" % (whole, part)
 
 
 @pytest.mark.parametrize(("seconds", "number"), [(0.0, 0), (0.000_000_4, 0), (0.000_000_6, 1), (0.016_383, 16_383)])

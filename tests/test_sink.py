@@ -19,8 +19,8 @@ from gatewayd.sink import LineSink
 from tests.patience import PATIENCE
 
 
-def numbered(count: int) -> list[str]:
-    return [f'{{"number":{number}}}\n' for number in range(count)]
+def numbered(count: int) -> list[bytes]:
+    return [b'{"number":%d}\n' % number for number in range(count)]
 
 
 async def until_read(fd: int, wanted: bytes) -> bytes:
@@ -41,15 +41,15 @@ async def test_lines_arrive_whole_and_in_order(tmp_path: Path) -> None:
     sink = LineSink(str(tmp_path / "log"))
     for line in numbered(5000):
         sink.write(line)
-        if line.endswith("000}\n"):
+        if line.endswith(b"000}\n"):
             await asyncio.sleep(0)
     await sink.close()
-    assert (tmp_path / "log").read_text() == "".join(numbered(5000))
+    assert (tmp_path / "log").read_bytes() == b"".join(numbered(5000))
     assert sink.dropped == 0
 
 
 async def test_lines_are_appended_to_what_is_there_and_others_cannot_read_them(tmp_path: Path) -> None:
-    for line in ("first\n", "second\n"):
+    for line in (b"first\n", b"second\n"):
         sink = LineSink(str(tmp_path / "log"))
         sink.write(line)
         await sink.close()
@@ -60,7 +60,7 @@ async def test_lines_are_appended_to_what_is_there_and_others_cannot_read_them(t
 async def test_a_line_is_written_without_anybody_closing() -> None:
     reading, writing = os.pipe()
     sink = LineSink(f"/proc/self/fd/{writing}")
-    sink.write("now\n")
+    sink.write(b"now\n")
     assert await until_read(reading, b"\n") == b"now\n"
     await sink.close()
     os.close(reading)
@@ -73,7 +73,7 @@ async def test_a_sink_that_is_stuck_holds_nobody_up_and_says_what_it_lost(
     monkeypatch.setattr(sink_module, "PATIENCE", 0.2)
     reading, writing = os.pipe()
     sink = LineSink(f"/proc/self/fd/{writing}", capacity=10)
-    big = "x" * 200_000 + "\n"  # more than a pipe takes
+    big = b"x" * 200_000 + b"\n"  # more than a pipe takes
     sink.write(big)
     async with asyncio.timeout(PATIENCE):
         while not sink._in_hand:  # until the thread has it in hand, and is stuck with it
@@ -98,7 +98,7 @@ async def test_a_sink_that_fails_is_told_once_and_counted(caplog: pytest.LogCapt
     os.close(reading)
     with caplog.at_level(logging.WARNING):
         for expected in (1, 2):
-            sink.write("lost\n")
+            sink.write(b"lost\n")
             async with asyncio.timeout(PATIENCE):
                 while sink.dropped < expected:
                     await asyncio.sleep(0.001)
@@ -121,11 +121,11 @@ async def test_after_a_line_that_was_cut_off_the_next_begins_on_its_own(
         return real(fd, data[:step])
 
     monkeypatch.setattr(os, "write", full_disk)
-    sink.write('{"a":1}\n')
+    sink.write(b'{"a":1}\n')
     async with asyncio.timeout(PATIENCE):
         while not sink.dropped:
             await asyncio.sleep(0.001)
-    sink.write('{"b":2}\n')
+    sink.write(b'{"b":2}\n')
     await sink.close()
     assert (tmp_path / "log").read_bytes() == b'{"a\n{"b":2}\n'
     assert sink.dropped == 1
@@ -149,12 +149,12 @@ async def test_a_sink_that_somebody_made_non_blocking_loses_nothing(descriptor: 
     first, outlet._fd = outlet._fd, fcntl.fcntl(outlet._fd, fcntl.F_DUPFD_CLOEXEC, descriptor)
     os.close(first)
     os.set_blocking(outlet._fd, False)
-    lines = [f"{number:06d}" + "x" * 93 + "\n" for number in range(5000)]
+    lines = [b"%06d" % number + b"x" * 93 + b"\n" for number in range(5000)]
     for line in lines:
         sink.write(line)
     found = await until_read(reading, b"004999" + b"x" * 93 + b"\n")
     await sink.close()
-    assert found.decode() == "".join(lines)
+    assert found == b"".join(lines)
     assert sink.dropped == 0
     os.close(reading)
     os.close(writing)
@@ -164,7 +164,7 @@ async def test_standard_output_is_written_to_and_left_open(monkeypatch: pytest.M
     with (tmp_path / "out").open("w") as out:
         monkeypatch.setattr(sys, "stdout", out)
         sink = LineSink("-")
-        sink.write("line\n")
+        sink.write(b"line\n")
         await sink.close()
         out.write("still open\n")
     assert (tmp_path / "out").read_text() == "line\nstill open\n"
@@ -196,9 +196,9 @@ async def test_what_was_taken_before_it_is_reopened_goes_where_it_was_going(tmp_
                     await asyncio.sleep(0)
         sink.write(line)
     await sink.close()
-    found = [(tmp_path / name).read_text() for name in ("log.9", "log.19", "log.29", "log")]
+    found = [(tmp_path / name).read_bytes() for name in ("log.9", "log.19", "log.29", "log")]
     cuts = [0, 9, 19, 29, 30]
-    assert found == ["".join(numbered(30)[begin:end]) for begin, end in pairwise(cuts)]
+    assert found == [b"".join(numbered(30)[begin:end]) for begin, end in pairwise(cuts)]
 
 
 async def test_closing_a_sink_that_was_never_written_to_is_quiet(

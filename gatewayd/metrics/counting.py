@@ -47,8 +47,7 @@ class Metrics:
         self._units: dict[Labels, Counter] = {}
         self._nowhere = Counter(self._numbers, 0)  # for what finds no room
         self._routes: dict[str, _Times] = {}
-        self._latest: Route | None = None
-        self._times: _Times | None = None  # the latest route's
+        self._times: _Times | None = None  # the latest route's, which is known by its name: nobody is to keep it
         self._aborts = self._at(ABORTS, ())
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
 
@@ -70,10 +69,9 @@ class Metrics:
 
     def _count(self, exchange: Exchange) -> None:
         tab = self._tab
-        times = self._times
-        if times is None or self._latest is not exchange.route:
+        times, name = self._times, exchange.route.name
+        if times is None or not name or times.route != name:
             times = self._times = self._times_of(exchange.route)
-            self._latest = exchange.route
         if times.method != exchange.method or times.status != exchange.status:
             times.method, times.status = exchange.method, exchange.status
             times.requests = self._request((times.route, exchange.method, exchange.status))

@@ -13,40 +13,57 @@ _NULL: Final = "null"
 _KEPT: Final = 4096
 _LONGEST_KEPT: Final = 256  # characters of what is remembered: callers choose it
 
-_MILLISECONDS: Final = [f'.{number:03d}Z","request_id":"' for number in range(1000)]
-_DURATION: Final = Milliseconds(',"duration_ms":')
-_UPSTREAM: Final = Milliseconds(',"upstream_ms":')
-_FIRST_BYTE: Final = Milliseconds(',"first_byte_ms":')
+_MILLISECONDS: Final = [b'.%03dZ","request_id":"' % number for number in range(1000)]
+_DURATION: Final = Milliseconds(b',"duration_ms":')
+_UPSTREAM: Final = Milliseconds(b',"upstream_ms":')
+_FIRST_BYTE: Final = Milliseconds(b',"first_byte_ms":')
 
 
-def line(exchange: Exchange) -> str:
+def line(exchange: Exchange) -> bytes:
     """One JSON object and a newline (contract, section 7). No token, no query, no body is in it.
 
     Written out, because a dictionary and whoever looks through it would cost as much again. What others choose is
     quoted; the rest are ids, words and numbers of ours.
     """
     second, thousandth = split(exchange.started_at)
+    own = exchange.request_id.encode()
+    trace = own if exchange.trace_id is exchange.request_id else exchange.trace_id.encode()
     call = _call(exchange)
     took, reached, first_byte = microseconds(exchange.ended - exchange.started), exchange.reached, exchange.first_byte
     if not (reached and first_byte):
-        return (
-            f'{_opening(second)}{_MILLISECONDS[thousandth]}{exchange.request_id}","trace_id":"{exchange.trace_id}'
-            f"{_caller(exchange)}{call.said(exchange)}{_DURATION.text(took)}"
-            f'{_unanswered(exchange)},"first_byte_ms":null{call.charge(exchange)}'
+        return b'%b%b%b","trace_id":"%b%b%b%b%b,"first_byte_ms":null%b' % (
+            _opening(second),
+            _MILLISECONDS[thousandth],
+            own,
+            trace,
+            _caller(exchange),
+            call.said(exchange),
+            _DURATION.text(took),
+            _unanswered(exchange),
+            call.charge(exchange),
         )
     waited, came = microseconds(exchange.ended - reached), microseconds(first_byte - reached)
-    return (
-        f'{_opening(second)}{_MILLISECONDS[thousandth]}{exchange.request_id}","trace_id":"{exchange.trace_id}'
-        f"{_caller(exchange)}{call.said(exchange)}"
-        f"{_DURATION.whole(took)}{THOUSANDTHS[took % 1000]}{_UPSTREAM.whole(waited)}{THOUSANDTHS[waited % 1000]}"
-        f"{_FIRST_BYTE.whole(came)}{THOUSANDTHS[came % 1000]}{call.charge(exchange)}"
+    return b'%b%b%b","trace_id":"%b%b%b%b%b%b%b%b%b%b' % (
+        _opening(second),
+        _MILLISECONDS[thousandth],
+        own,
+        trace,
+        _caller(exchange),
+        call.said(exchange),
+        _DURATION.whole(took),
+        THOUSANDTHS[took % 1000],
+        _UPSTREAM.whole(waited),
+        THOUSANDTHS[waited % 1000],
+        _FIRST_BYTE.whole(came),
+        THOUSANDTHS[came % 1000],
+        call.charge(exchange),
     )
 
 
-def _unanswered(exchange: Exchange) -> str:
+def _unanswered(exchange: Exchange) -> bytes:
     """How long an agent was waited for that said nothing."""
     reached = exchange.reached
-    return _UPSTREAM.text(microseconds(exchange.ended - reached)) if reached else ',"upstream_ms":null'
+    return _UPSTREAM.text(microseconds(exchange.ended - reached)) if reached else b',"upstream_ms":null'
 
 
 class _Opening:
@@ -56,13 +73,13 @@ class _Opening:
 
     def __init__(self, second: int) -> None:
         self.second = second
-        self.text = f'{{"time":"{written_second(second)}'
+        self.text = f'{{"time":"{written_second(second)}'.encode()
 
 
 _openings: Final = [_Opening(0)]  # the last one, replaced as a whole
 
 
-def _opening(second: int) -> str:
+def _opening(second: int) -> bytes:
     known = _openings[0]
     if known.second != second:
         known = _openings[0] = _Opening(second)
@@ -77,13 +94,14 @@ class _Caller:
     def __init__(self, client: str, user: str, plan: str) -> None:
         self.client = client
         self.plan = plan
-        self.text = f'","correlation_id":null,"client":{_quoted(client)},"user":{_quoted(user)},"plan":{_quoted(plan)}'
+        said = f'","correlation_id":null,"client":{_quoted(client)},"user":{_quoted(user)},"plan":{_quoted(plan)}'
+        self.text = said.encode()
 
 
 _callers: Final[dict[str, _Caller]] = {}  # by user; emptied when it is full
 
 
-def _caller(exchange: Exchange) -> str:
+def _caller(exchange: Exchange) -> bytes:
     identity, client = exchange.proved, exchange.client
     plan = exchange.plan(identity) if identity is not None else None
     user, name = identity.user if identity is not None else "", plan.name if plan is not None else ""
@@ -97,9 +115,9 @@ def _caller(exchange: Exchange) -> str:
     return known.text if not exchange.correlation_id else _correlated(known.text, exchange.correlation_id)
 
 
-def _correlated(text: str, correlation_id: str) -> str:
+def _correlated(text: bytes, correlation_id: str) -> bytes:
     """Whose correlation id is another each time, as a trusted proxy's are."""
-    return text.replace(_NULL, orjson.dumps(correlation_id).decode(), 1)
+    return text.replace(b"null", orjson.dumps(correlation_id), 1)
 
 
 class _Call:
@@ -127,12 +145,12 @@ class _Call:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._ended = self._said = self._charge = ""
+        self._ended = self._said = self._charge = b""
         self._method = self._route = self._code = self._unit = ""
         self._outcome: Outcome | None = None
         self._status = self._bytes_in = self._bytes_out = self._quantity = self._number = 0
 
-    def said(self, exchange: Exchange) -> str:
+    def said(self, exchange: Exchange) -> bytes:
         """How it was called and ended, and how much it moved."""
         method, route, status = exchange.method, exchange.route.name, exchange.status
         code, outcome = exchange.code, exchange.outcome
@@ -149,17 +167,18 @@ class _Call:
                 f',"method":{_quoted(method)},"path":{_quoted(self.path)},"route":{name},"agent":{name}'
                 f',"status":{numeral(status)},"code":{_quoted(code)}'
                 f',"outcome":{_quoted(outcome if outcome is not None else "")}'
-            )
+            ).encode()
             self._method, self._route, self._status = method, route, status
             self._code, self._outcome = code, outcome
-            self._said = ""
+            self._said = b""
         bytes_in, bytes_out = exchange.bytes_in, exchange.bytes_out
         if not self._said or self._bytes_in != bytes_in or self._bytes_out != bytes_out:
             self._bytes_in, self._bytes_out = bytes_in, bytes_out
-            self._said = f'{self._ended},"bytes_in":{numeral(bytes_in)},"bytes_out":{numeral(bytes_out)}'
+            sizes = f',"bytes_in":{numeral(bytes_in)},"bytes_out":{numeral(bytes_out)}'
+            self._said = self._ended + sizes.encode()
         return self._said
 
-    def charge(self, exchange: Exchange) -> str:
+    def charge(self, exchange: Exchange) -> bytes:
         """It is the line's end, too."""
         unit, quantity, number = exchange.unit, exchange.quantity, exchange.generation.number
         if exchange.misstated:
@@ -170,11 +189,11 @@ class _Call:
         return self._charge
 
 
-def _charge(unit: str, quantity: int, ignored: str, number: int) -> str:
+def _charge(unit: str, quantity: int, ignored: str, number: int) -> bytes:
     return (
         f',"unit":{_quoted(unit)},"quantity":{numeral(quantity)},"quantity_ignored":{ignored}'
         f',"generation":{numeral(number)}}}\n'
-    )
+    ).encode()
 
 
 _calls: Final[dict[str, _Call]] = {}  # by path; emptied when it is full

@@ -80,7 +80,7 @@ class Logs:
 
     def _open(self, name: str, target: str) -> LineSink:
         try:
-            return LineSink(target, name=name, notice=lambda count: missing_line(self._clock.utc(), count).decode())
+            return LineSink(target, name=name, notice=lambda count: missing_line(self._clock.utc(), count))
         except OSError as error:
             raise StartError(f"{name}_log.file: cannot open {target}: {error.strerror}") from None
 
@@ -95,7 +95,7 @@ class Logs:
         if access is not None and is_wanted(exchange):
             access.write(line(exchange))
         if exchange.code and (audit := self._sinks.get(AUDIT)) is not None and is_refusal(exchange):
-            audit.write(refusal_line(exchange).decode())
+            audit.write(refusal_line(exchange))
 
     def dropped(self) -> list[list[Any]]:
         """Lines that were not written, as samples labelled by log and by why: `full` or `failed`."""

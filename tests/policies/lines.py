@@ -9,7 +9,7 @@ from gatewayd.policies.log_line import line
 
 def logged(exchange: Exchange) -> dict[str, Any]:
     text = line(exchange)
-    assert text.endswith("}\n")
-    assert text.count("\n") == 1
+    assert text.endswith(b"}\n")
+    assert text.count(b"\n") == 1
     document: dict[str, Any] = json.loads(text)
     return document

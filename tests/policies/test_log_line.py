@@ -198,7 +198,7 @@ async def test_a_token_a_query_and_a_body_are_never_logged(aiohttp_client: Aioht
     client = await aiohttp_client(ring.app)
     headers = ring.bearer()
     await ask(client, PATH + "?word=querysecret", headers, method="POST", data=b"bodysecret")
-    text = line(ring.reported[0])
+    text = line(ring.reported[0]).decode()
     for secret in ("querysecret", "bodysecret", "Bearer", *headers["Authorization"].split()[1].split(".")):
         assert secret not in text
 

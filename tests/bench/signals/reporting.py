@@ -77,7 +77,7 @@ def ended(exchange: Exchange, number: int) -> Exchange:
 def own(scale: float) -> Iterator[Round]:
     requests, given = scaled(REQUESTS, scale, KEPT), exchanges()
     metrics = Metrics()
-    lines: deque[str] = deque(maxlen=KEPT)  # as many as wait for their thread
+    lines: deque[bytes] = deque(maxlen=KEPT)  # as many as wait for their thread
 
     def measure() -> Measured:
         begun = process_time()
