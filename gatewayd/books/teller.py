@@ -7,6 +7,7 @@ from typing import Any
 from gatewayd.books.amounts import Amounts
 from gatewayd.books.messages import Messenger
 from gatewayd.model import Account, Ending, Hold, Outcome, Posting, posting_of
+from gatewayd.records import account_shared
 from gatewayd.stores.journal.frames import Intent, Position
 from gatewayd.stores.journal.reader import JournalReader
 
@@ -14,7 +15,8 @@ from gatewayd.stores.journal.reader import JournalReader
 class Teller:
     """One worker, alive or dead. Mutable: it follows the journal.
 
-    `outstanding` is what the worker was given and has neither used (as far as its journal was read) nor returned.
+    `outstanding` is what the worker was given and has neither used (as far as its journal was read) nor returned. Its
+    accounts are those that postings have (`account_shared`): one is found without comparing its names with each record.
     `limits`: the largest limit that any of it was leased under, where this bookkeeper gave all of it.
     `unsure` until a living worker has said what it has, after this bookkeeper took over from another.
     `greeting` from its first word to that statement: meanwhile its journal is not read, nor is it given anything.
@@ -73,6 +75,7 @@ class Teller:
 
     def gave(self, account: Account, units: int, limit: int) -> None:
         """Units that were leased under this limit."""
+        account = account_shared(account.user_id, account.unit, account.period)
         before = self.outstanding.get(account, 0)
         if not before:
             self.limits[account] = limit
@@ -95,7 +98,7 @@ class Teller:
 
     def has(self, leases: list[tuple[Account, int]], position: Position) -> None:
         """What a living worker says that it has, all taken off that it wrote into its journal before the position."""
-        self.outstanding = Amounts(leases)
+        self.outstanding = Amounts([(account_shared(*account), units) for account, units in leases])
         self.limits = {account: limit for account, limit in self.limits.items() if self.outstanding[account]}
         self.unsure = self.greeting = False
         self._stated = position

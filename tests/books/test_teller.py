@@ -6,7 +6,7 @@ import pytest
 
 from gatewayd.books.messages import Messenger
 from gatewayd.books.teller import Teller
-from gatewayd.model import Ending, Outcome
+from gatewayd.model import Account, Ending, Outcome
 from gatewayd.stores.journal.frames import Position
 from gatewayd.stores.journal.writer import Journal, open_journal
 from tests.stores.ledgers import ALICE, hold
@@ -37,6 +37,19 @@ def test_what_is_used_is_outstanding_no_more(journal: Journal, tmp_path: Path) -
     serve(journal, "r1")
     assert [posting.drawn for posting in teller.read(10)] == [1]
     assert teller.outstanding[ALICE] == 6
+
+
+@pytest.mark.parametrize("how", ["gave", "has"])
+def test_what_it_is_given_is_found_by_the_very_account_that_its_records_have(
+    journal: Journal, tmp_path: Path, how: str
+) -> None:
+    teller = known(journal, tmp_path)
+    teller.has([(Account(*ALICE), 5)] if how == "has" else [], Position(*journal.position))
+    if how == "gave":
+        teller.gave(Account(*ALICE), 5, 100)
+    serve(journal, "r1")
+    (account,) = {posting.account for posting in teller.read(10)}
+    assert [each is account for each in teller.outstanding] == [True]
 
 
 def test_what_it_used_before_its_words_is_not_taken_off_again(journal: Journal, tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ class Moves:
     def __init__(self, connection: sqlite3.Connection, node: str, rowless: Collection[Account] = ()) -> None:
         """Of `rowless` accounts nothing is in the node's lease."""
         self._connection = connection
+        self._execute = connection.cursor().execute  # for what answers nothing: a cursor for all instead of one each
         self._node = node
         self._rowless = rowless
         self._by_account: dict[Account, Move] = {}
@@ -98,7 +99,7 @@ class Moves:
         drawn = 0 if account in self._rowless else total.drawn
         if max(total.quantity, drawn) > MOST_SPENT:
             return False
-        execute, lease = self._connection.execute, (self._node, *account)
+        execute, lease = self._execute, (self._node, *account)
         if drawn and execute(DRAW, (drawn, *lease, drawn)).rowcount != 1:
             return False
         if execute(CHARGE, (total.quantity, drawn, *account, MOST_SPENT - total.quantity)).rowcount == 1:
