@@ -82,10 +82,12 @@ class Lease:
         "idle",
         "in_use",
         "limit",
+        "period",
         "placed_at",
         "served",
         "sound",
         "spent",
+        "unit",
         "used_at",
         "waiting",
         "wish",
@@ -93,6 +95,8 @@ class Lease:
 
     def __init__(self, account: Account, limit: int, ahead: int = AHEAD) -> None:
         self.account = account
+        self.unit: Final = account[1]  # and this are the account's, at hand: a name of a tuple's is a call of Python's
+        self.period: Final = account[2]
         self.limit = limit
         self.idle = 0
         self.in_use = 0
@@ -248,6 +252,7 @@ class Leases:
         self._swept = swept
         self._habits_kept = habits
         self._by_account: OrderedDict[Key, Lease] = OrderedDict()
+        self._latest: dict[str, Lease] = {}  # each user's, of those above
         self._habits: OrderedDict[Account, int] = OrderedDict()  # requests of an account's last stay, the oldest first
 
     def __len__(self) -> int:
@@ -259,6 +264,17 @@ class Leases:
     def get(self, account: Account) -> Lease | None:
         return self._by_account.get(account)
 
+    def of(self, user: str, unit: str, period: str, limit: int, now: float) -> Lease:
+        """As `use`. Who calls used the same lease the last time: that is found by his name alone."""
+        lease = self._latest.get(user)
+        if lease is None or lease.unit != unit or lease.period != period:
+            lease = self._latest[user] = self.use((user, unit, period), limit, now)
+            return lease
+        if now - lease.placed_at > LATE:
+            self._place(lease, now)
+        lease.used_at = now
+        return lease
+
     def use(self, account: Key, limit: int, now: float) -> Lease:
         """The account's lease, made if there is none."""
         if (lease := self._by_account.get(account)) is None:
@@ -266,10 +282,14 @@ class Leases:
             lease = self._by_account[named] = Lease(named, limit, self._habits.pop(named, AHEAD))
             lease.placed_at = now
         elif now - lease.placed_at > LATE:
-            self._by_account.move_to_end(account)
-            lease.placed_at = now
+            self._place(lease, now)
         lease.used_at = now
         return lease
+
+    def _place(self, lease: Lease, now: float) -> None:
+        """It is the most recently used again."""
+        self._by_account.move_to_end(lease.account)
+        lease.placed_at = now
 
     def unused_since(self, moment: float) -> list[Lease]:
         """Some with something to give back that nobody asked for since; what has nothing any more is forgotten."""
@@ -291,6 +311,8 @@ class Leases:
     def _forget(self, lease: Lease) -> None:
         """But for how much was used of it, unless others were in need of that."""
         del self._by_account[lease.account]
+        if self._latest.get(lease.account.user_id) is lease:
+            del self._latest[lease.account.user_id]
         if lease.ahead > 0 and lease.served > AHEAD:
             self._habits[lease.account] = min(lease.served, MOST_AHEAD)
             if len(self._habits) > self._habits_kept:

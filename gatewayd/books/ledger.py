@@ -13,7 +13,7 @@ from gatewayd.books.link import Link
 from gatewayd.books.messages import Message
 from gatewayd.clock import Clock
 from gatewayd.errors import StoreUnavailable
-from gatewayd.model import Account, Balance, DirectoryPage, Durability, Ending, Hold, Holding, Revocation, UsageRecord
+from gatewayd.model import Account, Balance, DirectoryPage, Durability, Hold, Holding, Revocation, UsageRecord
 from gatewayd.periods import month_at
 from gatewayd.records import account_named
 from gatewayd.stores.journal.frames import Position
@@ -79,7 +79,7 @@ class LeasedLedger:
         now = self._clock.monotonic()
         if (holding := self.hold_at_once(hold, now)) is not None:
             return holding
-        lease = self._lease_of(hold, now)
+        lease = self._leases.of(hold.user_id, hold.unit, month_at(hold.started_at), hold.limit, now)
         used = await self._wait(lease, hold)
         return self._held(hold, lease) if used is None else _refused(hold, used)
 
@@ -89,15 +89,12 @@ class LeasedLedger:
             raise StoreUnavailable
         if not hold.limit:
             return self._held(hold, None)
-        lease, units = self._lease_of(hold, now), hold.units
+        lease, units = self._leases.of(hold.user_id, hold.unit, month_at(hold.started_at), hold.limit, now), hold.units
         if lease.take(units, hold.limit):
             if lease.idle < units and lease.runs_out(units):
                 self._want(lease.restock(next(self._wishes), units), lease)
             return self._held(hold, lease)
         return _refused(hold, lease.spent) if lease.hopeless(units, hold.limit) else None
-
-    def _lease_of(self, hold: Hold, now: float) -> Lease:
-        return self._leases.use((hold.user_id, hold.unit, month_at(hold.started_at)), hold.limit, now)
 
     def _held(self, hold: Hold, lease: Lease | None) -> Holding:
         """The units are taken: now it is written down."""
@@ -121,15 +118,13 @@ class LeasedLedger:
         drawn = lease.draw(hold.units, record.quantity) if lease is not None else 0
         self._journal.end(
             opened,
-            Ending(
-                record.quantity,
-                drawn,
-                record.outcome,
-                record.status,
-                record.ended_at,
-                record.bytes_in,
-                record.bytes_out,
-            ),
+            record.quantity,
+            drawn,
+            record.outcome,
+            record.status,
+            record.ended_at,
+            record.bytes_in,
+            record.bytes_out,
         )
         if not self._told_grown:
             self._grown()
@@ -164,7 +159,7 @@ class LeasedLedger:
 
     def release(self, hold_id: str) -> Awaitable[None] | None:
         if (opened := self._journal.opened(hold_id)) is not None:
-            self._journal.end(opened, None)
+            self._journal.drop(opened)
             if (lease := cast("Lease | None", opened.beside)) is not None:
                 self._put_back(lease, opened.hold.units)
             self._grown()

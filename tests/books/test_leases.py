@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewayd.books.leases import AHEAD, CALM, MOST_AHEAD, Lease, Leases, Waiter
+from gatewayd.books.leases import AHEAD, CALM, LATE, MOST_AHEAD, Lease, Leases, Waiter
 from gatewayd.errors import StoreUnavailable
 from gatewayd.model import Account
 from tests.stores.ledgers import ALICE
@@ -289,3 +289,34 @@ async def test_who_waited_for_one_lease_is_seen_by_no_other() -> None:
     waiters(one, 1)
     one.failed(StoreUnavailable())
     assert [*one.waiting, *other.waiting, *lease(0).waiting] == []
+
+
+def test_a_lease_is_found_by_its_user_unit_and_month_however_they_follow_each_other() -> None:
+    leases = Leases()
+    wanted = [(ALICE, 1.0), (ALICE, 1.05), (ALICE._replace(unit="tokens"), 1.06), (ALICE, 1.07)]
+    wanted += [(ALICE._replace(period="2026-01"), 1.08), (ALICE._replace(user_id="bob"), 1.09), (ALICE, 2.0)]
+    for account, now in wanted:
+        lease = leases.of(*account, 100, now)
+        assert lease is leases.get(account)
+        assert (lease.account, lease.used_at) == (account, now)
+    assert len(leases) == 4
+
+
+def test_a_lease_that_was_forgotten_is_not_found_by_its_user() -> None:
+    leases = Leases()
+    first = leases.of(*ALICE, 100, 1.0)
+    other = leases.of(*ALICE._replace(unit="tokens"), 100, 5.0)
+    assert leases.unused_since(4.0) == []
+    assert leases.get(ALICE) is None
+    assert leases.of(*other.account, 100, 5.0) is other
+    assert leases.of(*ALICE, 100, 5.0) is not first
+    assert leases.unused_since(9.0) == []
+    assert (len(leases), len(leases._latest)) == (0, 0)
+
+
+def test_who_calls_all_the_time_is_looked_for_by_those_who_sweep_last() -> None:
+    leases = Leases()
+    leases.of(*ALICE, 100, 1.0).idle = 1
+    leases.of(*ALICE._replace(user_id="bob"), 100, 1.0).idle = 1
+    leases.of(*ALICE, 100, 1.0 + 2 * LATE)
+    assert [lease.account.user_id for lease in leases.all()] == ["bob", "alice"]

@@ -9,7 +9,8 @@ from gatewayd.books import ledger
 from gatewayd.books.ledger import LeasedLedger
 from gatewayd.errors import StoreError, StoreUnavailable
 from gatewayd.model import Hold
-from gatewayd.stores.journal.writer import JournalFull, open_journal
+from gatewayd.stores.journal.troubles import JournalFull
+from gatewayd.stores.journal.writer import open_journal
 from tests.books.faulty import Weather
 from tests.books.offices import office
 from tests.daemons import PATIENCE

@@ -95,18 +95,23 @@ class Likeness:
 
     def to(self, other: Hold) -> Hold:
         """The hold that is meant, if that is the other intent's."""
-        return Hold(
-            self.id,
-            other.user_id,
-            other.plan,
-            other.agent,
-            other.route,
-            other.unit,
-            other.units,
-            other.limit,
-            other.cost,
-            self.started_at,
-        )
+        return hold_like(other, self.id, self.started_at)
+
+
+def hold_like(other: Hold, id: str, started_at: float) -> Hold:  # noqa: A002  # as a hold's is called
+    """The hold that differs from the other one in these alone."""
+    return Hold(
+        id,
+        other.user_id,
+        other.plan,
+        other.agent,
+        other.route,
+        other.unit,
+        other.units,
+        other.limit,
+        other.cost,
+        started_at,
+    )
 
 
 def intent(hold: Hold) -> bytes:

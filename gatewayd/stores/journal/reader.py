@@ -17,10 +17,10 @@ from gatewayd.stores.journal.frames import (
     Conclusion,
     Entry,
     Intent,
-    Likeness,
     Position,
     decode,
     frame_at,
+    hold_like,
     length_of,
     likeness,
     space,
@@ -151,8 +151,8 @@ class JournalReader:
         for kind, first, second, third, moment, name in briefs(payload):
             if is_intent(kind):
                 said = self._said.get(first)
-                like = Likeness(first, name.decode(), moment)
-                entries.append(Intent(like.to(said if said is not None else self._look_back(first))))
+                other = said if said is not None else self._look_back(first)
+                entries.append(Intent(hold_like(other, name.decode(), moment)))
             else:
                 entries.append(Conclusion(name.decode(), ending_of(kind, first, second, third, moment)))
         return entries

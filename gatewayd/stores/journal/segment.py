@@ -8,7 +8,7 @@ from typing import Any, Final
 from zlib import crc32
 
 from gatewayd.stores.journal import briefs
-from gatewayd.stores.journal.briefs import BRIEF_BYTES
+from gatewayd.stores.journal.briefs import BRIEF_BYTES, INTENT
 from gatewayd.stores.journal.frames import MAGIC, NEXT, WORD, Position
 
 FIRST: Final = 1
@@ -20,6 +20,7 @@ LONGEST: Final = 64 * BRIEF_BYTES
 # Under names that nobody assigns to again, which the compiler need not look up.
 _crc32: Final[Any] = crc32
 _note: Final[Any] = briefs.note
+_note_intent: Final[Any] = briefs.note_intent
 
 
 def path_of(directory: Path, number: int) -> Path:
@@ -102,14 +103,25 @@ class Segment:
 
     def note(self, kind: int, first: int, second: int, third: int, moment: float, name: bytes) -> None:
         """Write a brief, which is to be sealed; the caller knows that there is room for it, and for a word."""
-        at = self.end
-        if at == self.offset:
-            at += WORD
-        elif at - self.offset > LONGEST:
-            self.seal()
-            at = self.end + WORD
+        at = self._place()
         _note(self._map, at, kind, first, second, third, moment, name)
         self.end = at + BRIEF_BYTES
+
+    def note_intent(self, place: int, moment: float, name: bytes) -> None:
+        """As `note`, of an intent like the one at the place."""
+        at = self._place()
+        _note_intent(self._map, at, INTENT, place, moment, name)
+        self.end = at + BRIEF_BYTES
+
+    def _place(self) -> int:
+        """Where the next brief goes: behind the last one, or behind the word of a new frame."""
+        at = self.end
+        if at == self.offset:
+            return at + WORD
+        if at - self.offset <= LONGEST:
+            return at
+        self.seal()
+        return self.end + WORD
 
     def seal(self) -> None:
         """Let all that was noted be appended; again is harmless."""

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from gatewayd.clock import Clock, SystemClock
-from gatewayd.errors import StoreError, StoreUnavailable
-from gatewayd.model import Ending, Hold
+from gatewayd.errors import StoreError
+from gatewayd.model import Ending, Hold, Outcome
 from gatewayd.stores.journal import frames
-from gatewayd.stores.journal.briefs import BRIEF_BYTES, INTENT, NAME_BYTES, kind_of
+from gatewayd.stores.journal.briefs import BRIEF_BYTES, NAME_BYTES, kind_of
 from gatewayd.stores.journal.directory import NO_ROOM, STATE_DIR_HINT, Lock, create, discard, reason
 from gatewayd.stores.journal.frames import WORD, Position, space
 from gatewayd.stores.journal.opened import Opened
@@ -21,6 +21,7 @@ from gatewayd.stores.journal.precedents import NONE, Precedents
 from gatewayd.stores.journal.retention import Retention
 from gatewayd.stores.journal.segment import FIRST, Segment, path_of, sync
 from gatewayd.stores.journal.supply import Supply
+from gatewayd.stores.journal.troubles import Troubles
 
 logger = logging.getLogger(__name__)
 
@@ -37,10 +38,6 @@ _LEAST_BYTES: Final = 4096
 
 _NOTED: Final = WORD + BRIEF_BYTES
 """The most that a brief takes: it may be the first of its frame."""
-
-
-class JournalFull(StoreUnavailable):
-    """The journal has no room for one more request; nothing was written."""
 
 
 def open_journal(
@@ -112,7 +109,7 @@ class Journal:
         self._gathers = gathers
         self._reserved = 0
         self._flushed = FIRST - 1
-        self._trouble = ""
+        self._troubles = Troubles(directory)
 
     @property
     def position(self) -> Position:
@@ -161,7 +158,7 @@ class Journal:
         segment, precedent = self._segment, self._precedents.place_for(hold)
         is_brief = precedent and len(opened.name) == NAME_BYTES and -inf < hold.started_at < inf
         if is_brief and reserved <= self._most_reserved and segment.end + _NOTED + reserved <= self._limit:
-            segment.note(INTENT, precedent, 0, 0, hold.started_at, opened.name)
+            segment.note_intent(precedent, hold.started_at, opened.name)
             if not self._gathers:
                 segment.seal()
             self._reserved = reserved
@@ -190,23 +187,47 @@ class Journal:
 
         There always is room. Raises ValueError for numbers beyond 64 bits; then the hold is still open.
         """
-        if (opened := self._open.get(hold_id)) is not None:
-            self.end(opened, ending)
+        if (opened := self._open.get(hold_id)) is None:
+            return
+        if ending is None:
+            self.drop(opened)
+            return
+        quantity, drawn, outcome, status = ending.quantity, ending.drawn, ending.outcome, ending.status
+        self.end(opened, quantity, drawn, outcome, status, ending.ended_at, ending.bytes_in, ending.bytes_out)
 
-    def end(self, opened: Opened, ending: Ending | None) -> None:
-        """As `conclude`, of a hold that is open."""
-        segment, hold_id = self._segment, opened.hold.id
-        kind = kind_of(ending) if ending is not None and len(opened.name) == NAME_BYTES else 0
-        if kind and ending is not None:
-            segment.note(kind, ending.quantity, ending.bytes_in, ending.bytes_out, ending.ended_at, opened.name)
+    def end(
+        self,
+        opened: Opened,
+        quantity: int,
+        drawn: int,
+        outcome: Outcome,
+        status: int,
+        ended_at: float,
+        bytes_in: int,
+        bytes_out: int,
+    ) -> None:
+        """As `conclude`, of a hold that is open, by what an Ending has: every request would make one for this."""
+        is_short = len(opened.name) == NAME_BYTES
+        kind = kind_of(quantity, drawn, outcome, status, bytes_in, bytes_out) if is_short else 0
+        if kind:
+            self._segment.note(kind, quantity, bytes_in, bytes_out, ended_at, opened.name)
             if not self._gathers:
-                segment.seal()
+                self._segment.seal()
         else:
-            segment.append(frames.conclusion(hold_id, ending))
-        del self._open[hold_id]
+            ending = Ending(quantity, drawn, outcome, status, ended_at, bytes_in, bytes_out)
+            self._segment.append(frames.conclusion(opened.hold.id, ending))
+        self._close(opened)
+
+    def drop(self, opened: Opened) -> None:
+        """As `conclude`, of a hold that is open and reached no agent."""
+        self._segment.append(frames.conclusion(opened.hold.id, None))
+        self._close(opened)
+
+    def _close(self, opened: Opened) -> None:
+        del self._open[opened.hold.id]
         self._reserved -= opened.space
-        if opened.segment < segment.number:
-            self._retention.concluded(opened.segment, segment.number)
+        if opened.segment < self._segment.number:
+            self._retention.concluded(opened.segment, self._segment.number)
 
     def shipped(self, position: Position) -> None:
         """Everything before the position is in the ledger: delete the segments that nobody needs any more.
@@ -258,14 +279,12 @@ class Journal:
     def _make_room(self, reserved: int) -> None:
         """Go on in a new segment. Raises JournalFull if there is none to be had; nothing was changed then."""
         if reserved > self._most_reserved:
-            raise self._refusal("too many requests are open at once")
+            raise self._troubles.refusal("too many requests are open at once")
         try:
             self._turn_over(self._most - _SPARE)
         except OSError as error:
-            raise self._refusal(reason(error)) from error
-        if self._trouble:
-            self._trouble = ""
-            logger.warning("journal %s takes requests again", self._directory)
+            raise self._troubles.refusal(reason(error)) from error
+        self._troubles.are_over()
 
     def _turn_over(self, most: int) -> None:
         """Raises OSError: there is no room on the disk, or not within this many segments."""
@@ -276,14 +295,6 @@ class Journal:
         self._segment.finish()
         self._segment = segment
         self._precedents.clear()
-
-    def _refusal(self, trouble: str) -> JournalFull:
-        if trouble != self._trouble:
-            self._trouble = trouble
-            logger.error(
-                "journal %s takes no requests (%s): they get 503 until there is room", self._directory, trouble
-            )
-        return JournalFull()
 
     def _carry(self) -> None:
         """Write intents again that keep the oldest segment, if only they do and segments are many."""

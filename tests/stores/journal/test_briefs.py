@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gatewayd.model import Ending, Outcome
 from gatewayd.stores.journal import briefs
-from gatewayd.stores.journal.briefs import BRIEF_BYTES, INTENT, MOST, NAME_BYTES, kind_of
+from gatewayd.stores.journal.briefs import BRIEF_BYTES, INTENT, MOST, NAME_BYTES
 from tests.stores.journal.entries import ENDING, ENDINGS
 
 NUMBERS = st.integers(0, MOST)
@@ -22,10 +22,22 @@ def noted(*each: object) -> bytes:
     return bytes(payload)
 
 
+def kind_of(ending: Ending) -> int:
+    quantity, drawn, outcome, status = ending.quantity, ending.drawn, ending.outcome, ending.status
+    return briefs.kind_of(quantity, drawn, outcome, status, ending.bytes_in, ending.bytes_out)
+
+
 @given(st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS, MOMENTS, NAMES), max_size=5))
 def test_briefs_come_back_as_they_were_in_their_order(several: list[tuple[int, int, int, int, float, bytes]]) -> None:
     payload = b"".join(noted(*each) for each in several)
     assert list(briefs.briefs(payload)) == several
+
+
+@given(NUMBERS, MOMENTS, NAMES)
+def test_an_intent_has_one_number_and_is_a_brief_as_any_other(place: int, moment: float, name: bytes) -> None:
+    payload = bytearray(b"#" * BRIEF_BYTES)
+    briefs.note_intent(payload, 0, INTENT, place, moment, name)
+    assert bytes(payload) == noted(INTENT, place, 0, 0, moment, name)
 
 
 @given(ENDINGS | st.builds(lambda ending, paid: replace(ending, drawn=ending.quantity * paid), ENDINGS, st.booleans()))

@@ -22,7 +22,8 @@ from gatewayd.stores.journal.frames import Position
 from gatewayd.stores.journal.reader import Conclusion, Entry, Intent, JournalReader, names, take_over
 from gatewayd.stores.journal.segment import LONGEST
 from gatewayd.stores.journal.supply import RETRY_SECONDS
-from gatewayd.stores.journal.writer import CARRIED, Journal, JournalFull, open_journal
+from gatewayd.stores.journal.troubles import JournalFull
+from gatewayd.stores.journal.writer import CARRIED, Journal, open_journal
 from tests.clocks import ManualClock
 from tests.stores.journal.entries import ENDING, ENDINGS, HOLDS, SMALL, USUAL, hold, read_all, segments, serve
 from tests.stores.journal.limits import file_size_limit
