@@ -10,7 +10,9 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.test_utils import make_mocked_request
 
+from gatewayd.edge.plain import PlainRequest
 from gatewayd.exchange import Exchange
+from gatewayd.framing import Head
 from gatewayd.incoming import Incoming
 from gatewayd.proxy.answer import AnswerHead, read_section
 from gatewayd.proxy.body import Body
@@ -518,7 +520,7 @@ async def test_the_last_byte_waits_for_the_record_and_the_log_agrees_with_it(sta
 @pytest.mark.parametrize("odd", [b"", b"X-Odd: \xc3\xa9\r\n"], ids=["plain", "parsed"])
 async def test_a_connection_that_idles_holds_nothing_of_its_last_request(tmp_path: Path, odd: bytes) -> None:
     """Of a head there is a token in it."""
-    kinds = (Exchange, Relay, Incoming, RawRequestMessage)
+    kinds = (Exchange, Relay, Incoming, PlainRequest, Head, RawRequestMessage)
 
     def there_are() -> list[object]:
         gc.collect()
