@@ -27,11 +27,11 @@ def test_processes_killed_while_taking_neither_hold_up_the_others_nor_reset_a_ke
 
 
 def test_one_that_is_alone_and_is_not_and_is_again_admits_together_with_the_others_exactly_the_burst() -> None:
-    for burst, admitted in crowd("tenancy", 5):
+    for burst, admitted in crowd("tenancy", 12):
         assert admitted == burst
 
 
 def test_one_that_dies_alone_is_gone_on_from_by_another_who_waited_until_then_though_nobody_told_of_it() -> None:
     """What the dead one took but did not live to report is all that may be missing."""
-    for burst, admitted in crowd("death", 8):
+    for burst, admitted in crowd("death", 12):
         assert burst - 1 <= admitted <= burst
