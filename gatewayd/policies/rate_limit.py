@@ -44,38 +44,40 @@ class RateLimitRule:
         return general + [Window(f"{here}:{rate.period}", f"route-{rate.period}", rate) for rate in self.route]
 
 
-class _Windows:
+class _Windows(Bundle):
     """What a call of one caller takes from, and what is said of it in every answer: `begin` is before the states."""
 
-    __slots__ = ("_line", "_remaining", "_seconds", "begin", "bundle", "each", "names", "plan")
+    __slots__ = ("_line", "_numbers", "begin", "names", "plan")
 
     def __init__(self, plan: str | None, each: list[Window]) -> None:
+        super().__init__(each)
         self.plan = plan
-        self.bundle = Bundle(each)
-        self.each = self.bundle.each
         # Tuples, which the collector leaves alone: there are as many as callers.
         self.names = tuple([f'{", " if number else ""}"{window.name}";r=' for number, window in enumerate(each)])
         policy = ", ".join([f'"{w.name}";q={w.rate.limit};w={w.rate.seconds}' for w in each])
         self.begin = f"RateLimit-Policy: {policy}\r\nRateLimit: "
-        self._remaining = [-1] * len(each)
-        self._seconds = [-1] * len(each)
+        self._numbers: list[int] | None = None  # of the line: of each window what remains, and for how long
         self._line = ""
 
     def said(self) -> str:
         """The fields that tell what the windows say, written only where that is something else than the last time."""
-        remaining, seconds, same = self._remaining, self._seconds, True
-        for index, window in enumerate(self.each):
-            left, wait = window.remaining, (window.refilled_in + _SECOND - 1) // _SECOND
-            if remaining[index] != left or seconds[index] != wait:
-                remaining[index], seconds[index], same = left, wait, False
+        numbers, same = self._numbers, True
+        if numbers is None:  # who comes once has none
+            numbers = self._numbers = [-1] * (2 * len(self.each))
+        at = 0
+        for window in self.each:
+            left, seconds = window.remaining, (window.refilled_in + _SECOND - 1) // _SECOND
+            if numbers[at] != left or numbers[at + 1] != seconds:
+                numbers[at], numbers[at + 1], same = left, seconds, False
+            at += 2
         if not same:
-            self._line = self._written()
+            self._line = self._written(numbers)
         return self._line
 
-    def _written(self) -> str:
+    def _written(self, numbers: list[int]) -> str:
         line = self.begin
         for index, name in enumerate(self.names):
-            line = f"{line}{name}{numeral(self._remaining[index])};t={numeral(self._seconds[index])}"
+            line = f"{line}{name}{numeral(numbers[2 * index])};t={numeral(numbers[2 * index + 1])}"
         return line + "\r\n"
 
 
@@ -126,7 +128,7 @@ def _take(exchange: Exchange, windows: _Windows, now: float) -> Awaitable[None] 
     if not windows.each:
         return None
     counters = exchange.generation.counters
-    if counters.take_in_passing(windows.bundle, now):
+    if counters.take_in_passing(windows, now):
         exchange.added += windows.said()
         return None
     tallies = counters.take_at_once(windows.each, now)
