@@ -13,6 +13,9 @@ from gatewayd.numerals import numeral
 from gatewayd.policies.base import Case, Finding, Policy, gate, refused_with
 
 _CALLERS_KEPT: Final = 8_192
+"""Callers whose windows are remembered, of all routes together; each takes some 3 KB."""
+_LEAST_KEPT: Final = 1_024
+"""So many on each route, however many routes there are."""
 _SECOND: Final = 1_000_000_000  # nanoseconds
 
 
@@ -28,6 +31,8 @@ class RateLimitRule:
     users_known: dict[str, "_Windows"] = field(default_factory=dict, repr=False)
     """Whose windows were asked for, under the plan of then; emptied when it is full. Likewise those of addresses."""
     addresses_known: dict[str, "_Windows"] = field(default_factory=dict, repr=False)
+    most_known: int = _CALLERS_KEPT
+    """So many of either."""
 
     def windows(self, user: str | None, plan: str | None, address: str) -> list[Window]:
         """Every window that a call of this caller takes from."""
@@ -102,12 +107,12 @@ def _windows_of(exchange: Exchange, rule: RateLimitRule, identity: Identity | No
     """Who calls now calls again soon."""
     if identity is None:
         return _found(rule.addresses_known, exchange.client, None) or _keep(
-            rule.addresses_known, exchange.client, _Windows(None, rule.windows(None, None, exchange.client))
+            rule, rule.addresses_known, exchange.client, _Windows(None, rule.windows(None, None, exchange.client))
         )
     user, plan = identity.user, exchange.plan(identity)
     name = plan.name if plan is not None else None
     return _found(rule.users_known, user, name) or _keep(
-        rule.users_known, user, _Windows(name, rule.windows(user, name, ""))
+        rule, rule.users_known, user, _Windows(name, rule.windows(user, name, ""))
     )
 
 
@@ -116,8 +121,8 @@ def _found(known: dict[str, _Windows], caller: str, plan: str | None) -> _Window
     return windows if windows is not None and windows.plan == plan else None
 
 
-def _keep(known: dict[str, _Windows], caller: str, windows: _Windows) -> _Windows:
-    if len(known) >= _CALLERS_KEPT:
+def _keep(rule: RateLimitRule, known: dict[str, _Windows], caller: str, windows: _Windows) -> _Windows:
+    if len(known) >= rule.most_known:
         known.clear()
     known[caller] = windows
     return windows
@@ -169,6 +174,7 @@ def rule(settings: Settings, route: RouteSettings | None) -> RateLimitRule:
         addresses=settings.rate_limit.unauthenticated,
         route=route.rate_limit if route is not None else (),
         route_name=route.name if route is not None else "",
+        most_known=max(_LEAST_KEPT, _CALLERS_KEPT // max(1, len(settings.routes))),
     )
 
 

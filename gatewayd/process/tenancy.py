@@ -47,13 +47,16 @@ class Tenancy:
         self._reactor.later(_LOOK_SECONDS, self.start)
 
     def _look(self) -> None:
-        everybody = self._everybody()
-        if self._ending or self._present() is not None or len(everybody) != 1:
+        """A tenant is told again: it may have been refused the memory, or shared it when nobody waited any more."""
+        if self._ending:
             return
-        (only,) = everybody
-        if only.alive and only.ready:
-            self._tenant = only, only.pid
-            self._crew.call([only], KEEP)
+        if (tenant := self._present() or self._alone()) is not None:
+            self._tenant = tenant, tenant.pid
+            self._crew.call([tenant], KEEP)
+
+    def _alone(self) -> Child | None:
+        everybody = self._everybody()
+        return everybody[0] if len(everybody) == 1 and everybody[0].alive and everybody[0].ready else None
 
     def end(self) -> None:
         """Return when nobody keeps the memory, to make another who uses it before anything else is heard.

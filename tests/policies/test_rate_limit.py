@@ -115,6 +115,24 @@ async def test_whose_plan_changes_is_limited_by_the_other_one_from_the_next_call
     assert policies == [hourly, usual, hourly, hourly] != [hourly] * 4
 
 
+@pytest.mark.parametrize(("routes", "kept"), [(1, 8_192), (4, 2_048), (50, 1_024)])
+async def test_how_many_callers_are_remembered_is_bounded_over_all_routes(
+    aiohttp_client: AiohttpClient, clock: ManualClock, routes: int, kept: int
+) -> None:
+    names = ["email", *(f"route{number}" for number in range(1, routes))]
+    ring = Ring(LIMITS + "".join(EMAIL.replace("email", name) for name in names), clock, rate_limit.POLICY)
+    found = ring.generation.routes.match(EMAIL_PATH).rule(RateLimitRule)
+    assert found is not None
+    client = await aiohttp_client(ring.app)
+    assert await statuses(client, 1, ring.bearer("bob")) == [200]
+    bobs = found.users_known["bob"]
+    found.users_known.update({f"user {number}": bobs for number in range(1, kept)})
+    assert await statuses(client, 1, ring.bearer("bob")) == [200]
+    assert len(found.users_known) == kept
+    assert await statuses(client, 1, ring.bearer("ann")) == [200]
+    assert [*found.users_known] == ["ann"]
+
+
 async def test_a_user_who_is_called_like_an_address_is_not_that_address(
     aiohttp_client: AiohttpClient, clock: ManualClock
 ) -> None:

@@ -357,7 +357,7 @@ def a_tenant_that_hangs() -> object:
         except StartError as error:
             said.append(str(error))
     os.kill(one.pid, signal.SIGCONT)
-    house.until_kept()  # it heard it in the end
+    house.until_kept("one")  # it heard that late, and keeps again
     house.tenancy.end()
     said.append(str(house.kept()))
     house.crew.kill([one])
