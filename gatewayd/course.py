@@ -35,6 +35,18 @@ class Course:
         raise NotImplementedError
 
 
+class Failed(Course):
+    """What failed before it could be told what was to come of it."""
+
+    __slots__ = ("_error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __await__(self) -> Generator[Any, None, web.StreamResponse]:
+        raise self._error
+
+
 class OnItsWay:
     """An answer of which all was put on its way; `keep_alive`: another one may follow."""
 

@@ -62,7 +62,9 @@ class _Pin(Frame):
 
     def left(self, request: Asked) -> None:
         exchange = exchange_of(request)
-        self._drain.leave(exchange)
-        if exchange.leave is not None:
-            exchange.leave()
-        leave(request)
+        try:
+            self._drain.leave(exchange)
+        finally:
+            leave(request)
+            if exchange.leave is not None:
+                exchange.leave()

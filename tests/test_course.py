@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gatewayd.bell import Hearer
-from gatewayd.course import Course, OnItsWay, Ring
+from gatewayd.course import Course, Failed, OnItsWay, Ring
 from gatewayd.errors import UpstreamTimeout
 from gatewayd.incoming import Asked
 from gatewayd.model import Hold, Holding, UsageRecord
@@ -208,8 +208,15 @@ async def test_what_comes_meanwhile_is_answered_next(flight: Flight, after: dict
     assert b"hi" in b"".join(flight.agent.received)
 
 
-async def test_a_connection_that_is_to_end_does_so_behind_the_answer(flight: Flight) -> None:
+@pytest.mark.parametrize("behind", [None, *NEXT.values()], ids=["nothing", *NEXT.keys()])
+async def test_a_connection_that_is_to_end_does_so_behind_the_answer(
+    flight: Flight, behind: dict[str, Any] | None
+) -> None:
     await flight.fly()
+    if behind is not None:
+        talk = flight.talk
+        await flight.ask(**behind)
+        await when(lambda: talk.plain is not None or talk.messages)
     flight.exchange.request.protocol.end()
     assert (await flight.land()).body == b"ok"
     assert await flight.caller.gone() == b""
@@ -269,3 +276,10 @@ async def test_a_course_has_to_be_awaited_unless_it_says_otherwise() -> None:
 def test_an_answer_on_its_way_says_whether_another_one_may_follow() -> None:
     answer = OnItsWay(200, True)
     assert (answer.status, answer.keep_alive) == (200, True)
+
+
+async def test_what_failed_before_it_began_raises_that_where_it_is_awaited() -> None:
+    course = Failed(LookupError())
+    assert not course.follow(Hearer())
+    with pytest.raises(LookupError):
+        await course

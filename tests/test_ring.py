@@ -128,8 +128,10 @@ ENDINGS: list[web.StreamResponse | BaseException] = [
 ]
 
 
-async def come_to(clock: ManualClock, ending: web.StreamResponse | BaseException, *, joined: bool) -> list[object]:
-    """What everybody learns of a request in the gateway's own frames that ends so."""
+async def come_to(
+    clock: ManualClock, ending: web.StreamResponse | BaseException, *, joined: bool, fault: BaseException | None = None
+) -> list[object]:
+    """What everybody learns of a request in the gateway's own frames that ends so; `fault` is raised behind its end."""
     ring = Ring(EMAIL, clock)
     seen: list[object] = []
 
@@ -143,6 +145,8 @@ async def come_to(clock: ManualClock, ending: web.StreamResponse | BaseException
 
     def report(exchange: Exchange) -> None:
         seen.append((exchange.status, exchange.code, exchange.bytes_out, ring.drain.in_flight))
+        if fault is not None:
+            raise fault
 
     frames = [ring.generations.pinning(), access_log.POLICY.middleware, faults.POLICY.middleware]
     app = web.Application(middlewares=frames)
@@ -170,6 +174,16 @@ async def test_frames_in_a_row_come_to_what_each_comes_to_around_the_next(
     alone = await come_to(clock, ending, joined=False)
     assert alone == await come_to(clock, ending, joined=True)
     assert ("concluded" in alone, alone[-2:]) == (True, [0, False])
+
+
+@pytest.mark.parametrize("ending", ENDINGS, ids=lambda each: type(each).__name__)
+async def test_a_frame_that_fails_where_it_is_left_keeps_no_other_one_from_being_left(
+    clock: ManualClock, ending: web.StreamResponse | BaseException
+) -> None:
+    fault = KeyboardInterrupt()  # a reporter's mere exception goes nowhere
+    alone = await come_to(clock, ending, joined=False, fault=fault)
+    assert alone == await come_to(clock, ending, joined=True, fault=fault)
+    assert alone[-3:] == [KeyboardInterrupt, 0, False]
 
 
 async def test_frames_in_a_row_are_one_coroutine(walk: Walk) -> None:

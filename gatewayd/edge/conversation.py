@@ -13,7 +13,7 @@ from typing import Any, Final
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from gatewayd.bell import Bell, Hearer, is_stepping
-from gatewayd.course import Course, OnItsWay, Ring
+from gatewayd.course import Course, Failed, OnItsWay, Ring
 from gatewayd.edge.habit import Habit, habit_of
 from gatewayd.edge.plain import PlainRequest, plain_request
 from gatewayd.incoming import Asked, Caller, Incoming
@@ -26,7 +26,8 @@ class Conversation(Hearer):
     """A connection's, from its first byte to its last. Mutable: requests come, are answered, and go.
 
     A plain request is begun here, and its answer ends here, while the connection's task waits for its bell. The task is
-    woken for all else: whatever has to wait for more than the agent's answer, fails, or is no request of that kind.
+    woken for all else: whatever has to wait for more than the agent's answer, fails, or is no request of that kind. So
+    it is the task that ends the connection for a fault of ours, wherever that is: an agent's is no place to raise it.
 
     `owed`: bytes until the next request begins, as far as that is known beyond doubt; negative for good once it is not.
     """
@@ -42,6 +43,7 @@ class Conversation(Hearer):
         "deadline",
         "deaf",
         "habit",
+        "has_spoken",
         "idle_for",
         "idle_timer",
         "idle_until",
@@ -90,6 +92,7 @@ class Conversation(Hearer):
         self.messages: deque[Any] = deque()
         self.transport: asyncio.Transport | None = None
         self.asked: Asked | None = None  # who is being answered
+        self.has_spoken = False  # to whom something of an answer was written, which can become no other one
         self.is_busy = False
         self.is_behind = False  # the caller does not take what is written
         self.leaver: asyncio.Future[None] | None = None  # waits until nobody is being answered
@@ -156,24 +159,53 @@ class Conversation(Hearer):
         asked = self.next_plain()
         assert asked is not None
         self.begin(asked)
-        self.course = course = ring.begin(asked)
-        if not course.follow(self):
+        if not self._is_followed(ring, asked):
             bell.ring()
+
+    def _is_followed(self, ring: Ring, asked: Incoming) -> bool:
+        """Whether the answer, which is begun now, is heard of without the task."""
+        try:
+            self.course = course = ring.begin(asked)
+            return course.follow(self)
+        except BaseException as failure:
+            self._fail(failure)
+        return False
 
     def rung(self) -> None:
         """The agent's answer has come: who is being answered goes on, and the next one may come."""
         course = self.course
         if course is None or not self.bell.is_awaited:  # the task was woken, and finds the answer
             return
-        response = course.go_on()
-        if response is None or not self._may_follow(response):
+        if not self._is_done(course):
             self.bell.ring()
-            return
-        self.end()
-        if self.plain is not None or self.messages or self.closes or self.is_over:
-            self.bell.ring()
-        else:
+
+    def _is_done(self, course: Course) -> bool:
+        """Whether it is answered, and there is nothing to do for the task."""
+        try:
+            response = course.go_on()
+            if response is None or not self._may_follow(response):
+                return False
+            self.end()
+            if self.closes or self.is_over:
+                self.plain = None  # nor is what came behind it answered
+                self.messages.clear()
+                return False
+            if self.plain is not None or self.messages:
+                return False
             self.be_idle()
+        except BaseException as failure:
+            self._fail(failure)
+            return False
+        return True
+
+    def _fail(self, failure: BaseException) -> None:
+        """Have it raised where the task awaits the answer, or the next request if there is nobody to be answered."""
+        if self.asked is None:
+            self.bell.set_exception(failure)
+        elif self.course is None:
+            self.course = Failed(failure)
+        else:
+            self.course.fail(failure)
 
     def woken(self) -> None:
         """What is being answered goes on with its task, in the loop's next turn."""
@@ -230,6 +262,7 @@ class Conversation(Hearer):
     def begin(self, asked: Asked) -> None:
         """It is being answered from now on."""
         self.asked = asked
+        self.has_spoken = False
         self.is_busy = True
         self.outbox.speakers += 1
 
@@ -239,12 +272,12 @@ class Conversation(Hearer):
         self.course = None
         self.is_busy = False
         self.outbox.speakers -= 1
+        if self.leaver is not None and not self.leaver.done():  # who waited may have lost patience
+            self.leaver.set_result(None)
         if isinstance(asked, Incoming):
             asked.let_go()
         elif asked is not None:
             asked._task = None  # type: ignore[assignment]  # noqa: SLF001
-        if self.leaver is not None:
-            self.leaver.set_result(None)
 
 
 def conversation_of(asked: Asked) -> Conversation | None:

@@ -119,6 +119,8 @@ class Turns(web.RequestHandler):
         try:
             await self._serve()
         finally:
+            if talk.asked is not None:
+                talk.end()
             talk.protocol = talk.task = talk.ring = talk.look = None  # which have it
         if not talk.is_over:
             self._task_handler = None
@@ -129,23 +131,21 @@ class Turns(web.RequestHandler):
     async def _serve(self) -> None:
         """Take turns until no other request may follow."""
         talk = self.talk
-        while not talk.is_over:
-            if talk.plain is None and not talk.messages:
-                await self._wait()
-                if talk.asked is None and (talk.closes or talk.is_over):
-                    return  # behind an answer that needed no task
-            try:
-                goes_on = await self._take_turn()
-            except Exception:
-                logger.exception("a connection was closed by an error of ours")
-                self.force_close()
-                return
-            except BaseException:
-                self.force_close()
-                raise
-            if not goes_on or talk.closes or talk.is_over:
-                return
-            talk.be_idle()
+        try:
+            while not talk.is_over:
+                if talk.plain is None and not talk.messages:
+                    await self._wait()
+                    if talk.asked is None and self._is_done():
+                        return  # behind an answer that needed no task
+                if not await self._take_turn() or talk.closes or talk.is_over:
+                    return
+                talk.be_idle()
+        except Exception:
+            logger.exception("a connection was closed by an error of ours")
+            self.force_close()
+        except BaseException:
+            self.force_close()
+            raise
 
     async def _wait(self) -> None:
         """Until there is a request, of which one may have come to need the task. Others come and go meanwhile."""
@@ -180,6 +180,8 @@ class Turns(web.RequestHandler):
             except HTTPException as answer:
                 response = answer
             except Exception as error:
+                if talk.has_spoken:
+                    raise
                 response = self.handle_error(_whole(asked), 500, error)
             gone, keeps = False, response.keep_alive
             if not keeps or talk.is_behind or not _was_sent(response) or (not plain and self._upgraded):
@@ -194,6 +196,11 @@ class Turns(web.RequestHandler):
         if not plain and (message.chunked or not has_ended(payload)):
             await self._end_body(message, payload)
         return talk.keeps
+
+    def _is_done(self) -> bool:
+        """Whether no answer is to come any more. Who asked before it was to end is answered, as long as it is there."""
+        talk = self.talk
+        return talk.is_over or (talk.closes and talk.plain is None and not talk.messages)
 
     def _next(self) -> tuple[Parsed, StreamReader]:
         """The next request's head and body."""

@@ -115,7 +115,7 @@ class Frame:
         return None
 
     def left(self, request: Asked) -> None:
-        """It is over here, however it ended. Nothing is raised."""
+        """It is over here, however it ended. What is raised here the frame around this one `failed` is told."""
 
     async def __call__(self, request: Asked, handler: Inner) -> web.StreamResponse:
         return await surround([self], handler, request)
@@ -219,7 +219,10 @@ class Stay(Course):
     def _step_out(self) -> None:
         self._mending = None
         self._depth -= 1
-        self._frames[self._depth].left(self._request)
+        try:
+            self._frames[self._depth].left(self._request)
+        except BaseException as failure:
+            self._error, self._response = failure, None
 
 
 def gate(admit: Admit) -> Middleware:

@@ -219,6 +219,8 @@ class Relay(OnItsWay):
         """What is to be written, with the head before it, which goes out now."""
         exchange = self._exchange
         exchange.sent = True
+        if self._talk is not None:
+            self._talk.has_spoken = True
         self._is_pending = False
         return answer_message(self._head, exchange.ids(), self._own, self._framing, data)
 

@@ -6,6 +6,7 @@ from typing import Final
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import StreamWriter
 
+from gatewayd.edge.conversation import conversation_of
 from gatewayd.errors import ClientClosed, UpstreamReset
 from gatewayd.exchange import Exchange
 from gatewayd.incoming import Asked
@@ -129,6 +130,8 @@ class Tunnel(Sent):
             raise ClientClosed
         switch = b"Connection: Upgrade\r\nUpgrade: %b\r\n" % self._protocol
         exchange.sent = True
+        if (talk := conversation_of(self._request)) is not None:
+            talk.has_spoken = True
         transport.write(answer_message(head, exchange.ids(), exchange.added, switch, b""))
 
     def say_goodbye(self) -> bool:

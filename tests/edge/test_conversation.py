@@ -12,6 +12,7 @@ from gatewayd.edge.conversation import Conversation, conversation_of
 from gatewayd.edge.whole import stream_of
 from gatewayd.incoming import Caller
 from gatewayd.outbox import FEW, Outbox
+from gatewayd.policies.base import surround
 from tests.sealing import NONE, NotedBooks
 
 POST = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"
@@ -114,3 +115,23 @@ async def test_an_answer_waits_for_the_end_of_the_turn_unless_a_next_request_is_
     assert line.written == [b"one"]
     talk.say(b"two", NotedBooks(line.written))
     assert line.written == [b"one", b"sealed", b"two"]
+
+
+async def test_whoever_rings_hears_of_no_fault_which_is_the_tasks() -> None:
+    talk = with_ring(conversation())
+    assert talk.take_plain(POST + b"hi")
+    asked = talk.next_plain()
+    assert asked is not None
+    talk.begin(asked)
+    talk.course = surround([], lambda _: cast("Any", {})["nothing"], asked)  # which nobody can follow, and was followed
+
+    async def answer() -> None:
+        await talk.bell
+        assert talk.course is not None
+        await talk.course
+
+    task = asyncio.ensure_future(answer())
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_soon(talk.rung)
+    with pytest.raises(KeyError):
+        await task
