@@ -1,6 +1,7 @@
 """The way back to one caller: how long it may take nothing, and how a connection ends so that a last answer arrives."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from aiohttp.web_server import Server
@@ -61,7 +62,8 @@ class CallerLine(Turns):
         """Read on until the caller has hung up: closing with bytes unread resets the answer (RFC 9112 section 9.6)."""
         if self.transport is not None and not self.transport.is_closing():
             if self.transport.can_write_eof():
-                self.transport.write_eof()
+                with suppress(OSError):  # the caller has reset it, which the loop has yet to hear
+                    self.transport.write_eof()
             self._resume_transport_reading()
             await asyncio.sleep(_LINGERING)  # cancelled when the connection is lost
         self.force_close()

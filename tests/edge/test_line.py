@@ -1,6 +1,7 @@
 """A last answer arrives, and nobody is listened to for ever."""
 
 import asyncio
+import socket
 import ssl
 from pathlib import Path
 
@@ -8,13 +9,14 @@ import pytest
 from aiohttp import web
 
 from gatewayd.edge import line
-from gatewayd.sent import BrokenOff
+from gatewayd.sent import BrokenOff, Sent
 from tests.agents import answering, talk
 from tests.certificates import write_certificate
 from tests.edge.callers import OK, caller, gateway_before, is_refused
 from tests.edge.hostile import GET, POST, request
 from tests.edge.serving import edge
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, when
+from tests.proxy.wire import RESET
 
 
 async def test_an_answer_arrives_though_its_caller_goes_on_sending(tmp_path: Path) -> None:
@@ -66,6 +68,25 @@ async def keep_sending(writer: asyncio.StreamWriter) -> None:
             writer.write(b"a" * 1000)
             await writer.drain()
             await asyncio.sleep(0)
+
+
+async def test_a_caller_who_has_reset_its_connection_is_no_error_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    answered = asyncio.Event()
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.write(OK)
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        sender.close()  # which the loop has not told the edge when the answer ends
+        answered.set()
+        return Sent(200, keep_alive=False)
+
+    async with edge(handler) as running, asyncio.timeout(PATIENCE):
+        sender = socket.create_connection(("127.0.0.1", running.port))
+        sender.sendall(request(POST, b"Content-Length: 9", body=b"a"))
+        await answered.wait()
+        await when(lambda: not running.connections)
+    assert not caplog.records
 
 
 async def test_an_answer_that_was_cut_off_is_not_waited_for() -> None:
