@@ -1,18 +1,23 @@
 """Nobody hears of what is not written down: no agent of a request, no caller of the end of its answer."""
 
 import asyncio
+import os
 import re
+import socket
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from gatewayd import exchange as exchange_module
 from gatewayd.model import Balance, Hold, Holding, UsageRecord
 from gatewayd.outbox import FEW
+from gatewayd.proxy.farewell import RETRY_EVENT, close_frame
 from tests.agents import RawAgent, Script, answering, raw_agent, read_body
-from tests.gateways import RunningGateway, running_gateway
-from tests.proxy.wire import OK, Caller, Heard, call, calling, chunked, message
+from tests.gateways import ROUTE, RunningGateway, running_gateway
+from tests.patience import PATIENCE, when
+from tests.proxy.wire import OK, Caller, Heard, beat, call, calling, chunked, message, saying
 from tests.standins import swap_stores
 
 _ID = re.compile(rb"(?i)x-request-id: ([0-9a-f]{32})")
@@ -163,3 +168,89 @@ async def test_a_request_that_reached_nobody_is_written_before_that_is_said(tmp_
         heard = await call(gateway)
         assert heard.status == 502
         assert is_written(draft, heard, "release")
+
+
+class Overhearing(Draft):
+    """A draft whose records are durable after a while, or never; it notes what its caller has heard until then."""
+
+    def __init__(self, *, ever: bool = True) -> None:
+        super().__init__()
+        self.caller: Caller | None = None
+        self.heard: bytes | None = None
+        self._ever = ever
+
+    def settle(self, record: UsageRecord) -> Awaitable[None]:
+        super().settle(record)
+        return self._be_durable()
+
+    async def _be_durable(self) -> None:
+        await beat()
+        self.heard = self._hear()
+        await asyncio.sleep(0 if self._ever else PATIENCE)
+
+    def _hear(self) -> bytes:
+        """What has come to the caller, of which nothing is taken."""
+        assert self.caller is not None
+        taken = bytes(self.caller.reader._buffer)  # type: ignore[attr-defined]  # no public way
+        with socket.socket(fileno=os.dup(self.caller.writer.get_extra_info("socket").fileno())) as sock:
+            try:
+                return taken + sock.recv(65536, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return taken
+
+
+EVENT = b"data: 1\n\n"
+EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+EVENTS += b"%x\r\n%b\r\n" % (len(EVENT), EVENT)
+ASKS = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZQ=="]
+SWITCHES = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+FRAME = b"\x81\x02hi"
+LAST = b"%x\r\n%b\r\n0\r\n\r\n" % (len(RETRY_EVENT), RETRY_EVENT)
+A_STREAM = pytest.mark.parametrize(
+    ("begins", "fields", "first", "goodbye"),
+    [
+        pytest.param(EVENTS, [], EVENT + b"\r\n", LAST, id="events"),
+        pytest.param(SWITCHES + FRAME, ASKS, FRAME, close_frame(1012), id="a tunnel"),
+    ],
+)
+
+
+async def goodbye_at_a_drain(
+    tmp_path: Path, draft: Overhearing, begins: bytes, fields: list[str], first: bytes, goodbye: bytes
+) -> Heard:
+    """The head of a stream that is ended by its own protocol, which the caller hears out."""
+    async with (
+        raw_agent(saying(begins)) as agent,
+        running_gateway(tmp_path, routes=ROUTE.format(upstream=agent.url) + 'drain = "close"\n') as gateway,
+        calling(gateway) as caller,
+        asyncio.timeout(PATIENCE),
+    ):
+        swap_stores(gateway, ledger=draft)
+        draft.caller = caller
+        await caller.send(message(gateway, fields=fields))
+        head = await caller.head()
+        await caller.reader.readuntil(first)
+        gateway.daemon._worker._drain.cut()
+        await when(lambda: draft.heard is not None)
+        assert await caller.reader.readexactly(len(goodbye)) == goodbye
+        return head
+
+
+@A_STREAM
+async def test_the_end_of_a_stream_at_a_drain_is_written_before_it_is_said(
+    tmp_path: Path, begins: bytes, fields: list[str], first: bytes, goodbye: bytes
+) -> None:
+    draft = Overhearing()
+    head = await goodbye_at_a_drain(tmp_path, draft, begins, fields, first, goodbye)
+    assert draft.heard == b""
+    assert is_written(draft, head, "failed")
+
+
+@A_STREAM
+async def test_a_ledger_in_trouble_keeps_no_stream_from_its_end_at_a_drain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begins: bytes, fields: list[str], first: bytes, goodbye: bytes
+) -> None:
+    monkeypatch.setattr(exchange_module, "SETTLE_WAIT", 0.05)
+    draft = Overhearing(ever=False)
+    head = await goodbye_at_a_drain(tmp_path, draft, begins, fields, first, goodbye)
+    assert is_written(draft, head, "failed")

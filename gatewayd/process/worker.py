@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 COLLECT_AFTER: Final = 5_000
 """As the bookkeeper's, but lower: what a broken call leaves in a cycle may be a piece of a body."""
-_CUT_PATIENCE: Final = 2.0  # seconds that exchanges get to close their books after they were cut off
+_CUT_PATIENCE: Final = 3.5  # seconds for exchanges that were cut off: SETTLE_WAIT for their books, then a goodbye
 _LAST_CALL: Final = 1.0  # seconds in which a caller may ask once more on a connection that is not needed any more
 _HANG_UP_PATIENCE: Final = 1.0  # seconds that callers get to hang up who still send what nobody reads
 

@@ -182,7 +182,7 @@ class Passage(Asking):
         self._carrier = self._carry(head)
         self._is_accepted = True
         if self._rule.says_goodbye:
-            self._exchange.farewell = self._say_goodbye
+            self._exchange.farewell = self._take_leave
         return self._carrier
 
     def _has_passed(self, carrier: Relay | Tunnel) -> bool:
@@ -193,15 +193,20 @@ class Passage(Asking):
         exchange.answered = exchange.first_byte
         return True
 
-    def _say_goodbye(self) -> bool:
-        """End a stream by its own protocol, at a drain's deadline; False if it has none, or is in the middle of it."""
+    def _take_leave(self) -> bool:
+        """End a stream by its own protocol, at a drain's deadline; False if it has none, or is in the middle of it.
+
+        Nothing is said here: the last word makes the answer whole, so the books are closed before.
+        """
         exchange, carrier, call = self._exchange, self._carrier, self._call
-        if carrier is None or call is None or not carrier.say_goodbye():
+        if carrier is None or call is None or not carrier.can_say_goodbye:
             return False
         exchange.cut = Draining()
-        exchange.code = Draining.code
         if isinstance(carrier, Relay):
             call.fail(exchange.cut)
+        else:
+            exchange.code, exchange.outcome = Draining.code, Outcome.FAILED
+            carrier.part()
         return True
 
     def _carry(self, head: AnswerHead) -> Relay | Tunnel:
@@ -232,11 +237,20 @@ class Passage(Asking):
         exchange.code = refusal.code
         if isinstance(refusal, ClientClosed):
             exchange.status = refusal.status
-        carrier.break_off()
+        if (leaver := self._leaver(refusal)) is None:
+            carrier.break_off()
         if (upload := self._let_go()) is not None:
             await upload.stop()
         await exchange.close_books()
+        if leaver is not None:
+            leaver.say_goodbye()
         return carrier.response()
+
+    def _leaver(self, refusal: Refusal) -> Relay | None:
+        """What took its leave, so that it need not break off; a tunnel does all that itself."""
+        carrier = self._carrier
+        takes_leave = self._rule.says_goodbye and isinstance(refusal, Draining)
+        return carrier if takes_leave and isinstance(carrier, Relay) else None
 
     def _cut_in_time(self) -> Refusal | None:
         """Why the gateway itself ended this, if the caller is still there and has nothing of an answer yet."""

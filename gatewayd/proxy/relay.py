@@ -123,6 +123,8 @@ class Relay(OnItsWay):
         if not self._may_wait:
             self._write(b"")
         while (chunk := await source.read(self._idle)) and not source.at_end:
+            if (cut := self._exchange.cut) is not None:
+                raise cut  # between two events, which what has come since might not be
             await self._send(chunk)
         return chunk
 
@@ -168,18 +170,23 @@ class Relay(OnItsWay):
             books.seal()
             self._write(chunk)
 
-    def say_goodbye(self) -> bool:
-        """End server-sent events between two of them, with the time to wait before coming again; whether it could."""
+    @property
+    def can_say_goodbye(self) -> bool:
+        """Whether these are server-sent events in the clear, and the caller has whole ones."""
         transport = self._protocol.transport
-        if (
-            not self._in_chunks
-            or self._is_pending
-            or transport is None
-            or not is_between_events(self._head.section.fields, self._last)
-        ):
+        if not self._in_chunks or self._is_pending or transport is None or transport.is_closing():
             return False
-        transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(RETRY_EVENT), RETRY_EVENT))
-        return True
+        return is_between_events(self._head.section.fields, self._last)
+
+    def say_goodbye(self) -> None:
+        """End server-sent events, with the time to wait before coming again; else it breaks off.
+
+        The answer looks whole by that, so it is said as `finish` is: when the books are closed and sealed.
+        """
+        transport = self._protocol.transport
+        if transport is not None and self.can_say_goodbye:
+            transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(RETRY_EVENT), RETRY_EVENT))
+        self.break_off()
 
     def break_off(self) -> None:
         """The rest will not come, and the caller must be able to see that."""

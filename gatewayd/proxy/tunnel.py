@@ -43,7 +43,7 @@ class Direction:
             self.bytes += len(data)
             self.spotter.feed(data)
             transport.write(data)
-            if self._tunnel.said_goodbye and self.spotter.seen:
+            if self._tunnel.is_parting and self.spotter.seen:
                 self._tunnel.ended_by(None)
             self._tunnel.touched()
             if self.sink.writing_paused:
@@ -93,14 +93,14 @@ class Tunnel(Sent):
         self._ended: asyncio.Future[Direction | None] = self._loop.create_future()
         self._last = self._loop.time()
         self._watch: asyncio.TimerHandle | None = None
-        self.said_goodbye = False
+        self.is_parting = False
         self._up = Direction(self, request.protocol, call.protocol)
         self._down = Direction(self, call.protocol, request.protocol)
 
     @property
     def outcome(self) -> Outcome:
         """What came of it, once `run` has returned."""
-        return Outcome.FAILED if self.said_goodbye else Outcome.DELIVERED
+        return Outcome.FAILED if self.is_parting else Outcome.DELIVERED
 
     @property
     def closing(self) -> bool:
@@ -119,6 +119,8 @@ class Tunnel(Sent):
             self._request.protocol.set_parser(self._up)  # type: ignore[arg-type]  # it asks for no more than a parser
             self._check_idle()
             ended_by = await self._ended
+            if self.is_parting:
+                await self._say_goodbye()
         finally:
             self._stop()
         if ended_by is self._down and not self.closing:
@@ -134,17 +136,31 @@ class Tunnel(Sent):
             talk.has_spoken = True
         transport.write(answer_message(head, exchange.ids(), exchange.added, switch, b""))
 
-    def say_goodbye(self) -> bool:
-        """Close by WebSocket's own way, between two frames; whether it could. The caller has a moment to answer."""
-        transport, agent = self._request.transport, self._call.protocol.transport
-        if transport is None or transport.is_closing() or self.closing or not self._down.spotter.between_frames:
+    @property
+    def can_say_goodbye(self) -> bool:
+        """Whether the caller has whole frames, and neither side has ended it."""
+        transport = self._request.transport
+        if transport is None or transport.is_closing() or self._ended.done() or self.closing:
             return False
-        self.said_goodbye = True
+        return self._down.spotter.between_frames
+
+    def part(self) -> None:
+        """Let `run` close it by WebSocket's own way. Nothing more is passed on to the caller."""
+        self.is_parting = True
+        self._down.stop()
+        self.ended_by(None)
+
+    async def _say_goodbye(self) -> None:
+        """The last word is said when the books are closed and sealed; the caller has a moment to answer."""
+        self._ended = self._loop.create_future()
+        await self._exchange.close_books()
+        transport, agent = self._request.transport, self._call.protocol.transport
+        if transport is None or transport.is_closing():
+            raise ClientClosed
         transport.write(close_frame(SERVICE_RESTART))
-        if agent is not None and self._up.spotter.between_frames:
+        if agent is not None and self._up.spotter.between_frames and not self.closing:
             agent.write(close_frame(GOING_AWAY, masked=True))
-        self._loop.call_later(_GOODBYE, self.ended_by, None)
-        return True
+        await asyncio.wait({self._ended}, timeout=_GOODBYE)
 
     def finish(self) -> None:
         """Close the caller's side; what was written to it still arrives."""

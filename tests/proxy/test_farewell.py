@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -11,8 +12,10 @@ from gatewayd.proxy.farewell import RETRY_EVENT, close_frame, is_between_events
 from gatewayd.proxy.websocket import CloseSpotter
 from tests.agents import Script, raw_agent
 from tests.daemons import running_daemon
+from tests.gateways import ROUTE, running_gateway
 from tests.process.reloads import bearer, email, says
 from tests.process.test_daemon import records
+from tests.proxy.wire import calling, message
 
 PATH = "/api/email/x"
 EVENTS = [(b"Content-Type", b"text/event-stream; charset=utf-8")]
@@ -71,6 +74,25 @@ async def test_events_are_ended_between_two_of_them_with_a_hint_if_the_route_say
                     assert await response.content.read() == rest
             assert await daemon.ended() == 0
     assert records(config) == [("failed", 0)]
+
+
+async def test_what_comes_while_goodbye_is_said_is_not_passed_on(tmp_path: Path) -> None:
+    event = b"data: 1\n\n"
+    async with (
+        raw_agent(streaming("text/event-stream", event)) as agent,
+        running_gateway(tmp_path, routes=ROUTE.format(upstream=agent.url) + 'drain = "close"\n') as gateway,
+        calling(gateway) as caller,
+    ):
+        await caller.send(message(gateway))
+        await caller.reader.readuntil(event + b"\r\n")
+        drain = gateway.daemon._worker._drain
+        ((exchange),) = drain.exchanges
+        passage: Any = exchange.farewell
+        passage.__self__._call.body._reader.feed_data(b"data: ")
+        drain.cut()
+        assert await caller.gone() == b"%x\r\n%b\r\n0\r\n\r\n" % (len(RETRY_EVENT), RETRY_EVENT)
+        (record,) = await gateway.settled()
+        assert record["outcome"] == "failed"
 
 
 @pytest.mark.parametrize("rule", ["close", "finish"])

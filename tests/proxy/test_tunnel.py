@@ -703,6 +703,16 @@ async def test_what_has_nowhere_to_go_is_dropped(why: str) -> None:
     assert (bytes(sink.pipe.written), direction.bytes) == (b"", 0)
 
 
+async def test_a_tunnel_that_parts_passes_nothing_on_to_its_caller() -> None:
+    tunnel, _ = tunnel_between(Side(), Side())
+    caller = Side()
+    tunnel._down.sink = caller
+    tunnel._down.feed_data(b"one")
+    tunnel.part()
+    tunnel._down.feed_data(b"two")
+    assert bytes(caller.pipe.written) == b"one"
+
+
 async def test_a_tunnel_to_a_caller_who_is_gone_does_not_begin() -> None:
     tunnel, _ = tunnel_between(Side(), Side())
     tunnel._request.protocol.transport = None
