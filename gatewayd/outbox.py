@@ -15,6 +15,8 @@ FEW: Final = 4
 """With fewer speakers than that hardly anything leaves together, and each would wait for a turn of the loop."""
 LARGE: Final = 64 * 1024
 """A longer message leaves at once: it would keep others waiting for its own copying."""
+LEFT: Final = -1
+"""No round: of what waits for none."""
 
 
 class Books(Protocol):
@@ -27,8 +29,8 @@ class Books(Protocol):
 class Outbox:
     """Messages of one loop's connections. Mutable: it is emptied once in a turn.
 
-    `speakers` is how many may put something, as whoever owns it counts them. `first` is done before messages leave,
-    and at the end of a turn in which there were any (`is_due`) in any case. Nothing may be raised by it.
+    `speakers` is how many may put something, as whoever owns it counts them. `first` is done before messages leave that
+    waited. Nothing may be raised by it.
 
     A message leaves before anything that the loop is asked to do after it was put, so who waits for a next request, and
     then writes without an outbox, writes behind it. Whoever closes a connection that may have one here calls `flush`
@@ -40,27 +42,31 @@ class Outbox:
         self._transports: list[asyncio.Transport] = []
         self._messages: list[bytes] = []
         self._books: Books | None = None
-        self.is_due = False
+        self._is_due = False
         self.first: Callable[[], None] | None = None
         self.speakers = 0
         self.round = 0
         """Whether something has left since: it is another one after that."""
 
-    def put(self, transport: asyncio.Transport, message: bytes, books: Books) -> None:
-        """Write it to the transport at the end of this turn, unless that is closed by then; at once where few speak."""
+    def put(self, transport: asyncio.Transport, message: bytes, books: Books) -> int:
+        """Write it to the transport at the end of this turn, unless that is closed by then; at once where few speak.
+
+        Returns the `round` for as long as which it waits here; `LEFT` if it does not.
+        """
         if self.speakers < FEW or len(message) > LARGE:
             books.seal()
             transport.write(message)
-            return
+            return LEFT
+        if len(self._messages) >= MOST:  # not before: whoever put the last one may have to say what is done `first`
+            self.flush()
         if self._books is not books:
             self._stand_in(books)
         self._transports.append(transport)
         self._messages.append(message)
-        if len(self._messages) >= MOST:
-            self.flush()
-        elif not self.is_due:
-            self.is_due = True
+        if not self._is_due:
+            self._is_due = True
             self._loop.call_soon(self._turn_ends)
+        return self.round
 
     def flush(self) -> None:
         """Write now what there is."""
@@ -84,8 +90,5 @@ class Outbox:
         self._books = books
 
     def _turn_ends(self) -> None:
-        self.is_due = False
-        if self._messages:
-            self.flush()
-        elif self.first is not None:
-            self.first()
+        self._is_due = False
+        self.flush()

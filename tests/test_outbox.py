@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from gatewayd.outbox import FEW, LARGE, MOST, Outbox
+from gatewayd.outbox import FEW, LARGE, LEFT, MOST, Outbox
 from tests.sealing import NONE, NotedBooks
 
 
@@ -77,12 +77,11 @@ async def test_a_full_outbox_is_emptied_at_once_and_goes_on(flushed_before: int)
     (wire,) = wires(log, 1)
     for _ in range(flushed_before * MOST):
         outbox.put(wire, b"before", NONE)
-    for _ in range(MOST - 1):
+    for _ in range(MOST):
         outbox.put(wire, b".", NONE)
     assert log.count(b".") == 0
-    outbox.put(wire, b".", NONE)
-    assert log.count(b".") == MOST
     outbox.put(wire, b"the next one", NONE)
+    assert log.count(b".") == MOST
     assert log[-1] == b"."
     await a_turn()
     assert log[-1] == b"the next one"
@@ -140,26 +139,32 @@ async def test_what_is_done_first_is_done_before_messages_leave_however_they_do(
     await a_turn()
     assert log == [b"first", b"at the turn's end"]
     log.clear()
-    for _ in range(MOST):
+    for _ in range(MOST + 1):
         outbox.put(wire, b".", NONE)
     assert log == [b"first", *[b"."] * MOST]
     log.clear()
-    outbox.put(wire, b"flushed", NONE)
     outbox.flush()
-    assert log == [b"first", b"flushed"]
+    assert log == [b"first", b"."]
 
 
-async def test_what_is_done_first_is_done_at_the_end_of_a_turn_whose_messages_have_left_already() -> None:
+async def test_whoever_puts_a_message_can_tell_whether_it_still_waits() -> None:
     log: list[bytes] = []
     outbox = an_outbox()
     (wire,) = wires(log, 1)
-    outbox.put(wire, b"early", NONE)
-    outbox.flush()
-    outbox.first = lambda: log.append(b"first")
-    assert outbox.is_due
+    for _ in range(MOST * 2 + 1):
+        before = len(log)
+        waits = outbox.put(wire, b".", NONE)
+        assert waits == outbox.round, "the newest one always does"
+    assert before == MOST
     await a_turn()
-    assert log == [b"early", b"first"]
-    assert not outbox.is_due
+    assert waits != outbox.round
+    waits = outbox.put(wire, b"flushed", NONE)
+    outbox.flush()
+    assert waits != outbox.round
+    assert outbox.put(wire, b"x" * (LARGE + 1), NONE) == LEFT
+    outbox.speakers = FEW - 1
+    assert outbox.put(wire, b"at once", NONE) == LEFT
+    assert outbox.round != LEFT
 
 
 async def test_nothing_leaves_before_the_books_are_sealed_in_which_it_stands() -> None:

@@ -17,7 +17,7 @@ from gatewayd.course import Course, Failed, OnItsWay, Ring
 from gatewayd.edge.habit import Habit, habit_of
 from gatewayd.edge.plain import PlainRequest, plain_request
 from gatewayd.incoming import Asked, Caller, Incoming
-from gatewayd.outbox import Books, Outbox
+from gatewayd.outbox import LEFT, Books, Outbox
 
 _NOTHING: Final = EMPTY_PAYLOAD
 
@@ -83,7 +83,7 @@ class Conversation(Hearer):
         self.begun = b""  # a head that is not complete yet
         self.deadline: asyncio.TimerHandle | None = None  # of such a head
         self.deaf = False  # what still comes is thrown away: nobody can tell any more where a request begins
-        self.said_in = -1  # the outbox's round in which the last answer was put there
+        self.said_in = LEFT  # the outbox's round for as long as which the last answer waits there
         self.protocol: Any = None  # as long as its task serves
         self.task: asyncio.Task[None] | None = None
         self.ring: Ring | None = None  # that can do without the task
@@ -234,20 +234,20 @@ class Conversation(Hearer):
             self.deadline.cancel()
             self.deadline = None
 
-    def say(self, answer: bytes, books: Books) -> None:
+    def say(self, answer: bytes, books: Books) -> int:
         """Write a whole answer, which ends no connection, with whatever else leaves in this turn of the loop.
 
-        `books` are sealed before.
+        `books` are sealed before. Returns the outbox's round for as long as which it waits there, or `LEFT`.
         """
         transport = self.transport
         if transport is None:
-            return
+            return LEFT
         if self.plain is not None or self.messages:
             books.seal()
             transport.write(answer)  # the next one is begun at once, and may be written by anybody
-        else:
-            self.said_in = self.outbox.round
-            self.outbox.put(transport, answer, books)
+            return LEFT
+        self.said_in = said_in = self.outbox.put(transport, answer, books)
+        return said_in
 
     def next_plain(self) -> Incoming | None:
         """The plain request that has come, for a ring; None if it is not one that is next, or for no ring."""

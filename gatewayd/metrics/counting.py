@@ -32,7 +32,7 @@ _OWN: Final = "gateway"
 class Metrics:
     """Counts what it is shown. Mutable by nature; one for each process.
 
-    What it counted is on the sheet at once, or before anybody has an answer of this turn of the loop (`settle_with`).
+    What it counted is on the sheet at once, or before the answer leaves that waits for others (`settle_with`).
     """
 
     def __init__(self, sheet: Sheet | None = None) -> None:
@@ -61,10 +61,10 @@ class Metrics:
         outbox.first = self._tab.settle
 
     def report(self, exchange: Exchange) -> None:
-        """Count an ended request."""
+        """Count an ended request: on the sheet at once, but for one whose answer still waits in the outbox."""
         self._count(exchange)
         outbox = self._outbox
-        if outbox is None or not outbox.is_due:
+        if outbox is None or exchange.leaves != outbox.round:
             self._tab.settle()
 
     def _count(self, exchange: Exchange) -> None:

@@ -6,7 +6,6 @@ has the old ones finish what they serve. So the process id stays, and whoever st
 """
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -17,7 +16,6 @@ from typing import Any, Final, NoReturn
 import orjson
 
 from gatewayd.errors import StartError
-from gatewayd.process.reactor import SIGNALS
 
 VARIABLE: Final = "GATEWAYD_HANDOVER"
 """Names the descriptor of the file that says what is handed over."""
@@ -69,21 +67,19 @@ def rehearse(command: Sequence[str], environ: Mapping[str, str]) -> str:
 def become(command: Sequence[str], environ: Mapping[str, str], handover: Handover) -> NoReturn:
     """Be that program from now on. Raises StartError if it cannot be begun, and has changed nothing then.
 
-    Signals wait until it hears them: they would end it before.
+    Whoever calls has signals `held`, and they wait until it hears them: they would end it before.
     """
     fd = os.memfd_create("gatewayd-handover", os.MFD_CLOEXEC)
     parts = {name: getattr(handover, name) for name in Handover.__slots__}
     os.write(fd, orjson.dumps({"form": _FORM, **parts}))
     for each in (fd, *handover.descriptors):
         os.set_inheritable(each, True)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         os.execvpe(command[0], list(command), {**environ, VARIABLE: str(fd)})  # noqa: S606
     except OSError as error:
         for each in handover.descriptors:
             os.set_inheritable(each, False)
         os.close(fd)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         raise StartError(f"{command[0]} cannot be run: {error.strerror}") from None
 
 

@@ -4,7 +4,7 @@ import selectors
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from gatewayd.clock import Clock
@@ -13,6 +13,8 @@ READ: Final = selectors.EVENT_READ
 WRITE: Final = selectors.EVENT_WRITE
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+
+_MOST_TOLD: Final = 65_536  # bytes, each a signal: no fewer than the socket holds of those that came one by one
 
 Call = Callable[[], None]
 
@@ -97,8 +99,21 @@ class Reactor:
 
 
 @contextmanager
-def hearing(reactor: Reactor, heard: Callable[[int], None]) -> Iterator[None]:
-    """Have the numbers of SIGNALS told within a `with`, as something that the reactor waits for."""
+def held() -> Iterator[None]:
+    """Let SIGNALS wait for the end of a `with`, or for the program that this process becomes in it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def hearing(reactor: Reactor, heard: Callable[[int], None]) -> Iterator[Call]:
+    """Have the numbers of SIGNALS told within a `with`, as something that the reactor waits for.
+
+    Whoever does not wait for it, and is to hear what has been told by now, calls what this gives.
+    """
     ours, theirs = socket.socketpair()
     for end in (ours, theirs):
         end.setblocking(False)
@@ -106,12 +121,13 @@ def hearing(reactor: Reactor, heard: Callable[[int], None]) -> Iterator[None]:
     wakeup = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
 
     def read() -> None:
-        for number in ours.recv(64):
-            heard(number)
+        with suppress(BlockingIOError):
+            for number in ours.recv(_MOST_TOLD):
+                heard(number)
 
     reactor.watch(ours, read)
     try:
-        yield
+        yield read
     finally:
         signal.set_wakeup_fd(wakeup)
         for number, handler in before.items():

@@ -22,7 +22,7 @@ from gatewayd.process.handover import handed_over, listening
 from gatewayd.process.inquiries import Answers
 from gatewayd.process.notify import notify, serving, watchdog_period
 from gatewayd.process.pulse import Pulse, patience
-from gatewayd.process.reactor import SIGNALS, Reactor, hearing
+from gatewayd.process.reactor import SIGNALS, Call, Reactor, hearing
 from gatewayd.process.reload import DRAINING, Reload, Reread
 from gatewayd.process.staff import Staff
 from gatewayd.process.statedir import occupied
@@ -64,13 +64,14 @@ class Supervisor:
         self._upgrade = Upgrade(self._reactor, self._course, self._staff, clock, environ)
         self._lock = -1
         self._desk: Desk | None = None
+        self._hear: Call = lambda: None
         self._orders: deque[Callable[[], object]] = deque()
 
     def run(self, announce: Announce) -> None:
         """Serve until stopped. Raises StartError before the first connection, or not at all."""
         with ExitStack() as stack:
             stack.callback(self._reactor.close)
-            stack.enter_context(hearing(self._reactor, self._signalled))
+            self._hear = stack.enter_context(hearing(self._reactor, self._signalled))
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # the program before this one let them wait
             self._open(stack)
             if not self._course.stops:  # a signal may have come first
@@ -182,7 +183,8 @@ class Supervisor:
         command = [program, "start", "-c", config] if program and config else self._command
         assert self._desk is not None
         control = self._desk.fd
-        self._orders.append(lambda: self._upgrade.leave_to(command, noted, lock=self._lock, control=control))
+        leave_to, hear = self._upgrade.leave_to, self._hear
+        self._orders.append(lambda: leave_to(command, noted, hear, lock=self._lock, control=control))
 
     def _unwilling(self) -> str | None:
         """Why nothing more can be ordered, if that is so."""

@@ -11,7 +11,7 @@ from gatewayd.process.course import Course
 from gatewayd.process.desk import Reply
 from gatewayd.process.handover import Handover, become, listening, rehearse
 from gatewayd.process.notify import notify, reloading, serving
-from gatewayd.process.reactor import Reactor
+from gatewayd.process.reactor import Call, Reactor, held
 from gatewayd.process.reload import DRAINING
 from gatewayd.process.staff import Staff
 from gatewayd.process.workers import WORKER
@@ -68,26 +68,36 @@ class Upgrade:
         else:
             self._reactor.later(_LOOK_AGAIN, self._retire_older_when_ready)
 
-    def leave_to(self, command: Sequence[str], reply: Reply, *, lock: int, control: int) -> None:
+    def leave_to(self, command: Sequence[str], reply: Reply, hear: Call, *, lock: int, control: int) -> None:
         """Become another program, if it says that it can take over; whoever asked finds that out by the status.
 
-        `lock` and `control` are the descriptors of the state directory's lock and of the socket for commands.
+        `hear` counts the stops that were told by now: those told during the rehearsal, in which nobody hears them, and
+        while the counters' tenant was waited for are obeyed here, and later ones by the next program. `lock` and
+        `control` are the descriptors of the state directory's lock and of the socket for commands.
         """
         if self._course.stops:
             reply({"refused": DRAINING})
             return
         try:
             said = rehearse(command, self._environ)
-            reply({"image": self._course.image, "said": said})
-            self._course.upgrade_failure = ""
-            notify(self._environ, *reloading(self._clock.monotonic()), "STATUS=upgrading")
             self._staff.workers.tenancy.end()  # the next program has workers of its own, and may know of no tenants
-            become(command, self._environ, self._left(lock, control))
+            with held():
+                self._obey_stops(hear)
+                reply({"image": self._course.image, "said": said})
+                self._course.upgrade_failure = ""
+                notify(self._environ, *reloading(self._clock.monotonic()), "STATUS=upgrading")
+                become(command, self._environ, self._left(lock, control))
         except StartError as error:
             self._course.upgrade_failure = str(error)
             logger.error("not upgraded: %s", error)  # noqa: TRY400
             reply({"refused": str(error)})
             notify(self._environ, *serving(self._course.listening))
+
+    def _obey_stops(self, hear: Call) -> None:
+        """Raises StartError if there was one by now."""
+        hear()
+        if self._course.stops:
+            raise StartError(DRAINING)
 
     def _left(self, lock: int, control: int) -> Handover:
         staff, course = self._staff, self._course

@@ -165,7 +165,7 @@ class Relay(OnItsWay):
             books.seal()  # there may be an end that is no byte: that of the connection
             return
         if self._is_pending and self.keep_alive and talk is not None:
-            talk.say(self._with_head(chunk), books)
+            self._exchange.leaves = talk.say(self._with_head(chunk), books)
         else:
             books.seal()
             self._write(chunk)

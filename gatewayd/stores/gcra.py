@@ -43,8 +43,8 @@ def judge(tat: int, now: int, pace: Pace, cost: int = 1) -> Decision:
     room = pace.room
     taken = cost * pace.interval
     begin = now * ticks
-    # The next line is _backlog and the last one _tally: what nearly every request comes to, made without a call.
-    backlog = 0 if tat < begin else tat - begin if tat < begin + room else room
+    # The last line is _tally, without a call: what nearly every request comes to.
+    backlog = tat - begin if tat > begin else 0
     if (short := backlog + taken - room) > 0:
         return Decision(begin + backlog, _tally(backlog, room, taken, ticks, short))
     backlog += taken
@@ -54,7 +54,7 @@ def judge(tat: int, now: int, pace: Pace, cost: int = 1) -> Decision:
 def peek(tat: int, now: int, pace: Pace, cost: int = 1) -> Tally:
     """What a window has that nothing is taken from: admitted, with all that is left."""
     room = pace.room
-    return _tally(_backlog(tat, now * pace.ticks, room), room, cost * pace.interval, pace.ticks, 0)
+    return _tally(max(0, tat - now * pace.ticks), room, cost * pace.interval, pace.ticks, 0)
 
 
 def emptied(since: int, pace: Pace) -> int:
@@ -62,19 +62,15 @@ def emptied(since: int, pace: Pace) -> int:
     return since * pace.ticks + pace.room
 
 
-def _backlog(tat: int, begin: int, room: int) -> int:
-    """Ticks until the bucket is full; a tat further ahead than an empty bucket explains counts as empty."""
-    backlog = tat - begin
-    if backlog < 0:
-        return 0
-    return room if backlog > room else backlog
-
-
 def _tally(backlog: int, room: int, taken: int, ticks: int, short: int) -> Tally:
-    """Times are rounded up to the nanosecond, so that who waits as long as told is never early."""
+    """Times are rounded up to the nanosecond, so that who waits as long as told is never early.
+
+    A backlog of more than the room is what a larger burst allowed, be it an earlier one or that of the user's other
+    plan. It is waited for: to forget it would give the larger burst again to who asks in turn by the one and the other.
+    """
     return Tally(
         not short,
-        (room - backlog) // taken,
+        (room - backlog) // taken if backlog < room else 0,
         -(-backlog // ticks) / SECOND,
         -(-short // ticks) / SECOND if short else 0.0,
     )

@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
@@ -20,15 +21,17 @@ from gatewayd.exchange import EXCHANGE, Exchange
 from gatewayd.metrics import Metrics, Sheet
 from gatewayd.metrics.families import Gauge
 from gatewayd.model import Identity
-from gatewayd.outbox import FEW, Outbox
+from gatewayd.outbox import FEW, LARGE, LEFT, MOST, Outbox
 from gatewayd.policies import access_log, faults
 from gatewayd.policies.access_log import REPORTERS
-from tests.agents import answering, raw_agent
+from gatewayd.proxy.relay import Relay
+from tests.agents import Script, answering, raw_agent
 from tests.clocks import ManualClock
 from tests.gateways import RunningGateway, running_gateway
 from tests.patience import PATIENCE, when
 from tests.policies.rings import EMAIL, Ring
 from tests.problems import ask
+from tests.proxy.wire import calling, message, saying
 from tests.sealing import NONE
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Usage-Quantity: 3\r\n\r\nok"
@@ -197,27 +200,105 @@ async def test_what_is_counted_in_a_turn_is_on_the_sheet_before_its_answers_leav
             return False
 
     for _ in range(3):
-        outbox.put(cast("asyncio.Transport", Wire()), b"an answer", NONE)
-        metrics.report(exchange(clock))
+        counted = exchange(clock)
+        counted.leaves = outbox.put(cast("asyncio.Transport", Wire()), b"an answer", NONE)
+        metrics.report(counted)
     assert (left, sheet.samples()["counters"]["gatewayd_requests"]) == ([], [[("none", "GET", "200"), 0]])
     await asyncio.sleep(0)
     assert left == [[[("none", "GET", "200"), 3]]] * 3
 
 
-async def test_what_is_counted_when_no_answer_waits_is_on_the_sheet_at_once(clock: ManualClock) -> None:
-    sheet = Sheet()
+async def test_of_more_answers_than_the_outbox_holds_none_leaves_uncounted(clock: ManualClock) -> None:
+    sheet, outbox = Sheet(), Outbox(asyncio.get_running_loop())
+    ahead: list[float] = []
+    outbox.speakers = MOST + 1
     metrics = Metrics(sheet)
-    metrics.settle_with(Outbox(asyncio.get_running_loop()))
-    metrics.report(exchange(clock))
-    assert sheet.samples()["counters"]["gatewayd_requests"] == [[("none", "GET", "200"), 1]]
+    metrics.settle_with(outbox)
+
+    class Wire:
+        def write(self, _data: bytes) -> None:
+            [[_, count]] = sheet.samples()["counters"]["gatewayd_requests"]
+            ahead.append(count - len(ahead))
+
+        def is_closing(self) -> bool:
+            return False
+
+    for _ in range(2 * MOST + 1):
+        counted = exchange(clock)
+        counted.leaves = outbox.put(cast("asyncio.Transport", Wire()), b"an answer", NONE)
+        metrics.report(counted)
+    await asyncio.sleep(0)
+    assert len(ahead) == 2 * MOST + 1
+    assert min(ahead) >= 1
+
+
+async def test_what_is_counted_of_an_answer_that_does_not_wait_is_on_the_sheet_at_once(clock: ManualClock) -> None:
+    sheet, outbox = Sheet(), Outbox(asyncio.get_running_loop())
+    outbox.speakers = FEW
+    metrics = Metrics(sheet)
+    metrics.settle_with(outbox)
+    for number in (1, 2):
+        metrics.report(exchange(clock))
+        assert sheet.samples()["counters"]["gatewayd_requests"] == [[("none", "GET", "200"), number]]
+        wire = Mock(spec=asyncio.Transport)
+        outbox.put(wire, b"another's", NONE)
+
+
+WHOLE = answering(OK)
+LONG = answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (2 * LARGE, bytes(2 * LARGE)))
+PIECES = saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"2\r\nok\r\n", b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("script", "others", "fields", "times"),
+    [
+        (WHOLE, 0, (), 1),
+        (WHOLE, FEW, (), 2),
+        (LONG, FEW, (), 1),
+        (PIECES, FEW, (), 1),
+        (WHOLE, FEW, ("Connection: close",), 1),
+    ],
+    ids=["few speak", "pipelined", "long", "a stream", "the connection ends"],
+)
+async def test_an_answer_that_leaves_at_once_is_on_the_sheet_before_the_loop_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: Script, others: int, fields: tuple[str, ...], times: int
+) -> None:
+    """Also while others of this turn wait."""
+    finish, seen = Relay.finish, list[float]()
+    async with raw_agent(script) as agent, running_gateway(tmp_path, agent.url) as gateway:
+        worker = gateway.daemon._worker
+        assert worker._runner is not None
+        outbox = worker._runner.outbox
+
+        def look(exchange: Exchange) -> None:
+            if exchange.leaves == LEFT:
+                counters = worker.metrics._sheet.samples()["counters"].get("gatewayd_requests", [])
+                seen.append(sum(count for _, count in counters))
+
+        def finished(relay: Relay) -> None:
+            asyncio.get_running_loop().call_soon(look, relay._exchange)
+            outbox.speakers += others
+            if others:
+                outbox.put(Mock(spec=asyncio.Transport), b"another's", NONE)
+            finish(relay)
+            outbox.speakers -= others
+
+        monkeypatch.setattr(Relay, "finish", finished)
+        async with calling(gateway) as caller:
+            await caller.send(message(gateway, fields=fields) * times)
+            for _ in range(times):
+                assert (await caller.hear()).status == 200
+    assert seen == [1]
 
 
 async def test_who_asks_a_process_for_its_numbers_has_those_of_this_turn_too(clock: ManualClock) -> None:
     outbox = Outbox(asyncio.get_running_loop())
     metrics = Metrics()
     metrics.settle_with(outbox)
-    outbox.is_due = True
-    metrics.report(exchange(clock))
+    counted = exchange(clock)
+    counted.leaves = outbox.round
+    metrics.report(counted)
+    assert metrics._sheet.samples()["counters"]["gatewayd_requests"] == [[("none", "GET", "200"), 0]]
     assert metrics.samples()["counters"]["gatewayd_requests"] == [[("none", "GET", "200"), 1]]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from gatewayd.clock import SystemClock
-from gatewayd.process.reactor import SIGNALS, Reactor, hearing
+from gatewayd.process.reactor import SIGNALS, Reactor, hearing, held
 from tests.clocks import ManualClock
 from tests.patience import PATIENCE
 
@@ -93,6 +93,25 @@ def test_what_is_watched_at_the_end_is_closed(clock: ManualClock) -> None:
     reactor.close()
     with theirs:
         assert theirs.recv(1) == b""
+
+
+def test_whoever_does_not_wait_hears_what_has_been_told_and_not_what_is_held() -> None:
+    reactor = Reactor(SystemClock())
+    heard: list[int] = []
+    with hearing(reactor, heard.append) as hear:
+        hear()
+        assert heard == []
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            os.kill(os.getpid(), number)
+        hear()
+        assert heard == [signal.SIGTERM, signal.SIGHUP]
+        with held():
+            os.kill(os.getpid(), signal.SIGTERM)
+            hear()
+            assert heard == [signal.SIGTERM, signal.SIGHUP]
+        hear()
+        assert heard == [signal.SIGTERM, signal.SIGHUP, signal.SIGTERM]
+    reactor.close()
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -18,6 +18,7 @@ from tests.process.callers import calling
 from tests.process.crews import eventually, is_running, numbers
 from tests.process.reloads import bearer, email, route, says, status_of
 from tests.process.test_daemon import PASS_SOCKET, records
+from tests.process.test_tenancy import tenant_of
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none"
 PATH = "/api/email/process"
@@ -116,6 +117,54 @@ async def test_a_broken_configuration_is_found_before_the_program_is_left(tmp_pa
         found = await upgrade(daemon)
         assert found.returncode == 1
         assert (await status_of(daemon))["image"] == 1
+
+
+class Rehearsal:
+    """Of a program that takes its time until it is let go on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.program = folder / "slow"
+        self._begun, self._may_end = folder / "begun", folder / "may end"
+        self.program.write_text(
+            f'#!/bin/sh\necho $$ > "{self._begun}.new"\nmv "{self._begun}.new" "{self._begun}"\n'
+            f'until [ -e "{self._may_end}" ]; do sleep 0.02; done\nexec {sys.executable} -m gatewayd "$@"\n'
+        )
+        self.program.chmod(0o755)
+
+    async def begun(self) -> int:
+        """Its process id."""
+        await eventually(self._begun.exists)
+        return int(self._begun.read_text())
+
+    def end(self) -> None:
+        self._may_end.touch()
+
+
+async def test_a_stop_that_comes_while_the_next_program_is_rehearsed_is_obeyed(tmp_path: Path) -> None:
+    rehearsal = Rehearsal(tmp_path)
+    async with raw_agent(answering(OK)) as agent, running_daemon(says(tmp_path, email(agent.url))) as daemon:
+        upgraded = asyncio.create_task(upgrade(daemon, "--executable", str(rehearsal.program)))
+        await rehearsal.begun()
+        daemon.signal(signal.SIGTERM)
+        rehearsal.end()
+        assert await daemon.ended() == 0, daemon.log
+        assert "the daemon is stopping" in (await upgraded).stderr
+
+
+async def test_a_stop_that_comes_while_the_counters_tenant_is_asked_to_share_is_obeyed(tmp_path: Path) -> None:
+    rehearsal = Rehearsal(tmp_path)
+    async with raw_agent(answering(OK)) as agent, running_daemon(says(tmp_path, email(agent.url))) as daemon:
+        worker = await tenant_of(daemon)
+        upgraded = asyncio.create_task(upgrade(daemon, "--executable", str(rehearsal.program)))
+        program = await rehearsal.begun()
+        os.kill(worker, signal.SIGSTOP)  # it answers nothing, for less time than it takes to be replaced
+        rehearsal.end()
+        await eventually(lambda: not is_running(program))
+        assert not upgraded.done()
+        daemon.signal(signal.SIGTERM)
+        os.kill(worker, signal.SIGCONT)
+        assert await daemon.ended() == 0, daemon.log
+        assert "the daemon is stopping" in (await upgraded).stderr
 
 
 async def test_socket_activated_restarts_refuse_nobody(tmp_path: Path) -> None:

@@ -58,6 +58,30 @@ async def test_who_waits_as_told_is_admitted(counters: Counters, clock: ManualCl
     assert (await counters.take([MINUTE]))[0].admitted
 
 
+@pytest.mark.parametrize("rate", [Rate(60, "minute", burst=5), Rate(7, "second", burst=1), Rate(7, "minute", burst=2)], ids=str)
+async def test_who_waits_as_told_is_admitted_although_the_burst_became_smaller(
+    counters: Counters, clock: ManualClock, rate: Rate
+) -> None:
+    """By a reload, or since the user's other plan has another one."""
+    large = Window(MINUTE.key, MINUTE.name, Rate(60, "minute", burst=60))
+    small = Window(MINUTE.key, MINUTE.name, rate)
+    await drain(counters, large)
+    (refused,) = await counters.take([small])
+    clock.advance(math.ceil(refused.retry_in) - 1)
+    assert refused.retry_in > 1
+    assert not (await counters.take([small]))[0].admitted, "and no longer than that"
+    clock.advance(1)
+    (tally, _) = await counters.take([small, HOUR])
+    assert tally.admitted
+
+
+async def test_who_is_refused_by_the_smaller_burst_has_no_more_of_the_larger_one(counters: Counters) -> None:
+    large = Window(MINUTE.key, MINUTE.name, Rate(60, "minute", burst=60))
+    await drain(counters, large)
+    assert not (await counters.take([MINUTE]))[0].admitted
+    assert not (await counters.take([large]))[0].admitted
+
+
 async def test_refusals_do_not_put_off_the_next_admission(counters: Counters, clock: ManualClock) -> None:
     await drain(counters, MINUTE)
     for _ in range(10):

@@ -53,9 +53,9 @@ def test_an_interval_that_is_no_whole_number_does_not_drift(rate: Rate) -> None:
     assert judge(drained(rate), NOW, rate).tally.resets_in == rate.seconds
 
 
-def test_a_tat_absurdly_far_ahead_counts_as_an_empty_bucket() -> None:
+def test_who_had_a_larger_burst_is_told_the_whole_time_until_the_next_fits_into_the_smaller_one() -> None:
     rate = Rate(60, "minute", burst=5)
-    assert judge(10**30, NOW, rate).tally == Tally(False, 0, 5.0, 1.0)
+    assert judge(drained(Rate(60, "minute")), NOW, rate).tally == Tally(False, 0, 60.0, 56.0)
 
 
 def test_a_look_takes_nothing_and_tells_what_is_left() -> None:

@@ -32,7 +32,8 @@ class Script:
 # KEYS are the windows' keys. ARGV: the time in microseconds (0: the server's own), whether to take without asking,
 # then for each window "limit, what one take adds, what a bucket holds, the least backlog it starts from".
 # A key is kept as "full at, parts, limit". The answer is each window's backlog before the take.
-# A value that nobody of us wrote counts as a bucket used up, and is replaced.
+# A value that nobody of us wrote counts as a bucket used up, and is replaced. A backlog may be more than a bucket
+# holds: that of a larger burst.
 TAKE: Final = Script("""
 local now, kept = tonumber(ARGV[1]), 0
 if now == 0 then
@@ -67,7 +68,7 @@ for i = 1, #KEYS do
     end
   end
   if wait < least then wait, parts = least, 0 end
-  if foreign or wait > cap or (wait == cap and parts > cap_parts) then wait, parts = cap, cap_parts end
+  if foreign then wait, parts = cap, cap_parts end
   answer[2 * i - 1], answer[2 * i] = string.format('%.0f', wait), string.format('%.0f', parts)
   local after, after_parts = wait + step, parts + step_parts
   if after_parts >= limit then after, after_parts = after + 1, after_parts - limit end
