@@ -19,7 +19,6 @@ from gatewayd.identity.base import bearer_token
 from gatewayd.ids import new_request_id
 from gatewayd.incoming import Asked, Incoming
 from gatewayd.model import Identity, Outcome, Plan
-from gatewayd.outbox import LEFT
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +65,7 @@ class Exchange:
         "head",  # admission
         "in_flight",  # drain
         "leave",  # admission, where requests are counted: takes this one off; pin calls it at the end
-        "leaves",  # forward: the outbox's round for as long as which its answer waits there, if it does
+        "leaves",  # forward: the outbox's round for as long as which its answer waits there; else -1
         "method",
         "misstated",  # forward: the agent stated a quantity that is none
         "outcome",  # forward: set once an agent was reached
@@ -122,7 +121,7 @@ class Exchange:
         self.bytes_in = 0
         self.bytes_out = 0
         self.sent = False
-        self.leaves = LEFT
+        self.leaves = -1
         self.cut: Refusal | None = None
         self.void = False
         self.farewell: Callable[[], bool] | None = None
