@@ -58,7 +58,9 @@ async def test_who_waits_as_told_is_admitted(counters: Counters, clock: ManualCl
     assert (await counters.take([MINUTE]))[0].admitted
 
 
-@pytest.mark.parametrize("rate", [Rate(60, "minute", burst=5), Rate(7, "second", burst=1), Rate(7, "minute", burst=2)], ids=str)
+@pytest.mark.parametrize(
+    "rate", [Rate(60, "minute", burst=5), Rate(7, "second", burst=1), Rate(7, "minute", burst=2)], ids=str
+)
 async def test_who_waits_as_told_is_admitted_although_the_burst_became_smaller(
     counters: Counters, clock: ManualClock, rate: Rate
 ) -> None:
