@@ -69,7 +69,7 @@ compiled: $(COMPILED)/.made ## compile into build/compiled what every request go
 # The paths of the data plane, tried on the compiled build: what it promises must not depend on how it was built.
 test-compiled: TRIED = tests/edge tests/proxy tests/policies tests/stores/shared tests/stores/journal tests/stores/sqlite tests/books \
 	tests/metrics tests/test_build.py tests/test_rates.py tests/test_records.py tests/test_periods.py tests/process/test_parcel.py tests/process/test_reload.py tests/stores/test_ledger_model.py tests/stores/test_tampering.py \
-	tests/test_app.py tests/test_exchange.py tests/test_framing.py tests/test_routing.py tests/test_slow_callers.py
+	tests/test_app.py tests/test_bell.py tests/test_course.py tests/test_exchange.py tests/test_framing.py tests/test_outbox.py tests/test_ring.py tests/test_routing.py tests/test_sealing.py tests/test_slow_callers.py
 
 test-compiled: compiled ## run the tests of what is compiled on the compiled build
 	cd $(COMPILED) && PYTHONPATH=$(abspath $(COMPILED)) TRIED_BUILD=compiled $(abspath $(BIN))/python -m pytest $(TRIED)
