@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from gatewayd.errors import BadRequest, HeadersTooLarge, VersionUnsupported
+from gatewayd.remembering import remember
 
 Version = tuple[int, int]
 RawHeaders = Sequence[tuple[bytes, bytes]]
@@ -184,9 +185,7 @@ def known_as(name: bytes) -> bytes:
     if found is None:
         found = _judged_as(name)
         if len(name) <= _LONGEST_KEPT:
-            if len(_known) >= _KEPT:
-                _known.clear()
-            _known[name] = found
+            remember(_known, name, found, _KEPT)
     return found
 
 

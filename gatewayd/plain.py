@@ -10,7 +10,7 @@ that is nobody's secret.
 """
 
 import re
-from typing import Final, TypeVar
+from typing import Final
 
 LONGEST: Final = 8 * 1024
 """Bytes of a head, its empty line not counted."""
@@ -45,15 +45,6 @@ _HARMLESS: Final = frozenset(
         b"x-usage-quantity",
     }
 )
-
-Said = TypeVar("Said")
-
-
-def remember(memory: dict[bytes, Said], said: bytes, what: Said, most: int) -> None:
-    """Keep what was `said` and what that is, `most` of them; all that was before is forgotten for one more."""
-    if len(memory) >= most:
-        memory.clear()
-    memory[said] = what
 
 
 def lines_of(head: bytes, longest: int) -> list[bytes]:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from gatewayd.periods import month_at
+from gatewayd.remembering import remember
 
 
 class Outcome(StrEnum):
@@ -46,9 +47,8 @@ def account_shared(user_id: str, unit: str, period: str) -> Account:
     known = _accounts.get(user_id)
     if known is not None and known[1] == unit and known[2] == period:
         return known
-    if len(_accounts) >= _ACCOUNTS_KEPT:
-        _accounts.clear()
-    account = _accounts[user_id] = account_named(user_id, unit, period)
+    account = account_named(user_id, unit, period)
+    remember(_accounts, user_id, account, _ACCOUNTS_KEPT)
     return account
 
 

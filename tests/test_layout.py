@@ -12,7 +12,7 @@ PACKAGE = ROOT / "gatewayd"
 
 # A module imports only from its own line or from lines above it (docs/design.md draws it).
 FLOORS = (
-    ("gatewayd", "build", "clock", "errors", "ids", "numerals", "periods", "rates", "records", "model"),
+    ("gatewayd", "build", "clock", "errors", "ids", "numerals", "periods", "rates", "remembering", "records", "model"),
     ("keys", "pidlock"),
     ("config", "framing", "plain", "trailers"),
     ("forwarded", "identity.base", "incoming", "kept", "routing", "stores.base"),

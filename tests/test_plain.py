@@ -13,7 +13,6 @@ from gatewayd.plain import (
     is_token,
     lines_of,
     may_be_kept,
-    remember,
 )
 
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\nX-A: b c"
@@ -60,12 +59,3 @@ def test_only_what_is_short_and_nobodys_secret_may_be_kept() -> None:
     assert not may_be_kept(b"Host: " + b"x" * LONGEST_KEPT, b"host")
     for name in (b"authorization", b"cookie", b"set-cookie", b"x-api-key", b"proxy-authorization", b"location", b"x-a"):
         assert not may_be_kept(name + b": x", name)
-
-
-def test_what_is_remembered_is_bounded_and_the_newest_is_there() -> None:
-    memory: dict[bytes, int] = {}
-    for number in range(8):
-        remember(memory, b"%d" % number, number, 3)
-        assert len(memory) <= 3
-        assert memory[b"%d" % number] == number
-    assert memory == {b"6": 6, b"7": 7}

@@ -23,8 +23,8 @@ from gatewayd.plain import (
     is_token,
     lines_of,
     may_be_kept,
-    remember,
 )
+from gatewayd.remembering import remember
 
 _USUAL: Final = HttpVersion11
 _METHODS: Final = {name.encode(): name for name in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")}

@@ -11,6 +11,7 @@ from gatewayd.identity.issuers import Issuer, Issuers, claims_of
 from gatewayd.identity.jws import CompactJws, Header, parse_jws
 from gatewayd.identity.signatures import KeySource, VerificationKey
 from gatewayd.model import Identity
+from gatewayd.remembering import remember
 
 CAPACITY: Final = 50_000
 """How many verified tokens a verifier remembers, unless told otherwise: 1 KB each, against 30 µs and more to verify."""
@@ -81,9 +82,7 @@ class TokenVerifier:
         identity = issuer.rules.identify(claims_of(jws), now)
         self._verified.put(digest, identity, now, now + issuer.remembered)
         if jws.written not in self._headers:
-            if len(self._headers) >= _HEADERS_KEPT:
-                self._headers.clear()
-            self._headers[jws.written] = jws.header
+            remember(self._headers, jws.written, jws.header, _HEADERS_KEPT)
         return identity
 
 

@@ -8,6 +8,7 @@ from gatewayd.exchange import Exchange
 from gatewayd.model import Outcome
 from gatewayd.numerals import THOUSANDTHS, Milliseconds, microseconds, numeral
 from gatewayd.periods import split, written_second
+from gatewayd.remembering import remember
 
 _NULL: Final = "null"
 _KEPT: Final = 4096
@@ -109,9 +110,7 @@ def _caller(exchange: Exchange) -> bytes:
     if known is None or known.client != client or known.plan != name:
         known = _Caller(client, user, name)
         if len(known.text) <= _LONGEST_KEPT:
-            if len(_callers) >= _KEPT:
-                _callers.clear()
-            _callers[user] = known
+            remember(_callers, user, known, _KEPT)
     return known.text if not exchange.correlation_id else _correlated(known.text, exchange.correlation_id)
 
 
@@ -214,9 +213,7 @@ def _found(path: str) -> _Call:
     if known is None:
         known = _Call(path)
         if len(path) <= _LONGEST_KEPT:
-            if len(_calls) >= _KEPT:
-                _calls.clear()
-            _calls[path] = known
+            remember(_calls, path, known, _KEPT)
     return known
 
 

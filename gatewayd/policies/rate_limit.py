@@ -11,6 +11,7 @@ from gatewayd.forwarded import address_group
 from gatewayd.model import Bundle, Identity, Rate, Tally, Window
 from gatewayd.numerals import numeral
 from gatewayd.policies.base import Case, Finding, Policy, gate, refused_with
+from gatewayd.remembering import remember
 
 _CALLERS_KEPT: Final = 8_192
 """Callers whose windows are remembered, of all routes together; each takes some 3 KB."""
@@ -122,9 +123,7 @@ def _found(known: dict[str, _Windows], caller: str, plan: str | None) -> _Window
 
 
 def _keep(rule: RateLimitRule, known: dict[str, _Windows], caller: str, windows: _Windows) -> _Windows:
-    if len(known) >= rule.most_known:
-        known.clear()
-    known[caller] = windows
+    remember(known, caller, windows, rule.most_known)
     return windows
 
 

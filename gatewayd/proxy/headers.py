@@ -10,6 +10,7 @@ from gatewayd.identity.service import ServiceTokens
 from gatewayd.incoming import Incoming
 from gatewayd.model import Identity, Plan
 from gatewayd.proxy.answer import LIMITS, AnswerHead, kind_of, name_of
+from gatewayd.remembering import remember
 from gatewayd.trailers import announcement
 
 _VIA: Final = b"1.1 gatewayd"
@@ -99,9 +100,7 @@ def _user(identity: Identity, plan: Plan | None) -> bytes:
     if known is None or known.identity is not identity or known.plan is not plan:
         known = _User(identity, plan)
         if len(identity.user) <= _LONGEST_KEPT:
-            if len(_users) >= _KEPT:
-                _users.clear()
-            _users[identity.user] = known
+            remember(_users, identity.user, known, _KEPT)
     return known.said
 
 

@@ -17,7 +17,6 @@ from gatewayd.plain import (
     is_token,
     lines_of,
     may_be_kept,
-    remember,
 )
 from gatewayd.proxy.answer import (
     BODILESS,
@@ -33,6 +32,7 @@ from gatewayd.proxy.answer import (
     kind_of,
 )
 from gatewayd.proxy.whole import Whole
+from gatewayd.remembering import remember
 
 _VERSION: Final = b"HTTP/1.1 "
 _KEPT: Final = 1024

@@ -14,6 +14,7 @@ from zlib import crc32
 import orjson
 
 from gatewayd.model import Ending, Hold, Outcome
+from gatewayd.remembering import remember
 
 WORD: Final = 8
 MAGIC: Final = b"gwjrnl\x00\x03"
@@ -223,9 +224,7 @@ def _hold(payload: bytes) -> Hold:
     terms = payload[end:tail]
     if (known := _terms.get(terms)) is None:
         hold = _taken_apart(payload)
-        if len(_terms) >= _TERMS_KEPT:
-            _terms.clear()
-        _terms[terms] = hold
+        remember(_terms, terms, hold, _TERMS_KEPT)
         return hold
     return Hold(
         name.decode(),
